@@ -1,0 +1,62 @@
+//! CBOR (RFC 8949) for the inside of ciphertexts and stored values: one value, nothing behind it.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// How deep a value may nest before it is refused.
+const DEPTH: usize = 16;
+
+/// Bytes that are not the one value that was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the CBOR value that belongs here")]
+pub struct Malformed;
+
+/// The value's bytes.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(256);
+    // Writing to memory does not fail, and our types serialise without conditions.
+    let written = ciborium::into_writer(value, &mut bytes);
+    debug_assert!(written.is_ok());
+    bytes
+}
+
+/// The value of these bytes.
+///
+/// # Errors
+/// When they are not exactly one value of this type.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Malformed> {
+    match decode_first(bytes)? {
+        (value, []) => Ok(value),
+        _ => Err(Malformed),
+    }
+}
+
+/// The first value of a CBOR sequence (RFC 8742), and what is behind it.
+///
+/// # Errors
+/// When the bytes do not begin with a value of this type.
+pub fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), Malformed> {
+    let mut rest = bytes;
+    let value =
+        ciborium::de::from_reader_with_recursion_limit(&mut rest, DEPTH).map_err(|_| Malformed)?;
+    Ok((value, rest))
+}
+
+/// Serialises a struct as an array of its fields, in this order: the order is the format.
+macro_rules! as_array {
+    ($name:ident { $($field:ident),+ $(,)? }) => {
+        impl ::serde::Serialize for $name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                ::serde::Serialize::serialize(&($(&self.$field,)+), serializer)
+            }
+        }
+
+        impl<'de> ::serde::Deserialize<'de> for $name {
+            fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let ($($field,)+) = ::serde::Deserialize::deserialize(deserializer)?;
+                Ok(Self { $($field),+ })
+            }
+        }
+    };
+}
+
+pub(crate) use as_array;

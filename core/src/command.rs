@@ -1,0 +1,136 @@
+//! Commands: what someone wants changed.
+
+use crate::{
+    Millis, SecretBytes,
+    event::{
+        Actor,
+        v1::{MountKind, Settings},
+    },
+    id::{CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, TokenId, WalletId},
+    keys::{TokenMac, keyring::KekVersion, page::KeyRef},
+    names::{MountNames, Names},
+};
+
+/// A wish to change the wallet, and whose it is.
+#[derive(Debug)]
+pub struct Command {
+    /// Chosen by the client, so that a repeated command is done once.
+    pub id: Option<CommandId>,
+    /// Whose wish it is.
+    pub actor: Actor,
+    /// What it is about.
+    pub action: Action,
+}
+
+/// What a command is about.
+#[derive(Debug)]
+pub enum Action {
+    /// Begin the wallet.
+    CreateWallet(NewWallet),
+    /// Add a mount.
+    EnableMount(NewMount),
+    /// Change a mount's settings.
+    TuneMount(MountId, Settings),
+    /// Remove an empty mount.
+    DisableMount(MountId),
+    /// Change secrets: all of these, or none.
+    Change(Vec<Change>),
+    /// Draw no more keys from these pages.
+    ClosePages(Vec<PageId>),
+    /// These keys are in no page message any more.
+    ConfirmDestroyed(Vec<KeyRef>),
+}
+
+/// How a wallet begins.
+#[derive(Debug)]
+pub struct NewWallet {
+    /// Its id.
+    pub wallet: WalletId,
+    /// The principal that may do everything.
+    pub root: PrincipalId,
+    /// The accessor of its token.
+    pub root_token: TokenId,
+    /// The MAC of its token.
+    pub root_token_mac: TokenMac,
+    /// The first KEK version.
+    pub kek: KekVersion,
+    /// The unseal generation that wraps it.
+    pub generation: u32,
+    /// The first epoch.
+    pub fact_key: FactKeyId,
+}
+
+/// A mount to be added.
+#[derive(Debug)]
+pub struct NewMount {
+    /// Its id.
+    pub mount: MountId,
+    /// What it speaks.
+    pub kind: MountKind,
+    /// Its blinded path, the folders above first.
+    pub path: Vec<RecordId>,
+    /// What its records go by.
+    pub settings: Settings,
+    /// Path and description.
+    pub names: MountNames,
+}
+
+/// One change of one secret.
+#[derive(Debug)]
+pub struct Change {
+    /// The mount.
+    pub mount: MountId,
+    /// The record in it.
+    pub record: RecordId,
+    /// What to do.
+    pub what: What,
+}
+
+/// What to do with a secret.
+#[derive(Debug)]
+pub enum What {
+    /// Write the next version.
+    Put {
+        /// The version that must be the current one; 0 is "none yet".
+        cas: Option<u32>,
+        /// The secret.
+        payload: SecretBytes,
+        /// What it is called.
+        names: NewNames,
+    },
+    /// Delete the current version, in a way that can be undone.
+    DeleteCurrent,
+    /// Delete these versions, in a way that can be undone.
+    Delete(Vec<u32>),
+    /// Bring deleted versions back.
+    Undelete(Vec<u32>),
+    /// Make these versions unreadable for ever.
+    Destroy(Vec<u32>),
+    /// Change what the record says about its versions.
+    ChangeMetadata {
+        /// All its settings from now on.
+        settings: Settings,
+        /// What it is called.
+        names: NewNames,
+    },
+    /// Remove the record, all its versions and names, for ever.
+    DeleteMetadata,
+}
+
+/// What a change does to the names of its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewNames {
+    /// These are for a record that is new; one that exists keeps its own.
+    IfNew(Names),
+    /// These replace whatever was there.
+    Replace(Names),
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The time of its commit.
+    pub time: Millis,
+    /// The version that each change wrote, 0 for those that wrote none.
+    pub versions: Vec<u32>,
+}

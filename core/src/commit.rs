@@ -1,0 +1,300 @@
+//! The commit: one message of the log. `docs/wire-format.md` is its specification.
+//!
+//! ```text
+//! commit  = [ header: bstr, events: [ + event ] ]
+//! header  = [ format, wallet, subject, previous hash, writer, time, [ + fact key id ] ]
+//! event   = [ key index, fact: bstr, names: bstr / null, payload: bstr / null ]
+//! ```
+//!
+//! A fact's associated data is the header as received, the event's index, and whether it is the
+//! last: nothing can be moved, dropped or added. A fact holds the hashes of names and payload.
+
+mod frame;
+
+use bytes::Bytes;
+use serde_bytes::ByteArray;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Millis,
+    cbor::{self, as_array},
+    entropy::Entropy,
+    event::{self, CiphertextHash, Fact},
+    id::{FactKeyId, ProcessId, WalletId},
+    keys::wallet::Epoch,
+    labels,
+    seal::Place,
+    subject::Subject,
+};
+
+const FORMAT: u16 = 1;
+
+/// The hash of a commit: the next one on its subject names it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct CommitHash([u8; 32]);
+
+impl CommitHash {
+    /// What the first commit of a subject names.
+    pub const NONE: Self = Self([0; 32]);
+
+    /// The hash of a commit's bytes.
+    #[must_use]
+    pub fn of(commit: &[u8]) -> Self {
+        Self(labelled_hash(labels::COMMIT_HASH, commit))
+    }
+
+    /// The hash that was stored as these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for CommitHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+/// What a commit says before its events.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Header {
+    /// The wallet that it belongs to.
+    pub wallet: WalletId,
+    /// What it was appended under.
+    pub subject: Subject,
+    /// The hash of the commit before it on this subject.
+    pub previous: CommitHash,
+    /// The process that wrote it.
+    pub writer: ProcessId,
+    /// Its time: at least that of the commit before it.
+    pub time: Millis,
+    /// The fact keys that its events use.
+    pub fact_keys: Vec<FactKeyId>,
+}
+
+struct WireHeader {
+    format: u16,
+    wallet: WalletId,
+    subject: String,
+    previous: ByteArray<32>,
+    writer: ProcessId,
+    time: Millis,
+    fact_keys: Vec<FactKeyId>,
+}
+
+as_array!(WireHeader {
+    format,
+    wallet,
+    subject,
+    previous,
+    writer,
+    time,
+    fact_keys
+});
+
+/// An event with its ciphertexts, ready to be put into a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What happened.
+    pub fact: Fact,
+    /// The sealed names, if the event has any.
+    pub names: Option<Bytes>,
+    /// The sealed payload, if the event has one.
+    pub payload: Option<Bytes>,
+}
+
+/// The hash of a ciphertext, as the fact holds it.
+#[must_use]
+pub fn ciphertext_hash(ciphertext: &[u8]) -> CiphertextHash {
+    ByteArray::new(labelled_hash(labels::CIPHERTEXT_HASH, ciphertext))
+}
+
+fn labelled_hash(label: labels::Label, bytes: &[u8]) -> [u8; 32] {
+    Sha256::new()
+        .chain_update((label.as_bytes().len() as u64).to_be_bytes())
+        .chain_update(label.as_bytes())
+        .chain_update(bytes)
+        .finalize()
+        .into()
+}
+
+/// Makes a commit of these entries, all under one epoch's key.
+#[must_use]
+pub fn encode(
+    header: &Header,
+    entries: &[Entry],
+    epoch: &Epoch,
+    entropy: &mut dyn Entropy,
+) -> Bytes {
+    let header = cbor::encode(&WireHeader {
+        format: FORMAT,
+        wallet: header.wallet,
+        subject: header.subject.to_string(),
+        previous: ByteArray::new(header.previous.0),
+        writer: header.writer,
+        time: header.time,
+        fact_keys: header.fact_keys.clone(),
+    });
+    let mut writer = frame::Writer::new(&header, entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        let place = fact_place(&header, index, index + 1 == entries.len());
+        let fact = epoch.facts.seal(&place, &entry.fact.encode(), entropy);
+        writer.event(0, &fact, entry.names.as_deref(), entry.payload.as_deref());
+    }
+    writer.finish()
+}
+
+/// An upper bound of what an entry takes in a commit, in bytes.
+#[must_use]
+pub fn size_of(entry: &Entry) -> usize {
+    let ciphertexts =
+        entry.names.as_ref().map_or(0, Bytes::len) + entry.payload.as_ref().map_or(0, Bytes::len);
+    entry.fact.encode().len() + crate::seal::OVERHEAD + ciphertexts + EVENT_FRAME
+}
+
+/// The framing of one event: four heads of at most nine bytes, and one of the array.
+const EVENT_FRAME: usize = 40;
+/// An upper bound of a commit without its events: header and framing, in bytes.
+pub const FRAME: usize = 512;
+
+/// A commit whose frame was read; its facts are still closed.
+#[derive(Debug, Clone)]
+pub struct Sealed {
+    /// What stands before the events.
+    pub header: Header,
+    header_bytes: Bytes,
+    events: Vec<frame::RawEvent>,
+}
+
+impl Sealed {
+    /// Reads a commit's frame.
+    ///
+    /// # Errors
+    /// When the bytes are not exactly one commit of a known format.
+    pub fn parse(bytes: &Bytes) -> Result<Self, Error> {
+        let (header_bytes, events) = frame::read(bytes).ok_or(Error::Malformed)?;
+        let format = frame::format_of(&header_bytes).ok_or(Error::Malformed)?;
+        if format != FORMAT {
+            return Err(Error::Format(format));
+        }
+        let wire: WireHeader = cbor::decode(&header_bytes).map_err(|_| Error::Malformed)?;
+        let header = Header {
+            wallet: wire.wallet,
+            subject: wire.subject.parse().map_err(|_| Error::Malformed)?,
+            previous: CommitHash(wire.previous.into_array()),
+            writer: wire.writer,
+            time: wire.time,
+            fact_keys: wire.fact_keys,
+        };
+        Ok(Self {
+            header,
+            header_bytes,
+            events,
+        })
+    }
+
+    /// How many events it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether it holds none; no commit that was parsed is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Opens the facts and checks the ciphertexts beside them against their hashes.
+    ///
+    /// # Errors
+    /// At the first event that does not open, is of an unknown kind, or whose ciphertexts differ.
+    pub fn open<'a>(
+        &self,
+        epoch: impl Fn(&FactKeyId) -> Option<&'a Epoch>,
+    ) -> Result<Vec<Entry>, Error> {
+        let last = self.events.len().saturating_sub(1);
+        self.events
+            .iter()
+            .enumerate()
+            .map(|(index, raw)| {
+                let key = self.header.fact_keys.get(raw.key).ok_or(Error::Malformed)?;
+                let epoch = epoch(key).ok_or(Error::NoFactKey(*key))?;
+                let place = fact_place(&self.header_bytes, index, index == last);
+                let plain = epoch
+                    .facts
+                    .open(&place, &raw.fact)
+                    .map_err(|_| Error::Unopened { index })?;
+                let fact =
+                    Fact::decode(plain.expose()).map_err(|error| Error::Event { index, error })?;
+                check(fact.event.names(), raw.names.as_ref(), index)?;
+                check(fact.event.payload(), raw.payload.as_ref(), index)?;
+                Ok(Entry {
+                    fact,
+                    names: raw.names.clone(),
+                    payload: raw.payload.clone(),
+                })
+            })
+            .collect()
+    }
+}
+
+fn check(stated: Option<CiphertextHash>, found: Option<&Bytes>, index: usize) -> Result<(), Error> {
+    match (stated, found) {
+        (None, None) => Ok(()),
+        (Some(stated), Some(found)) if ciphertext_hash(found) == stated => Ok(()),
+        _ => Err(Error::Ciphertext { index }),
+    }
+}
+
+fn fact_place(header: &[u8], index: usize, last: bool) -> Place {
+    Place::new()
+        .and(header)
+        .and_number(index as u64)
+        .and(&[u8::from(last)])
+}
+
+/// Why a commit is not what a node of this wallet wrote. All of it is the log's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Not a commit.
+    #[error("the bytes are no commit")]
+    Malformed,
+    /// From a later release.
+    #[error("the commit has format {0}, which this release does not know")]
+    Format(u16),
+    /// Its epoch is not among the wallet's.
+    #[error("the commit uses fact key {0}, which the wallet does not have")]
+    NoFactKey(FactKeyId),
+    /// Its header or this fact was changed, moved, or written by someone without the key.
+    #[error("event {index} of the commit does not open")]
+    Unopened {
+        /// Which event, counted from 0.
+        index: usize,
+    },
+    /// A fact that this release does not understand.
+    #[error("event {index} of the commit is not understood: {error}")]
+    Event {
+        /// Which event, counted from 0.
+        index: usize,
+        /// Why.
+        error: event::Error,
+    },
+    /// Names or payload are not those that the fact names.
+    #[error("a ciphertext of event {index} of the commit is not the one that was committed")]
+    Ciphertext {
+        /// Which event, counted from 0.
+        index: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,366 @@
+//! Deciding: what a command leads to, given the state. Pure: keys and salts are arguments.
+
+mod change;
+mod sealer;
+
+use crate::{
+    Millis, cbor,
+    command::{Action, Command, Done, NewMount, NewWallet, What},
+    commit::Entry,
+    event::{Actor, CommandRef, Event, Fact, v1},
+    id::RecordId,
+    keys::CommandKey,
+    names::{mount_names_place, payload_place},
+    state::{At, COMMANDS_KEPT, Source, State},
+};
+
+pub use sealer::{Sealer, Supply};
+
+/// How far ahead of the log a command's own time may be, in milliseconds.
+const COMMAND_AHEAD: u64 = 5 * 60_000;
+
+/// How many versions a record keeps when neither it nor its mount says.
+pub const DEFAULT_MAX_VERSIONS: u32 = 10;
+
+/// What a command leads to.
+#[derive(Debug)]
+pub enum Decision {
+    /// These events, perhaps none; the state has them already.
+    Events {
+        /// The events, to be committed together.
+        entries: Vec<Entry>,
+        /// The version that each change writes, 0 for those that write none.
+        versions: Vec<u32>,
+    },
+    /// It was done before, under the same id.
+    Already(Done),
+}
+
+/// Why a command was refused. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The actor may not do this.
+    #[error("permission denied")]
+    Denied,
+    /// The wallet was created before.
+    #[error("the wallet exists")]
+    WalletExists,
+    /// There is no wallet yet.
+    #[error("the wallet is not initialised")]
+    NoWallet,
+    /// No mount of this id.
+    #[error("no such mount")]
+    NoMount,
+    /// A mount stands there, above or below.
+    #[error("the path is in use by another mount")]
+    MountTaken,
+    /// The version that the write should follow is not the current one.
+    #[error("check-and-set parameter did not match the current version")]
+    CasMismatch,
+    /// The record only takes writes that say which version they follow.
+    #[error("check-and-set parameter required for this call")]
+    CasRequired,
+    /// The command's id is no UUID of version 7, or too old or too new for the log.
+    #[error("the command id is too old, too far ahead, or not a UUID of version 7")]
+    CommandTime,
+    /// Another command has this id.
+    #[error("the command id was used for another command")]
+    CommandReused,
+    /// The command does not fit into one commit.
+    #[error("the command needs a commit of {size} bytes; the limit is {limit} bytes")]
+    TooLarge {
+        /// How large the commit would be, in bytes.
+        size: u64,
+        /// How large it may be, in bytes.
+        limit: u64,
+    },
+    /// Nothing was asked for.
+    #[error("a transaction needs at least one change")]
+    Empty,
+    /// The record has had as many versions as can be counted.
+    #[error("the secret has reached the last version number")]
+    LastVersion,
+}
+
+/// Why there is no decision.
+#[derive(Debug, thiserror::Error)]
+pub enum Error<E> {
+    /// The command's fault.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No key is left to seal with: decide again when there are more.
+    #[error("the key supply is empty")]
+    OutOfKeys,
+    /// Nobody's fault but ours: what was decided does not follow from the state.
+    #[error("the decision contradicts the fold")]
+    Broken(crate::state::Broken),
+    /// The source's fault.
+    #[error("the state cannot be read")]
+    Source(E),
+}
+
+impl<E> From<crate::state::Error<E>> for Error<E> {
+    fn from(error: crate::state::Error<E>) -> Self {
+        match error {
+            crate::state::Error::Broken(broken) => Self::Broken(broken),
+            crate::state::Error::Source(error) => Self::Source(error),
+        }
+    }
+}
+
+/// Decides a command at a time, and applies what it leads to. A command that is refused leaves the
+/// state as it was.
+///
+/// # Errors
+/// When the command is refused, keys have run out, or the state cannot be read.
+pub fn decide<S: Source>(
+    state: &mut State<S>,
+    at: At,
+    command: &Command,
+    command_key: &CommandKey,
+    sealer: &mut Sealer<'_>,
+) -> Result<Decision, Error<S::Error>> {
+    let decided = Deciding {
+        state,
+        at,
+        command: None,
+        actor: command.actor,
+        entries: Vec::new(),
+    }
+    .run(command, command_key, sealer);
+    match &decided {
+        Ok(_) => state.keep(),
+        Err(_) => state.undo(),
+    }
+    decided
+}
+
+struct Deciding<'a, S> {
+    state: &'a mut State<S>,
+    at: At,
+    command: Option<CommandRef>,
+    actor: Actor,
+    entries: Vec<Entry>,
+}
+
+type Decided<E> = Result<(), Error<E>>;
+
+impl<S: Source> Deciding<'_, S> {
+    fn run(
+        mut self,
+        command: &Command,
+        command_key: &CommandKey,
+        sealer: &mut Sealer<'_>,
+    ) -> Result<Decision, Error<S::Error>> {
+        self.authorise(command)?;
+        if let Some(done) = self.identify(command, command_key)? {
+            return Ok(Decision::Already(done));
+        }
+        let mut versions = Vec::new();
+        match &command.action {
+            Action::CreateWallet(new) => self.create_wallet(new, sealer)?,
+            Action::EnableMount(new) => self.enable_mount(new, sealer)?,
+            Action::TuneMount(mount, settings) => {
+                self.require_mount(mount)?;
+                let event = v1::MountTuned {
+                    mount: *mount,
+                    settings: *settings,
+                };
+                self.happen(Event::MountTuned(event), None, None)?;
+            }
+            Action::DisableMount(mount) => {
+                self.require_mount(mount)?;
+                self.happen(
+                    Event::MountDisabled(v1::MountDisabled { mount: *mount }),
+                    None,
+                    None,
+                )?;
+            }
+            Action::Change(changes) if changes.is_empty() => return Err(Refusal::Empty.into()),
+            Action::Change(changes) => {
+                for change in changes {
+                    let before = self.entries.len();
+                    versions.push(self.change(change, sealer)?);
+                    debug_assert!(self.entries.len() <= before + 1);
+                }
+            }
+            Action::ClosePages(pages) => {
+                for page in pages {
+                    if !self.state.page(page).map_err(Error::Source)?.closed {
+                        let event = v1::KeyPageClosed { page: *page };
+                        self.happen(Event::KeyPageClosed(event), None, None)?;
+                    }
+                }
+            }
+            Action::ConfirmDestroyed(keys) => {
+                let mut confirmed = Vec::new();
+                for key in keys {
+                    // Another node may have confirmed it first.
+                    if self
+                        .state
+                        .page(&key.page)
+                        .map_err(Error::Source)?
+                        .dying
+                        .has(key.slot)
+                    {
+                        confirmed.push(*key);
+                    }
+                }
+                if !confirmed.is_empty() {
+                    let event = v1::KeysDestroyed { keys: confirmed };
+                    self.happen(Event::KeysDestroyed(event), None, None)?;
+                }
+            }
+        }
+        Ok(Decision::Events {
+            entries: self.entries,
+            versions,
+        })
+    }
+
+    /// Deny by default (invariant 10): only root changes secrets, only the wallet itself its keys.
+    fn authorise(&self, command: &Command) -> Decided<S::Error> {
+        let wallet = self.state.wallet().map_err(Error::Source)?;
+        let internal = matches!(
+            command.action,
+            Action::CreateWallet(_) | Action::ClosePages(_) | Action::ConfirmDestroyed(_)
+        );
+        match (command.actor, wallet) {
+            (_, None) if !matches!(command.action, Action::CreateWallet(_)) => {
+                Err(Refusal::NoWallet.into())
+            }
+            (Actor::System, _) => Ok(()),
+            (Actor::Principal(principal, _), Some(wallet))
+                if principal == wallet.root && !internal =>
+            {
+                Ok(())
+            }
+            _ => Err(Refusal::Denied.into()),
+        }
+    }
+
+    /// Finds out whether the command was done before.
+    fn identify(
+        &mut self,
+        command: &Command,
+        key: &CommandKey,
+    ) -> Result<Option<Done>, Error<S::Error>> {
+        let Some(id) = command.id else {
+            return Ok(None);
+        };
+        let fingerprint = serde_bytes::ByteArray::new(key.fingerprint(&describe(command)));
+        if let Some(known) = self.state.command(&id).map_err(Error::Source)? {
+            if known.fingerprint != fingerprint {
+                return Err(Refusal::CommandReused.into());
+            }
+            return Ok(Some(Done {
+                time: known.time,
+                versions: known.versions,
+            }));
+        }
+        let made = id.made_at().ok_or(Refusal::CommandTime)?;
+        let oldest = self.at.time.minus(COMMANDS_KEPT);
+        if made < oldest || made > self.at.time.plus(COMMAND_AHEAD) {
+            return Err(Refusal::CommandTime.into());
+        }
+        self.command = Some(CommandRef { id, fingerprint });
+        Ok(None)
+    }
+
+    fn create_wallet(&mut self, new: &NewWallet, sealer: &mut Sealer<'_>) -> Decided<S::Error> {
+        if self.state.wallet().map_err(Error::Source)?.is_some() {
+            return Err(Refusal::WalletExists.into());
+        }
+        let place = payload_place(new.wallet, RecordId::default(), 0);
+        let (sealed, bytes) = sealer.payload(self.state, &place, new.root_token_mac.as_bytes())?;
+        let event = v1::WalletCreated {
+            wallet: new.wallet,
+            root: new.root,
+            root_token: new.root_token,
+            root_token_mac: sealed,
+        };
+        self.happen(Event::WalletCreated(event), None, Some(bytes))?;
+        let event = v1::KekCreated {
+            version: new.kek,
+            generation: new.generation,
+            fact_key: new.fact_key,
+        };
+        self.happen(Event::KekCreated(event), None, None)
+    }
+
+    fn enable_mount(&mut self, new: &NewMount, sealer: &mut Sealer<'_>) -> Decided<S::Error> {
+        let mounts = self.state.mounts().map_err(Error::Source)?;
+        if mounts.contains_key(&new.mount) || mounts.values().any(|m| m.overlaps(&new.path)) {
+            return Err(Refusal::MountTaken.into());
+        }
+        let place = mount_names_place(sealer.wallet(), new.mount);
+        let (names, bytes) = sealer.names(self.state, &place, &cbor::encode(&new.names))?;
+        let event = v1::MountEnabled {
+            mount: new.mount,
+            kind: new.kind,
+            path: new.path.clone(),
+            settings: new.settings,
+            names,
+        };
+        self.happen(Event::MountEnabled(event), Some(bytes), None)
+    }
+
+    fn require_mount(
+        &self,
+        mount: &crate::id::MountId,
+    ) -> Result<crate::state::Mount, Error<S::Error>> {
+        let mount = self.state.mount(mount).map_err(Error::Source)?;
+        mount.ok_or_else(|| Refusal::NoMount.into())
+    }
+
+    fn happen(
+        &mut self,
+        event: Event,
+        names: Option<bytes::Bytes>,
+        payload: Option<bytes::Bytes>,
+    ) -> Decided<S::Error> {
+        let fact = Fact {
+            actor: self.actor,
+            command: self.command,
+            event,
+        };
+        self.state.apply(self.at, &fact)?;
+        self.entries.push(Entry {
+            fact,
+            names,
+            payload,
+        });
+        Ok(())
+    }
+
+    const fn now(&self) -> Millis {
+        self.at.time
+    }
+}
+
+/// What a command is, without any secret or name: two commands under one id must agree in it.
+fn describe(command: &Command) -> Vec<u8> {
+    let Action::Change(changes) = &command.action else {
+        return Vec::new();
+    };
+    let described: Vec<_> = changes
+        .iter()
+        .map(|change| {
+            let (code, cas, versions): (u8, Option<u32>, &[u32]) = match &change.what {
+                What::Put { cas, .. } => (1, *cas, &[]),
+                What::DeleteCurrent => (2, None, &[]),
+                What::Delete(versions) => (3, None, versions),
+                What::Undelete(versions) => (4, None, versions),
+                What::Destroy(versions) => (5, None, versions),
+                What::ChangeMetadata { .. } => (6, None, &[]),
+                What::DeleteMetadata => (7, None, &[]),
+            };
+            (change.mount, change.record, code, cas, versions)
+        })
+        .collect();
+    cbor::encode(&described)
+}
+
+#[cfg(test)]
+mod tests;

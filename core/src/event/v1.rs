@@ -1,0 +1,14 @@
+//! The events of format 1. Their fields and order are frozen.
+
+mod credential;
+mod mount;
+mod request;
+mod wallet;
+
+pub use credential::{
+    CredentialWritten, MetadataChanged, MetadataDeleted, Retired, Settings, VersionsDeleted,
+    VersionsDestroyed, VersionsUndeleted,
+};
+pub use mount::{MountDisabled, MountEnabled, MountKind, MountTuned};
+pub use request::{Operation, RequestsRefused, ResolutionRequested};
+pub use wallet::{KekCreated, KeyPageClosed, KeysDestroyed, WalletCreated};

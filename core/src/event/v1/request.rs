@@ -1,0 +1,102 @@
+//! What was asked: the request only, never its outcome (invariant 3).
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{
+    Millis,
+    cbor::as_array,
+    event::CiphertextHash,
+    id::{MountId, RecordId, RequestId},
+};
+
+/// What a request wanted to see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operation {
+    /// A version's secret.
+    ReadData,
+    /// A record's versions and metadata.
+    ReadMetadata,
+    /// The names in a folder.
+    List,
+    /// The credentials that match a filter, without their secrets.
+    ListCredentials,
+    /// What the wallet has mounted.
+    ReadMounts,
+    /// The audit trail.
+    ReadAudit,
+}
+
+impl Operation {
+    const ALL: [(u8, Self); 6] = [
+        (1, Self::ReadData),
+        (2, Self::ReadMetadata),
+        (3, Self::List),
+        (4, Self::ListCredentials),
+        (5, Self::ReadMounts),
+        (6, Self::ReadAudit),
+    ];
+}
+
+impl Serialize for Operation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let code = Self::ALL
+            .iter()
+            .find(|(_, operation)| operation == self)
+            .map(|(code, _)| code);
+        code.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Operation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = u8::deserialize(deserializer)?;
+        let operation = Self::ALL.iter().find(|(known, _)| *known == code);
+        operation
+            .map(|(_, operation)| *operation)
+            .ok_or_else(|| serde::de::Error::custom("not an operation"))
+    }
+}
+
+/// A principal asked to see something. What it was answered follows from the state at this place
+/// in the log, by [`crate::judge::judge`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResolutionRequested {
+    /// The request's id, which its answer carries.
+    pub request: RequestId,
+    /// What it wanted.
+    pub operation: Operation,
+    /// The mount, where the path led into one.
+    pub mount: Option<MountId>,
+    /// The record of the path, where the operation is about one.
+    pub record: Option<RecordId>,
+    /// Which version; none is the current one.
+    pub version: Option<u32>,
+    /// The hash of [`crate::names::RequestNames`], sealed under the epoch's request-name key.
+    pub names: CiphertextHash,
+}
+
+as_array!(ResolutionRequested {
+    request,
+    operation,
+    mount,
+    record,
+    version,
+    names
+});
+
+/// Requests without a valid token were refused, gathered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestsRefused {
+    /// How many.
+    pub count: u32,
+    /// How many of them were over the bound of their source, and so not even looked at.
+    pub over_bound: u32,
+    /// When the first of them came.
+    pub since: Millis,
+}
+
+as_array!(RequestsRefused {
+    count,
+    over_bound,
+    since
+});

@@ -1,0 +1,205 @@
+//! The wallet keys: what every node of the wallet needs besides the DEKs.
+
+use serde_bytes::ByteBuf;
+use zeroize::Zeroizing;
+
+use crate::{
+    cbor::{self, as_array},
+    entropy::Entropy,
+    id::{FactKeyId, WalletId},
+    keys::{
+        CommandKey, FactKey, IdKey, Kek, RequestNameKey, TokenMacKey, ViewWrapKey,
+        keyring::{Error, KekVersion},
+        wrap_place,
+    },
+    labels,
+};
+
+const FORMAT: u16 = 1;
+const KEY: usize = 32;
+/// Four wallet keys, then the epochs.
+const FIXED: usize = 4 * KEY;
+const EPOCH: usize = 16 + 4 + 2 * KEY;
+
+/// The open wallet keys.
+#[derive(Debug)]
+pub struct WalletKeys {
+    /// For record ids.
+    pub id: IdKey,
+    /// For the views' own keys.
+    pub view: ViewWrapKey,
+    /// For tokens.
+    pub token_mac: TokenMacKey,
+    /// For commands.
+    pub command: CommandKey,
+    /// The fact keys, oldest first.
+    pub epochs: Vec<Epoch>,
+}
+
+/// The keys of one namespace and epoch.
+#[derive(Debug)]
+pub struct Epoch {
+    /// How commits name it.
+    pub id: FactKeyId,
+    /// Counted from 1.
+    pub number: u32,
+    /// For facts.
+    pub facts: FactKey,
+    /// For what requests named.
+    pub request_names: RequestNameKey,
+}
+
+impl WalletKeys {
+    /// New keys, with one epoch.
+    pub fn generate(entropy: &mut dyn Entropy) -> Self {
+        let mut id = [0; 16];
+        entropy.fill(&mut id);
+        Self {
+            id: IdKey::generate(entropy),
+            view: ViewWrapKey::generate(entropy),
+            token_mac: TokenMacKey::generate(entropy),
+            command: CommandKey::generate(entropy),
+            epochs: vec![Epoch {
+                id: FactKeyId::from_bytes(id),
+                number: 1,
+                facts: FactKey::generate(entropy),
+                request_names: RequestNameKey::generate(entropy),
+            }],
+        }
+    }
+
+    /// The epoch that new commits use.
+    #[must_use]
+    pub fn current(&self) -> Option<&Epoch> {
+        self.epochs.last()
+    }
+
+    /// The epoch of this id.
+    #[must_use]
+    pub fn epoch(&self, id: &FactKeyId) -> Option<&Epoch> {
+        self.epochs.iter().rev().find(|epoch| epoch.id == *id)
+    }
+
+    /// Their bytes in the key store, wrapped under a KEK version.
+    pub fn wrap(
+        &self,
+        wallet: WalletId,
+        version: KekVersion,
+        kek: &Kek,
+        entropy: &mut dyn Entropy,
+    ) -> Vec<u8> {
+        let mut plain = Zeroizing::new(Vec::with_capacity(FIXED + self.epochs.len() * EPOCH));
+        for key in [
+            self.id.expose(),
+            self.view.expose(),
+            self.token_mac.expose(),
+            self.command.expose(),
+        ] {
+            plain.extend_from_slice(key);
+        }
+        for epoch in &self.epochs {
+            plain.extend_from_slice(epoch.id.as_bytes());
+            plain.extend_from_slice(&epoch.number.to_be_bytes());
+            plain.extend_from_slice(epoch.facts.expose());
+            plain.extend_from_slice(epoch.request_names.expose());
+        }
+        let place = wrap_place(wallet).and_number(u64::from(version));
+        let sealed = kek.seal(labels::WALLET_KEYS, &place, &plain, entropy);
+        cbor::encode(&Wrapped {
+            format: FORMAT,
+            version,
+            sealed: ByteBuf::from(sealed),
+        })
+    }
+
+    /// Opens stored wallet keys; `kek` finds a KEK version.
+    ///
+    /// # Errors
+    /// When the bytes are not this wallet's keys under that KEK.
+    pub fn unwrap<'a>(
+        wallet: WalletId,
+        bytes: &[u8],
+        kek: impl Fn(KekVersion) -> Option<&'a Kek>,
+    ) -> Result<Self, Error> {
+        let wrapped: Wrapped = cbor::decode(bytes).map_err(|_| Error::Malformed)?;
+        if wrapped.format != FORMAT {
+            return Err(Error::Format(wrapped.format));
+        }
+        let place = wrap_place(wallet).and_number(u64::from(wrapped.version));
+        let plain = kek(wrapped.version)
+            .ok_or(Error::NoKek(wrapped.version))?
+            .open(labels::WALLET_KEYS, &place, &wrapped.sealed)
+            .map_err(|_| Error::Unopened)?;
+        let (fixed, epochs) = plain
+            .expose()
+            .split_at_checked(FIXED)
+            .ok_or(Error::Malformed)?;
+        let (keys, _) = fixed.as_chunks::<KEY>();
+        let (epochs, rest) = epochs.as_chunks::<EPOCH>();
+        let [id, view, token_mac, command] = keys else {
+            return Err(Error::Malformed);
+        };
+        if !rest.is_empty() || epochs.is_empty() {
+            return Err(Error::Malformed);
+        }
+        Ok(Self {
+            id: IdKey::danger_from_bytes(id),
+            view: ViewWrapKey::danger_from_bytes(view),
+            token_mac: TokenMacKey::danger_from_bytes(token_mac),
+            command: CommandKey::danger_from_bytes(command),
+            epochs: epochs.iter().map(read_epoch).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn read_epoch(bytes: &[u8; EPOCH]) -> Result<Epoch, Error> {
+    let (id, rest) = bytes.split_first_chunk::<16>().ok_or(Error::Malformed)?;
+    let (number, rest) = rest.split_first_chunk::<4>().ok_or(Error::Malformed)?;
+    let (facts, rest) = rest.split_first_chunk::<KEY>().ok_or(Error::Malformed)?;
+    let (request_names, _) = rest.split_first_chunk::<KEY>().ok_or(Error::Malformed)?;
+    Ok(Epoch {
+        id: FactKeyId::from_bytes(*id),
+        number: u32::from_be_bytes(*number),
+        facts: FactKey::danger_from_bytes(facts),
+        request_names: RequestNameKey::danger_from_bytes(request_names),
+    })
+}
+
+struct Wrapped {
+    format: u16,
+    version: KekVersion,
+    sealed: ByteBuf,
+}
+
+as_array!(Wrapped {
+    format,
+    version,
+    sealed
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_entropy::Counter;
+
+    #[test]
+    fn wrapped_and_unwrapped_for_one_wallet_only() {
+        let mut entropy = Counter::new(5);
+        let kek = Kek::generate(&mut entropy);
+        let wallet = WalletId::from_bytes([1; 16]);
+        let keys = WalletKeys::generate(&mut entropy);
+        let bytes = keys.wrap(wallet, 1, &kek, &mut entropy);
+        let again = WalletKeys::unwrap(wallet, &bytes, |v| (v == 1).then_some(&kek)).unwrap();
+        assert_eq!(again.epochs[0].id, keys.epochs[0].id);
+        assert_eq!(again.command.expose(), keys.command.expose());
+        let other = WalletId::from_bytes([2; 16]);
+        assert_eq!(
+            WalletKeys::unwrap(other, &bytes, |_| Some(&kek)).unwrap_err(),
+            Error::Unopened
+        );
+        assert_eq!(
+            WalletKeys::unwrap(wallet, &bytes, |_| None).unwrap_err(),
+            Error::NoKek(1)
+        );
+    }
+}

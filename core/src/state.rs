@@ -1,0 +1,310 @@
+//! The state that the fold keeps: a few kinds of entries by key, changed only by [`State::apply`].
+//!
+//! A [`State`] is a layer of changes over a [`Source`]: the view of a node, or nothing at all. What
+//! is decided on top of a commit in flight is one more layer over the same source, so that a
+//! million secrets cost no memory (ADR 0005).
+
+mod apply;
+mod entry;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use sha2::{Digest as _, Sha256};
+
+pub(crate) use apply::keys_of;
+pub use apply::{At, Broken, Error};
+pub use entry::{CommandRecord, Key, Mount, PageUse, Record, Value, Version, Wallet, WalletKek};
+
+use crate::{
+    Millis, cbor,
+    id::{CommandId, MountId, PageId, RecordId, Seq},
+    labels,
+};
+
+/// How long a command id is remembered, in milliseconds of the log's time: 48 hours.
+pub const COMMANDS_KEPT: u64 = 48 * 3_600_000;
+
+/// Where a state reads what it has not changed itself.
+pub trait Source {
+    /// Why a read failed.
+    type Error;
+
+    /// The entry of this key.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    fn get(&self, key: &Key) -> Result<Option<Value>, Self::Error>;
+
+    /// The commands that were remembered before this time.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, Self::Error>;
+}
+
+/// The digest of all that the fold did up to a sequence. It is equal wherever the same log was
+/// folded (invariant 1), and covers ciphertexts by their hashes only (invariant 8).
+#[derive(Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Digest(serde_bytes::ByteArray<32>);
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&hex::encode(*self.0))
+    }
+}
+
+impl std::fmt::Debug for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// One changed entry: its new value and that value's bytes, or that it is gone.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The value and its encoding; none when the entry was removed.
+    pub now: Option<(Value, Vec<u8>)>,
+}
+
+/// A layer of changes over a source.
+#[derive(Debug)]
+pub struct State<S> {
+    source: S,
+    digest: Digest,
+    /// Whole commits.
+    settled: HashMap<Key, Option<Value>>,
+    /// The commit or command at work.
+    open: BTreeMap<Key, Option<Value>>,
+}
+
+impl<S: Source> State<S> {
+    /// The state of this source, whose digest is known.
+    pub fn over(source: S, digest: Digest) -> Self {
+        Self {
+            source,
+            digest,
+            settled: HashMap::new(),
+            open: BTreeMap::new(),
+        }
+    }
+
+    /// The digest after the last whole commit.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What it reads from.
+    #[must_use]
+    pub const fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// The entry of this key as it is now.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn get(&self, key: &Key) -> Result<Option<Value>, S::Error> {
+        match self.open.get(key).or_else(|| self.settled.get(key)) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.source.get(key),
+        }
+    }
+
+    /// Ends a commit: its changes become part of the state, and of the digest.
+    ///
+    /// The digest chains over commits: SHA-256 of label, digest before, sequence, and each changed
+    /// entry in the order of keys, with lengths before them.
+    pub fn finish_commit(&mut self, seq: Seq) -> BTreeMap<Key, Change> {
+        let mut hash = Sha256::new();
+        hash.update(labels::STATE_DIGEST.as_bytes());
+        hash.update(*self.digest.0);
+        hash.update(seq.0.to_be_bytes());
+        let mut changes = BTreeMap::new();
+        for (key, value) in std::mem::take(&mut self.open) {
+            let encoded = value.as_ref().map(Value::encode);
+            for part in [
+                key.encode().as_slice(),
+                encoded.as_deref().unwrap_or_default(),
+            ] {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part);
+            }
+            self.settled.insert(key, value.clone());
+            changes.insert(
+                key,
+                Change {
+                    now: value.zip(encoded),
+                },
+            );
+        }
+        self.digest = Digest(serde_bytes::ByteArray::new(hash.finalize().into()));
+        changes
+    }
+
+    /// Forgets what was changed since the last [`State::keep`] or [`State::finish_commit`].
+    pub fn undo(&mut self) {
+        self.open.clear();
+    }
+
+    /// Keeps what was changed without ending a commit: for deciding several commands of one.
+    pub fn keep(&mut self) {
+        self.settled.extend(std::mem::take(&mut self.open));
+    }
+
+    /// Forgets every change, whole commits too, once the source has them.
+    pub fn rebase(&mut self, digest: Digest) {
+        self.settled.clear();
+        self.open.clear();
+        self.digest = digest;
+    }
+
+    /// How many entries differ from the source.
+    #[must_use]
+    pub fn changed(&self) -> usize {
+        self.settled.len()
+    }
+
+    fn put(&mut self, key: Key, value: Value) {
+        self.open.insert(key, Some(value));
+    }
+
+    fn remove(&mut self, key: Key) {
+        self.open.insert(key, None);
+    }
+
+    /// The wallet, once it was created.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn wallet(&self) -> Result<Option<Wallet>, S::Error> {
+        Ok(self.get(&Key::Wallet)?.and_then(Value::into_wallet))
+    }
+
+    /// A mount.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn mount(&self, id: &MountId) -> Result<Option<Mount>, S::Error> {
+        Ok(self.mounts()?.get(id).cloned())
+    }
+
+    /// All mounts.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn mounts(&self) -> Result<Arc<BTreeMap<MountId, Mount>>, S::Error> {
+        Ok(self
+            .get(&Key::Mounts)?
+            .and_then(Value::into_mounts)
+            .unwrap_or_default())
+    }
+
+    /// A record.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn record(&self, id: &RecordId) -> Result<Option<Record>, S::Error> {
+        Ok(self.get(&Key::Record(*id))?.and_then(Value::into_record))
+    }
+
+    /// How a key page is used; a page that nothing refers to yet is open and unused.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn page(&self, id: &PageId) -> Result<PageUse, S::Error> {
+        Ok(self
+            .get(&Key::Page(*id))?
+            .and_then(Value::into_page)
+            .unwrap_or_default())
+    }
+
+    /// A command that is remembered.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn command(&self, id: &CommandId) -> Result<Option<CommandRecord>, S::Error> {
+        Ok(self.get(&Key::Command(*id))?.and_then(Value::into_command))
+    }
+
+    fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, S::Error> {
+        let mut due: Vec<CommandId> = self.source.commands_before(time)?;
+        let changed = self.settled.iter().chain(&self.open);
+        due.extend(changed.filter_map(|(key, value)| match (key, value) {
+            (Key::Command(id), Some(Value::Command(record))) if record.time < time => Some(*id),
+            _ => None,
+        }));
+        due.sort_unstable();
+        due.dedup();
+        let mut left = Vec::with_capacity(due.len());
+        for id in due {
+            if self.get(&Key::Command(id))?.is_some() {
+                left.push(id);
+            }
+        }
+        Ok(left)
+    }
+}
+
+/// A source in memory: for replays of small logs, and for tests.
+#[derive(Debug, Default, Clone)]
+pub struct Memory(BTreeMap<Key, Value>);
+
+impl Memory {
+    /// Takes over a commit's changes.
+    pub fn absorb(&mut self, changes: BTreeMap<Key, Change>) {
+        for (key, change) in changes {
+            match change.now {
+                Some((value, _)) => self.0.insert(key, value),
+                None => self.0.remove(&key),
+            };
+        }
+    }
+
+    /// All entries, in the order of keys.
+    pub fn entries(&self) -> impl Iterator<Item = (&Key, &Value)> {
+        self.0.iter()
+    }
+}
+
+impl Source for Memory {
+    type Error = std::convert::Infallible;
+
+    fn get(&self, key: &Key) -> Result<Option<Value>, Self::Error> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, Self::Error> {
+        Ok(self
+            .0
+            .iter()
+            .filter_map(|(key, value)| match (key, value) {
+                (Key::Command(id), Value::Command(record)) if record.time < time => Some(*id),
+                _ => None,
+            })
+            .collect())
+    }
+}
+
+impl<S: Source + ?Sized> Source for &S {
+    type Error = S::Error;
+
+    fn get(&self, key: &Key) -> Result<Option<Value>, S::Error> {
+        (**self).get(key)
+    }
+
+    fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, S::Error> {
+        (**self).commands_before(time)
+    }
+}
+
+impl Key {
+    /// Its bytes, as they go into the digest.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        cbor::encode(self)
+    }
+}

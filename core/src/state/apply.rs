@@ -1,0 +1,385 @@
+//! The fold: what each event does to the state. No clock, no randomness, no key (invariant 8).
+
+use std::sync::Arc;
+
+use crate::{
+    Millis,
+    event::{
+        CommandRef, Event, Fact, SealedRef,
+        v1::{self, Retired},
+    },
+    id::RecordId,
+    keys::page::KeyRef,
+    state::{
+        COMMANDS_KEPT, CommandRecord, Key, Mount, Record, Source, State, Value, Version, Wallet,
+        WalletKek,
+    },
+};
+
+/// Where in the log an event stands, as far as the fold sees it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct At {
+    /// The time of its commit.
+    pub time: Millis,
+}
+
+/// An event that does not follow from the state: the log is not what nodes of this wallet wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the event does not follow from the state before it: {0}")]
+pub struct Broken(&'static str);
+
+/// Why an event was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum Error<E> {
+    /// The log's fault.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// The source's fault.
+    #[error("the state cannot be read")]
+    Source(E),
+}
+
+type Applied<E> = Result<(), Error<E>>;
+
+impl<S: Source> State<S> {
+    /// Begins a commit of the log: forgets the commands that are too old by its time.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn begin_commit(&mut self, at: At) -> Result<(), S::Error> {
+        for id in self.commands_before(at.time.minus(COMMANDS_KEPT))? {
+            self.remove(Key::Command(id));
+        }
+        Ok(())
+    }
+
+    /// Applies one decided event.
+    ///
+    /// # Errors
+    /// When it does not follow from the state, or the source cannot be read.
+    pub fn apply(&mut self, at: At, fact: &Fact) -> Applied<S::Error> {
+        match &fact.event {
+            Event::WalletCreated(event) => self.wallet_created(at, event)?,
+            Event::KekCreated(event) => self.kek_created(at, event)?,
+            Event::KeyPageClosed(event) => self.page_closed(event)?,
+            Event::KeysDestroyed(event) => self.keys_destroyed(event)?,
+            Event::MountEnabled(event) => self.mount_enabled(at, event)?,
+            Event::MountTuned(event) => self.mount_tuned(event)?,
+            Event::MountDisabled(event) => self.mount_disabled(event)?,
+            Event::CredentialWritten(event) => self.credential_written(at, event)?,
+            Event::VersionsDeleted(event) => {
+                self.change(at, event.record, &event.versions, |version| {
+                    version.deletion = Some(at.time);
+                })?;
+            }
+            Event::VersionsUndeleted(event) => {
+                self.change(at, event.record, &event.versions, |version| {
+                    version.deletion = None
+                })?;
+            }
+            Event::VersionsDestroyed(event) => self.versions_destroyed(at, event)?,
+            Event::MetadataChanged(event) => self.metadata_changed(at, event)?,
+            Event::MetadataDeleted(event) => self.metadata_deleted(event)?,
+            // What was observed changes nothing that is decided on.
+            Event::ResolutionRequested(_) | Event::RequestsRefused(_) => {}
+        }
+        match fact.command {
+            Some(command) => self.remember(at, command, &fact.event),
+            None => Ok(()),
+        }
+    }
+
+    fn wallet_created(&mut self, at: At, event: &v1::WalletCreated) -> Applied<S::Error> {
+        if self.wallet().map_err(Error::Source)?.is_some() {
+            return Err(Broken("the wallet exists").into());
+        }
+        self.use_key(event.root_token_mac.key)?;
+        self.put(
+            Key::Wallet,
+            Value::Wallet(Wallet {
+                id: event.wallet,
+                created: at.time,
+                root: event.root,
+                root_token: event.root_token,
+                root_token_mac: event.root_token_mac,
+                keks: Vec::new(),
+            }),
+        );
+        Ok(())
+    }
+
+    fn kek_created(&mut self, at: At, event: &v1::KekCreated) -> Applied<S::Error> {
+        let mut wallet = self
+            .wallet()
+            .map_err(Error::Source)?
+            .ok_or(Broken("there is no wallet"))?;
+        if wallet.keks.last().map_or(0, |kek| kek.version) + 1 != event.version {
+            return Err(Broken("a KEK version is not the next one").into());
+        }
+        wallet.keks.push(WalletKek {
+            version: event.version,
+            generation: event.generation,
+            fact_key: event.fact_key,
+            created: at.time,
+        });
+        self.put(Key::Wallet, Value::Wallet(wallet));
+        Ok(())
+    }
+
+    fn page_closed(&mut self, event: &v1::KeyPageClosed) -> Applied<S::Error> {
+        let mut page = self.page(&event.page).map_err(Error::Source)?;
+        page.closed = true;
+        self.put(Key::Page(event.page), Value::Page(page));
+        Ok(())
+    }
+
+    fn keys_destroyed(&mut self, event: &v1::KeysDestroyed) -> Applied<S::Error> {
+        for key in &event.keys {
+            let mut page = self.page(&key.page).map_err(Error::Source)?;
+            if !page.dying.has(key.slot) {
+                return Err(Broken("a key was destroyed that nothing gave up").into());
+            }
+            page.dying.remove(key.slot);
+            page.gone.insert(key.slot);
+            self.put(Key::Page(key.page), Value::Page(page));
+        }
+        Ok(())
+    }
+
+    fn mount_enabled(&mut self, at: At, event: &v1::MountEnabled) -> Applied<S::Error> {
+        let mut mounts = self.mounts().map_err(Error::Source)?;
+        let taken = mounts.contains_key(&event.mount);
+        if taken || mounts.values().any(|mount| mount.overlaps(&event.path)) {
+            return Err(Broken("a mount stands where another does").into());
+        }
+        self.use_key(event.names.key)?;
+        let mount = Mount {
+            kind: event.kind,
+            path: event.path.clone(),
+            settings: event.settings,
+            names: event.names,
+            created: at.time,
+        };
+        Arc::make_mut(&mut mounts).insert(event.mount, mount);
+        self.put(Key::Mounts, Value::Mounts(mounts));
+        Ok(())
+    }
+
+    fn mount_tuned(&mut self, event: &v1::MountTuned) -> Applied<S::Error> {
+        let mut mounts = self.mounts().map_err(Error::Source)?;
+        let mount = Arc::make_mut(&mut mounts).get_mut(&event.mount);
+        mount.ok_or(Broken("there is no such mount"))?.settings = event.settings;
+        self.put(Key::Mounts, Value::Mounts(mounts));
+        Ok(())
+    }
+
+    fn mount_disabled(&mut self, event: &v1::MountDisabled) -> Applied<S::Error> {
+        let mut mounts = self.mounts().map_err(Error::Source)?;
+        let mount = Arc::make_mut(&mut mounts).remove(&event.mount);
+        let mount = mount.ok_or(Broken("there is no such mount"))?;
+        self.give_up(mount.names.key)?;
+        self.put(Key::Mounts, Value::Mounts(mounts));
+        Ok(())
+    }
+
+    fn credential_written(&mut self, at: At, event: &v1::CredentialWritten) -> Applied<S::Error> {
+        self.require_mount(event.mount)?;
+        let before = self.record(&event.record).map_err(Error::Source)?;
+        let names = event.names.map(|names| (names, event.version));
+        let mut record = self.named(at, event.mount, before, names, event.retired_names)?;
+        if record.current + 1 != event.version {
+            return Err(Broken("a version is not the next one").into());
+        }
+        self.use_key(event.payload.key)?;
+        record.current = event.version;
+        record.updated = at.time;
+        record.versions.push(Version {
+            number: event.version,
+            created: at.time,
+            deletion: event.deletes_at,
+            destroyed: false,
+            key: event.payload.key,
+            hash: event.payload.hash,
+        });
+        self.trim(&mut record, &event.trimmed)?;
+        self.put(Key::Record(event.record), Value::Record(record));
+        Ok(())
+    }
+
+    fn metadata_changed(&mut self, at: At, event: &v1::MetadataChanged) -> Applied<S::Error> {
+        self.require_mount(event.mount)?;
+        let before = self.record(&event.record).map_err(Error::Source)?;
+        let current = before.as_ref().map_or(0, |record| record.current);
+        let names = event.names.map(|names| (names, current));
+        let mut record = self.named(at, event.mount, before, names, event.retired_names)?;
+        record.settings = event.settings;
+        record.updated = at.time;
+        self.trim(&mut record, &event.trimmed)?;
+        self.put(Key::Record(event.record), Value::Record(record));
+        Ok(())
+    }
+
+    fn versions_destroyed(&mut self, at: At, event: &v1::VersionsDestroyed) -> Applied<S::Error> {
+        let numbers: Vec<u32> = event
+            .versions
+            .iter()
+            .map(|retired| retired.version)
+            .collect();
+        let record = self.record(&event.record).map_err(Error::Source)?;
+        let record = record.ok_or(Broken("there is no such record"))?;
+        for retired in &event.versions {
+            let version = record
+                .version(retired.version)
+                .filter(|version| !version.destroyed);
+            if version.is_none_or(|version| version.key != retired.key) {
+                return Err(Broken("a destroyed version is not one of the record's").into());
+            }
+            self.give_up(retired.key)?;
+        }
+        self.change(at, event.record, &numbers, |version| {
+            version.destroyed = true
+        })
+    }
+
+    fn metadata_deleted(&mut self, event: &v1::MetadataDeleted) -> Applied<S::Error> {
+        let record = self.record(&event.record).map_err(Error::Source)?;
+        let record = record.ok_or(Broken("there is no such record"))?;
+        if keys_of(&record) != event.keys {
+            return Err(Broken("a deleted record gives up other keys than it has").into());
+        }
+        for key in &event.keys {
+            self.give_up(*key)?;
+        }
+        self.remove(Key::Record(event.record));
+        Ok(())
+    }
+
+    /// The record before a change, or a new one, with the names that the change brings.
+    fn named(
+        &mut self,
+        at: At,
+        mount: crate::id::MountId,
+        before: Option<Record>,
+        names: Option<(SealedRef, u32)>,
+        retired: Option<KeyRef>,
+    ) -> Result<Record, Error<S::Error>> {
+        if let Some((names, _)) = names {
+            self.use_key(names.key)?;
+        }
+        match (before, names) {
+            (None, Some((names, names_version))) if retired.is_none() => Ok(Record {
+                mount,
+                created: at.time,
+                updated: at.time,
+                settings: v1::Settings::default(),
+                names,
+                names_version,
+                current: 0,
+                versions: Vec::new(),
+            }),
+            (Some(record), None) if retired.is_none() && record.mount == mount => Ok(record),
+            (Some(record), Some((names, names_version)))
+                if retired == Some(record.names.key) && record.mount == mount =>
+            {
+                self.give_up(record.names.key)?;
+                Ok(Record {
+                    names,
+                    names_version,
+                    ..record
+                })
+            }
+            _ => Err(Broken("the names of a change do not fit the record").into()),
+        }
+    }
+
+    fn trim(&mut self, record: &mut Record, trimmed: &[Retired]) -> Applied<S::Error> {
+        for retired in trimmed {
+            let at = record
+                .versions
+                .iter()
+                .position(|v| v.number == retired.version && v.key == retired.key)
+                .ok_or(Broken("a trimmed version is not one of the record's"))?;
+            let version = record.versions.remove(at);
+            // A destroyed version gave its key up before.
+            if !version.destroyed {
+                self.give_up(retired.key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        at: At,
+        id: RecordId,
+        numbers: &[u32],
+        change: impl Fn(&mut Version),
+    ) -> Applied<S::Error> {
+        let record = self.record(&id).map_err(Error::Source)?;
+        let mut record = record.ok_or(Broken("there is no such record"))?;
+        for number in numbers {
+            let version = record
+                .versions
+                .iter_mut()
+                .find(|version| version.number == *number);
+            change(version.ok_or(Broken("there is no such version"))?);
+        }
+        record.updated = at.time;
+        self.put(Key::Record(id), Value::Record(record));
+        Ok(())
+    }
+
+    fn require_mount(&self, id: crate::id::MountId) -> Applied<S::Error> {
+        match self.mount(&id).map_err(Error::Source)? {
+            Some(_) => Ok(()),
+            None => Err(Broken("there is no such mount").into()),
+        }
+    }
+
+    fn use_key(&mut self, key: KeyRef) -> Applied<S::Error> {
+        let mut page = self.page(&key.page).map_err(Error::Source)?;
+        let used = page.live.has(key.slot) || page.dying.has(key.slot) || page.gone.has(key.slot);
+        if page.closed || used {
+            return Err(Broken("a key is used twice, or out of a closed page").into());
+        }
+        page.live.insert(key.slot);
+        self.put(Key::Page(key.page), Value::Page(page));
+        Ok(())
+    }
+
+    fn give_up(&mut self, key: KeyRef) -> Applied<S::Error> {
+        let mut page = self.page(&key.page).map_err(Error::Source)?;
+        if !page.live.has(key.slot) {
+            return Err(Broken("a key is given up that is not live").into());
+        }
+        page.live.remove(key.slot);
+        page.dying.insert(key.slot);
+        self.put(Key::Page(key.page), Value::Page(page));
+        Ok(())
+    }
+
+    /// Events of one command stand in a row in one commit; each adds what it wrote.
+    fn remember(&mut self, at: At, command: CommandRef, event: &Event) -> Applied<S::Error> {
+        let known = self.command(&command.id).map_err(Error::Source)?;
+        let mut record = known.unwrap_or_else(|| CommandRecord {
+            time: at.time,
+            fingerprint: command.fingerprint,
+            versions: Vec::new(),
+        });
+        record.versions.push(match event {
+            Event::CredentialWritten(event) => event.version,
+            _ => 0,
+        });
+        self.put(Key::Command(command.id), Value::Command(record));
+        Ok(())
+    }
+}
+
+/// The keys that a record has left: its payloads', oldest first, then that of its names.
+pub(crate) fn keys_of(record: &Record) -> Vec<KeyRef> {
+    let payloads = record.versions.iter().filter(|version| !version.destroyed);
+    payloads
+        .map(|version| version.key)
+        .chain([record.names.key])
+        .collect()
+}

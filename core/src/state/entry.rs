@@ -1,0 +1,340 @@
+//! The entries of the state.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Serialize, Serializer};
+use serde_bytes::ByteArray;
+
+use crate::{
+    Millis,
+    cbor::{self, as_array},
+    event::{
+        CiphertextHash, SealedRef,
+        v1::{MountKind, Settings},
+    },
+    id::{CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, TokenId, WalletId},
+    keys::{
+        keyring::KekVersion,
+        page::{KeyRef, Slots},
+    },
+};
+
+/// What an entry is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Key {
+    /// The wallet itself.
+    Wallet,
+    /// All mounts.
+    Mounts,
+    /// A secret's record.
+    Record(RecordId),
+    /// A page of the key store.
+    Page(PageId),
+    /// A command that carried an id.
+    Command(CommandId),
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Wallet => (1_u8, None::<RecordId>).serialize(serializer),
+            Self::Mounts => (2_u8, None::<RecordId>).serialize(serializer),
+            Self::Record(id) => (3_u8, id).serialize(serializer),
+            Self::Page(id) => (4_u8, id).serialize(serializer),
+            Self::Command(id) => (5_u8, id).serialize(serializer),
+        }
+    }
+}
+
+/// An entry's value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(
+    missing_docs,
+    reason = "each variant is documented where its struct is"
+)]
+pub enum Value {
+    Wallet(Wallet),
+    Mounts(Arc<BTreeMap<MountId, Mount>>),
+    Record(Record),
+    Page(PageUse),
+    Command(CommandRecord),
+}
+
+impl Value {
+    /// Its bytes: in the digest, and inside the view's ciphertexts.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Wallet(value) => cbor::encode(value),
+            Self::Mounts(value) => cbor::encode(&value.iter().collect::<Vec<_>>()),
+            Self::Record(value) => cbor::encode(value),
+            Self::Page(value) => cbor::encode(value),
+            Self::Command(value) => cbor::encode(value),
+        }
+    }
+
+    /// The value that belongs to this key.
+    ///
+    /// # Errors
+    /// When the bytes are no such value.
+    pub fn decode(key: &Key, bytes: &[u8]) -> Result<Self, cbor::Malformed> {
+        Ok(match key {
+            Key::Wallet => Self::Wallet(cbor::decode(bytes)?),
+            Key::Mounts => {
+                let mounts: Vec<(MountId, Mount)> = cbor::decode(bytes)?;
+                Self::Mounts(Arc::new(mounts.into_iter().collect()))
+            }
+            Key::Record(_) => Self::Record(cbor::decode(bytes)?),
+            Key::Page(_) => Self::Page(cbor::decode(bytes)?),
+            Key::Command(_) => Self::Command(cbor::decode(bytes)?),
+        })
+    }
+
+    pub(super) fn into_wallet(self) -> Option<Wallet> {
+        if let Self::Wallet(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn into_mounts(self) -> Option<Arc<BTreeMap<MountId, Mount>>> {
+        if let Self::Mounts(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    /// The record, if it is one.
+    #[must_use]
+    pub fn into_record(self) -> Option<Record> {
+        if let Self::Record(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn into_page(self) -> Option<PageUse> {
+        if let Self::Page(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn into_command(self) -> Option<CommandRecord> {
+        if let Self::Command(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+}
+
+/// The wallet: who rules it, and under which keys it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wallet {
+    /// Its id.
+    pub id: WalletId,
+    /// When it began.
+    pub created: Millis,
+    /// The principal that may do everything.
+    pub root: PrincipalId,
+    /// The accessor of its token.
+    pub root_token: TokenId,
+    /// The MAC of its token, a payload.
+    pub root_token_mac: SealedRef,
+    /// Its KEK versions, oldest first; the last one is current.
+    pub keks: Vec<WalletKek>,
+}
+
+as_array!(Wallet {
+    id,
+    created,
+    root,
+    root_token,
+    root_token_mac,
+    keks
+});
+
+/// A KEK version of the wallet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WalletKek {
+    /// Its number.
+    pub version: KekVersion,
+    /// The unseal generation that wrapped it when it was made.
+    pub generation: u32,
+    /// The epoch that began with it.
+    pub fact_key: FactKeyId,
+    /// When it was made.
+    pub created: Millis,
+}
+
+as_array!(WalletKek {
+    version,
+    generation,
+    fact_key,
+    created
+});
+
+/// A mount.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mount {
+    /// What it speaks.
+    pub kind: MountKind,
+    /// Its blinded path, the folders above first.
+    pub path: Vec<RecordId>,
+    /// What its records go by.
+    pub settings: Settings,
+    /// Path and description.
+    pub names: SealedRef,
+    /// When it was enabled.
+    pub created: Millis,
+}
+
+as_array!(Mount {
+    kind,
+    path,
+    settings,
+    names,
+    created
+});
+
+impl Mount {
+    /// Whether a mount at `other` and this one could not stand side by side.
+    #[must_use]
+    pub fn overlaps(&self, other: &[RecordId]) -> bool {
+        let inside = |path: &[RecordId], folder: Option<&RecordId>| {
+            folder.is_some_and(|folder| path.contains(folder))
+        };
+        inside(&self.path, other.last()) || inside(other, self.path.last())
+    }
+}
+
+/// A secret: its versions, without what they say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// The mount that it is in.
+    pub mount: MountId,
+    /// When it came to be.
+    pub created: Millis,
+    /// When it was last changed.
+    pub updated: Millis,
+    /// What it says about its versions; zero where it leaves that to the mount.
+    pub settings: Settings,
+    /// The key and hash of its names.
+    pub names: SealedRef,
+    /// Its version when the names were written: they are sealed for it.
+    pub names_version: u32,
+    /// The newest version; 0 when none was written yet.
+    pub current: u32,
+    /// The versions that are kept, oldest first.
+    pub versions: Vec<Version>,
+}
+
+as_array!(Record {
+    mount,
+    created,
+    updated,
+    settings,
+    names,
+    names_version,
+    current,
+    versions
+});
+
+impl Record {
+    /// A version by its number; 0 is the current one.
+    #[must_use]
+    pub fn version(&self, number: u32) -> Option<&Version> {
+        let number = if number == 0 { self.current } else { number };
+        self.versions
+            .iter()
+            .find(|version| version.number == number)
+    }
+}
+
+/// A version of a secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Version {
+    /// Its number, counted from 1.
+    pub number: u32,
+    /// When it was written.
+    pub created: Millis,
+    /// From when on it counts as deleted.
+    pub deletion: Option<Millis>,
+    /// Whether its key was given up for ever.
+    pub destroyed: bool,
+    /// The key of its payload.
+    pub key: KeyRef,
+    /// What its payload's ciphertext hashes to.
+    pub hash: CiphertextHash,
+}
+
+as_array!(Version {
+    number,
+    created,
+    deletion,
+    destroyed,
+    key,
+    hash
+});
+
+impl Version {
+    /// Whether it is deleted at this time.
+    #[must_use]
+    pub fn is_deleted(&self, now: Millis) -> bool {
+        self.deletion.is_some_and(|deletion| deletion <= now)
+    }
+}
+
+/// How a key page is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PageUse {
+    /// Whether drawing from it has ended.
+    pub closed: bool,
+    /// The keys that something live refers to.
+    pub live: Slots,
+    /// The keys that are to be destroyed, until an outcome event says that they are.
+    pub dying: Slots,
+    /// The keys that are destroyed: refused for ever, even if their bytes come back.
+    pub gone: Slots,
+}
+
+as_array!(PageUse {
+    closed,
+    live,
+    dying,
+    gone
+});
+
+impl PageUse {
+    /// Whether a page in the key store should hold the key of this slot.
+    #[must_use]
+    pub fn keeps(&self, slot: u8) -> bool {
+        if self.closed {
+            self.live.has(slot)
+        } else {
+            !self.dying.has(slot) && !self.gone.has(slot)
+        }
+    }
+}
+
+/// A command that carried an id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommandRecord {
+    /// The time of its commit.
+    pub time: Millis,
+    /// What tells it apart from another command under the same id.
+    pub fingerprint: ByteArray<16>,
+    /// The version that each of its changes wrote, 0 for those that wrote none.
+    pub versions: Vec<u32>,
+}
+
+as_array!(CommandRecord {
+    time,
+    fingerprint,
+    versions
+});

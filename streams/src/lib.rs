@@ -1,0 +1,17 @@
+//! The log and the key store: their rules as traits, and the two backends that keep them.
+//!
+//! [`EventLog`] holds what is for ever, [`KeyStore`] what can be erased, [`Courier`] passes waiting
+//! commands between nodes. Two backends: `jetstream` on a NATS server or cluster, `embedded` in
+//! two redb files on one box. Only this crate knows NATS and redb.
+
+mod backoff;
+pub mod courier;
+pub mod embedded;
+// pub mod jetstream;
+pub mod keys;
+pub mod log;
+pub mod settle;
+
+pub use courier::Courier;
+pub use keys::KeyStore;
+pub use log::EventLog;
