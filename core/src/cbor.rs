@@ -1,6 +1,9 @@
 //! CBOR (RFC 8949) for the inside of ciphertexts and stored values: one value, nothing behind it.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, Error as _, IgnoredAny, SeqAccess},
+};
 
 /// How deep a value may nest before it is refused.
 const DEPTH: usize = 16;
@@ -41,6 +44,24 @@ pub fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), Mal
     Ok((value, rest))
 }
 
+/// The next field of an array that stands for a struct.
+pub(crate) fn field<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
+    fields: &mut A,
+) -> Result<T, A::Error> {
+    fields
+        .next_element()?
+        .ok_or_else(|| A::Error::custom("a field is missing"))
+}
+
+/// Makes sure that the array ends: ciborium alone would leave what is behind the last field, or a
+/// length that was never filled, to whatever is read next.
+pub(crate) fn no_more<'de, A: SeqAccess<'de>>(fields: &mut A) -> Result<(), A::Error> {
+    match fields.next_element::<IgnoredAny>()? {
+        None => Ok(()),
+        Some(IgnoredAny) => Err(A::Error::custom("there are more fields than belong here")),
+    }
+}
+
 /// Serialises a struct as an array of its fields, in this order: the order is the format.
 macro_rules! as_array {
     ($name:ident { $($field:ident),+ $(,)? }) => {
@@ -52,8 +73,27 @@ macro_rules! as_array {
 
         impl<'de> ::serde::Deserialize<'de> for $name {
             fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let ($($field,)+) = ::serde::Deserialize::deserialize(deserializer)?;
-                Ok(Self { $($field),+ })
+                struct Fields;
+
+                impl<'de> ::serde::de::Visitor<'de> for Fields {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                        f.write_str(concat!("the fields of ", stringify!($name)))
+                    }
+
+                    fn visit_seq<A: ::serde::de::SeqAccess<'de>>(
+                        self,
+                        mut fields: A,
+                    ) -> Result<$name, A::Error> {
+                        $(let $field = $crate::cbor::field(&mut fields)?;)+
+                        $crate::cbor::no_more(&mut fields)?;
+                        Ok($name { $($field),+ })
+                    }
+                }
+
+                const COUNT: usize = [$(stringify!($field)),+].len();
+                deserializer.deserialize_tuple(COUNT, Fields)
             }
         }
     };

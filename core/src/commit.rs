@@ -6,8 +6,8 @@
 //! event   = [ key index, fact: bstr, names: bstr / null, payload: bstr / null ]
 //! ```
 //!
-//! A fact's associated data is the header as received, the event's index, and whether it is the
-//! last: nothing can be moved, dropped or added. A fact holds the hashes of names and payload.
+//! A fact's associated data is the header as received, the event's key index, its own index, and
+//! whether it is the last: nothing can be moved, dropped or added. A fact holds the hashes of names and payload.
 
 mod frame;
 
@@ -125,7 +125,7 @@ fn labelled_hash(label: labels::Label, bytes: &[u8]) -> [u8; 32] {
         .into()
 }
 
-/// Makes a commit of these entries, all under one epoch's key.
+/// Makes a commit of these entries, all under one epoch's key: the first that the header names.
 #[must_use]
 pub fn encode(
     header: &Header,
@@ -133,6 +133,8 @@ pub fn encode(
     epoch: &Epoch,
     entropy: &mut dyn Entropy,
 ) -> Bytes {
+    const KEY: usize = 0;
+    debug_assert_eq!(header.fact_keys.get(KEY), Some(&epoch.id));
     let header = cbor::encode(&WireHeader {
         format: FORMAT,
         wallet: header.wallet,
@@ -144,9 +146,14 @@ pub fn encode(
     });
     let mut writer = frame::Writer::new(&header, entries.len());
     for (index, entry) in entries.iter().enumerate() {
-        let place = fact_place(&header, index, index + 1 == entries.len());
+        let place = fact_place(&header, KEY, index, index + 1 == entries.len());
         let fact = epoch.facts.seal(&place, &entry.fact.encode(), entropy);
-        writer.event(0, &fact, entry.names.as_deref(), entry.payload.as_deref());
+        writer.event(
+            KEY as u64,
+            &fact,
+            entry.names.as_deref(),
+            entry.payload.as_deref(),
+        );
     }
     writer.finish()
 }
@@ -227,7 +234,7 @@ impl Sealed {
             .map(|(index, raw)| {
                 let key = self.header.fact_keys.get(raw.key).ok_or(Error::Malformed)?;
                 let epoch = epoch(key).ok_or(Error::NoFactKey(*key))?;
-                let place = fact_place(&self.header_bytes, index, index == last);
+                let place = fact_place(&self.header_bytes, raw.key, index, index == last);
                 let plain = epoch
                     .facts
                     .open(&place, &raw.fact)
@@ -254,9 +261,10 @@ fn check(stated: Option<CiphertextHash>, found: Option<&Bytes>, index: usize) ->
     }
 }
 
-fn fact_place(header: &[u8], index: usize, last: bool) -> Place {
+fn fact_place(header: &[u8], key: usize, index: usize, last: bool) -> Place {
     Place::new()
         .and(header)
+        .and_number(key as u64)
         .and_number(index as u64)
         .and(&[u8::from(last)])
 }

@@ -5,19 +5,16 @@ mod sealer;
 
 use crate::{
     Millis, cbor,
-    command::{Action, Command, Done, NewMount, NewWallet, What},
+    command::{Action, Change, Command, Done, NewMount, NewWallet, What},
     commit::Entry,
     event::{Actor, CommandRef, Event, Fact, v1},
     id::RecordId,
     keys::CommandKey,
     names::{mount_names_place, payload_place},
-    state::{At, COMMANDS_KEPT, Source, State},
+    state::{At, COMMAND_AHEAD, COMMANDS_KEPT, Source, State},
 };
 
 pub use sealer::{Sealer, Supply};
-
-/// How far ahead of the log a command's own time may be, in milliseconds.
-const COMMAND_AHEAD: u64 = 5 * 60_000;
 
 /// How many versions a record keeps when neither it nor its mount says.
 pub const DEFAULT_MAX_VERSIONS: u32 = 10;
@@ -109,12 +106,29 @@ impl<E> From<crate::state::Error<E>> for Error<E> {
     }
 }
 
-/// Decides a command at a time, and applies what it leads to. A command that is refused leaves the
+/// Decides a command at a time, and keeps what it leads to. A command that is refused leaves the
 /// state as it was.
 ///
 /// # Errors
 /// When the command is refused, keys have run out, or the state cannot be read.
 pub fn decide<S: Source>(
+    state: &mut State<S>,
+    at: At,
+    command: &Command,
+    command_key: &CommandKey,
+    sealer: &mut Sealer<'_>,
+) -> Result<Decision, Error<S::Error>> {
+    let decision = weigh(state, at, command, command_key, sealer)?;
+    state.keep();
+    Ok(decision)
+}
+
+/// Decides a command at a time; the state shows what it leads to until [`State::keep`] or
+/// [`State::undo`], one of which must follow. A command that is refused leaves the state as it was.
+///
+/// # Errors
+/// When the command is refused, keys have run out, or the state cannot be read.
+pub fn weigh<S: Source>(
     state: &mut State<S>,
     at: At,
     command: &Command,
@@ -129,9 +143,8 @@ pub fn decide<S: Source>(
         entries: Vec::new(),
     }
     .run(command, command_key, sealer);
-    match &decided {
-        Ok(_) => state.keep(),
-        Err(_) => state.undo(),
+    if decided.is_err() {
+        state.undo();
     }
     decided
 }
@@ -197,13 +210,8 @@ impl<S: Source> Deciding<'_, S> {
                 let mut confirmed = Vec::new();
                 for key in keys {
                     // Another node may have confirmed it first.
-                    if self
-                        .state
-                        .page(&key.page)
-                        .map_err(Error::Source)?
-                        .dying
-                        .has(key.slot)
-                    {
+                    let page = self.state.page(&key.page).map_err(Error::Source)?;
+                    if page.dying.has(key.slot) && !confirmed.contains(key) {
                         confirmed.push(*key);
                     }
                 }
@@ -231,8 +239,8 @@ impl<S: Source> Deciding<'_, S> {
                 Err(Refusal::NoWallet.into())
             }
             (Actor::System, _) => Ok(()),
-            (Actor::Principal(principal, _), Some(wallet))
-                if principal == wallet.root && !internal =>
+            (Actor::Principal(principal, token), Some(wallet))
+                if (principal, token) == (wallet.root, wallet.root_token) && !internal =>
             {
                 Ok(())
             }
@@ -256,7 +264,7 @@ impl<S: Source> Deciding<'_, S> {
             }
             return Ok(Some(Done {
                 time: known.time,
-                versions: known.versions,
+                versions: versions_of(&command.action, known.versions),
             }));
         }
         let made = id.made_at().ok_or(Refusal::CommandTime)?;
@@ -339,24 +347,57 @@ impl<S: Source> Deciding<'_, S> {
     }
 }
 
-/// What a command is, without any secret or name: two commands under one id must agree in it.
-fn describe(command: &Command) -> Vec<u8> {
-    let Action::Change(changes) = &command.action else {
+/// The version that each change wrote, given those that the command's writes made: only a write
+/// makes one, and each does.
+fn versions_of(action: &Action, written: Vec<u32>) -> Vec<u32> {
+    let Action::Change(changes) = action else {
         return Vec::new();
     };
+    let mut written = written.into_iter();
+    let version = |change: &Change| match change.what {
+        What::Put { .. } => written.next().unwrap_or(0),
+        _ => 0,
+    };
+    changes.iter().map(version).collect()
+}
+
+/// What a command is and whose, without any secret or name: two commands under one id must agree
+/// in it. The token is left out, so that a repetition may come with a newer one.
+fn describe(command: &Command) -> Vec<u8> {
+    let principal = match command.actor {
+        Actor::Principal(principal, _) => Some(principal),
+        Actor::System | Actor::Anonymous => None,
+    };
+    let (code, action): (u8, _) = match &command.action {
+        Action::Change(changes) => (1, describe_changes(changes)),
+        Action::EnableMount(new) => {
+            let path = new.path.last();
+            (2, cbor::encode(&(new.mount, new.kind, path, new.settings)))
+        }
+        Action::TuneMount(mount, settings) => (3, cbor::encode(&(mount, settings))),
+        Action::DisableMount(mount) => (4, cbor::encode(mount)),
+        Action::CreateWallet(new) => (5, cbor::encode(&new.wallet)),
+        Action::ClosePages(pages) => (6, cbor::encode(pages)),
+        Action::ConfirmDestroyed(keys) => (7, cbor::encode(keys)),
+    };
+    cbor::encode(&(principal, code, serde_bytes::ByteBuf::from(action)))
+}
+
+fn describe_changes(changes: &[Change]) -> Vec<u8> {
     let described: Vec<_> = changes
         .iter()
         .map(|change| {
-            let (code, cas, versions): (u8, Option<u32>, &[u32]) = match &change.what {
-                What::Put { cas, .. } => (1, *cas, &[]),
-                What::DeleteCurrent => (2, None, &[]),
-                What::Delete(versions) => (3, None, versions),
-                What::Undelete(versions) => (4, None, versions),
-                What::Destroy(versions) => (5, None, versions),
-                What::ChangeMetadata { .. } => (6, None, &[]),
-                What::DeleteMetadata => (7, None, &[]),
+            let none = (None, None);
+            let (code, (cas, settings), versions): (u8, _, &[u32]) = match &change.what {
+                What::Put { cas, .. } => (1, (*cas, None), &[]),
+                What::DeleteCurrent => (2, none, &[]),
+                What::Delete(versions) => (3, none, versions),
+                What::Undelete(versions) => (4, none, versions),
+                What::Destroy(versions) => (5, none, versions),
+                What::ChangeMetadata { settings, .. } => (6, (None, Some(*settings)), &[]),
+                What::DeleteMetadata => (7, none, &[]),
             };
-            (change.mount, change.record, code, cas, versions)
+            (change.mount, change.record, code, cas, settings, versions)
         })
         .collect();
     cbor::encode(&described)

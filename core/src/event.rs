@@ -22,23 +22,41 @@ pub enum Actor {
     Anonymous,
 }
 
+struct WireActor {
+    code: u8,
+    principal: Option<PrincipalId>,
+    token: Option<TokenId>,
+}
+
+as_array!(WireActor {
+    code,
+    principal,
+    token
+});
+
 impl Serialize for Actor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::System => (0_u8, None::<PrincipalId>, None::<TokenId>),
+        let (code, principal, token) = match self {
+            Self::System => (0, None, None),
             Self::Principal(principal, token) => (1, Some(*principal), Some(*token)),
             Self::Anonymous => (2, None, None),
-        }
-        .serialize(serializer)
+        };
+        let wire = WireActor {
+            code,
+            principal,
+            token,
+        };
+        wire.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Actor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Deserialize::deserialize(deserializer)? {
-            (0_u8, None, None) => Ok(Self::System),
+        let wire = WireActor::deserialize(deserializer)?;
+        match (wire.code, wire.principal, wire.token) {
+            (0, None, None) => Ok(Self::System),
             (1, Some(principal), Some(token)) => Ok(Self::Principal(principal, token)),
-            (2, None::<PrincipalId>, None::<TokenId>) => Ok(Self::Anonymous),
+            (2, None, None) => Ok(Self::Anonymous),
             _ => Err(serde::de::Error::custom("not an actor")),
         }
     }

@@ -73,7 +73,11 @@ pub fn judge<S: Source>(
     Ok(match request.operation {
         Operation::ReadData | Operation::ReadMetadata => {
             let record = match request.record {
-                Some(id) => state.record(&id)?,
+                // What a disabled mount left behind is out of reach.
+                Some(id) => match state.record(&id)? {
+                    Some(record) if state.mount(&record.mount)?.is_some() => Some(record),
+                    _ => None,
+                },
                 None => None,
             };
             match (record, request.operation) {

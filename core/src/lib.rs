@@ -11,6 +11,7 @@ pub mod commit;
 pub mod decide;
 pub mod entropy;
 pub mod event;
+pub mod handover;
 pub mod id;
 pub mod judge;
 pub mod keys;

@@ -24,8 +24,12 @@ use crate::{
     labels,
 };
 
-/// How long a command id is remembered, in milliseconds of the log's time: 48 hours.
+/// How old a command's id may be by the log's time, in milliseconds: 48 hours.
 pub const COMMANDS_KEPT: u64 = 48 * 3_600_000;
+
+/// How far ahead of the log a command's own time may be, in milliseconds. An id is remembered for
+/// so much longer than [`COMMANDS_KEPT`], or one that was ahead would be taken a second time.
+pub const COMMAND_AHEAD: u64 = 5 * 60_000;
 
 /// Where a state reads what it has not changed itself.
 pub trait Source {
@@ -74,7 +78,9 @@ pub struct Change {
 pub struct State<S> {
     source: S,
     digest: Digest,
-    /// Whole commits.
+    /// The commit in flight, when the next one is decided on top of it.
+    flying: HashMap<Key, Option<Value>>,
+    /// Whole commits, or the commands of the commit at work.
     settled: HashMap<Key, Option<Value>>,
     /// The commit or command at work.
     open: BTreeMap<Key, Option<Value>>,
@@ -86,6 +92,7 @@ impl<S: Source> State<S> {
         Self {
             source,
             digest,
+            flying: HashMap::new(),
             settled: HashMap::new(),
             open: BTreeMap::new(),
         }
@@ -108,7 +115,8 @@ impl<S: Source> State<S> {
     /// # Errors
     /// When the source cannot be read.
     pub fn get(&self, key: &Key) -> Result<Option<Value>, S::Error> {
-        match self.open.get(key).or_else(|| self.settled.get(key)) {
+        let changed = self.open.get(key).or_else(|| self.settled.get(key));
+        match changed.or_else(|| self.flying.get(key)) {
             Some(changed) => Ok(changed.clone()),
             None => self.source.get(key),
         }
@@ -120,6 +128,7 @@ impl<S: Source> State<S> {
     /// entry in the order of keys, with lengths before them.
     pub fn finish_commit(&mut self, seq: Seq) -> BTreeMap<Key, Change> {
         let mut hash = Sha256::new();
+        hash.update((labels::STATE_DIGEST.as_bytes().len() as u64).to_be_bytes());
         hash.update(labels::STATE_DIGEST.as_bytes());
         hash.update(*self.digest.0);
         hash.update(seq.0.to_be_bytes());
@@ -155,8 +164,15 @@ impl<S: Source> State<S> {
         self.settled.extend(std::mem::take(&mut self.open));
     }
 
+    /// What was kept goes into flight, and the source has what flew before: the next commit is
+    /// decided on top.
+    pub fn launch(&mut self) {
+        self.flying = std::mem::take(&mut self.settled);
+    }
+
     /// Forgets every change, whole commits too, once the source has them.
     pub fn rebase(&mut self, digest: Digest) {
+        self.flying.clear();
         self.settled.clear();
         self.open.clear();
         self.digest = digest;
@@ -232,7 +248,7 @@ impl<S: Source> State<S> {
 
     fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, S::Error> {
         let mut due: Vec<CommandId> = self.source.commands_before(time)?;
-        let changed = self.settled.iter().chain(&self.open);
+        let changed = self.flying.iter().chain(&self.settled).chain(&self.open);
         due.extend(changed.filter_map(|(key, value)| match (key, value) {
             (Key::Command(id), Some(Value::Command(record))) if record.time < time => Some(*id),
             _ => None,
@@ -241,7 +257,8 @@ impl<S: Source> State<S> {
         due.dedup();
         let mut left = Vec::with_capacity(due.len());
         for id in due {
-            if self.get(&Key::Command(id))?.is_some() {
+            // A layer may have removed what the layer below has, or remembered it anew.
+            if self.command(&id)?.is_some_and(|record| record.time < time) {
                 left.push(id);
             }
         }

@@ -21,9 +21,9 @@ pub use redb::StorageBackend;
 use self::{medium::Medium, store::Store};
 use crate::{EventLog, KeyStore};
 
-/// The largest message that the embedded log takes, in bytes: what a NATS server takes by default,
-/// so that a wallet can move to one.
-pub const MAX_MESSAGE: usize = 1_048_576;
+/// The largest message that the embedded log takes, in bytes: what a commit may have on a NATS
+/// server by default (1 MiB with its headers), so that a wallet can move to one.
+pub const MAX_MESSAGE: usize = 1_048_576 - crate::HEADROOM;
 
 const LOG_FILE: &str = "log.redb";
 const KEYS_FILE: &str = "keys.redb";

@@ -5,13 +5,24 @@
 //! two redb files on one box. Only this crate knows NATS and redb.
 
 mod backoff;
+pub mod clock;
+pub mod committer;
 pub mod courier;
+pub mod custody;
 pub mod embedded;
-// pub mod jetstream;
+pub mod entropy;
+pub mod jetstream;
 pub mod keys;
 pub mod log;
+pub mod pool;
+pub mod recorder;
+pub mod replica;
 pub mod settle;
+pub mod sweeper;
 
 pub use courier::Courier;
 pub use keys::KeyStore;
 pub use log::EventLog;
+
+/// What of a NATS message is left to its headers, in bytes.
+const HEADROOM: usize = 1024;

@@ -223,22 +223,19 @@ impl<S: Source> Deciding<'_, S> {
     }
 }
 
-/// What counts for a record: its own word, else the mount's, else the engine's.
+/// What counts for a record: of its own and its mount's word the larger number of versions, the
+/// shorter time that is set, and a check that either asks for. So does the KV engine of OpenBao.
 #[must_use]
 pub(crate) fn effective(mount: &Mount, own: Option<Settings>) -> Settings {
-    let own = own.unwrap_or_default();
-    let first = |own: u64, mount: u64| if own == 0 { mount } else { own };
-    let max = first(own.max_versions.into(), mount.settings.max_versions.into());
+    let (own, mount) = (own.unwrap_or_default(), mount.settings);
+    let times = [own.delete_version_after, mount.delete_version_after];
     Settings {
-        max_versions: match u32::try_from(max) {
-            Ok(0) | Err(_) => DEFAULT_MAX_VERSIONS,
-            Ok(max) => max,
+        max_versions: match own.max_versions.max(mount.max_versions) {
+            0 => DEFAULT_MAX_VERSIONS,
+            max => max,
         },
-        cas_required: own.cas_required || mount.settings.cas_required,
-        delete_version_after: first(
-            own.delete_version_after,
-            mount.settings.delete_version_after,
-        ),
+        cas_required: own.cas_required || mount.cas_required,
+        delete_version_after: times.into_iter().filter(|t| *t > 0).min().unwrap_or(0),
     }
 }
 

@@ -1,1 +1,235 @@
+//! A small wallet to decide in: its keys, its log, and what was folded of it.
 
+mod fold;
+mod idempotency;
+mod keys;
+mod model;
+mod sequences;
+
+use std::{cell::RefCell, collections::BTreeMap, convert::Infallible, rc::Rc};
+
+use model::{MOUNTS, Step, ToDo, Wish};
+
+use crate::{
+    Millis, SecretBytes,
+    command::{Action, Change, Command, NewMount, NewNames, NewWallet, What},
+    commit::Entry,
+    decide::{Decision, Error, Sealer, Supply, decide},
+    event::{Actor, Fact, v1::MountKind},
+    id::{
+        CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, RequestId, Seq, TokenId,
+        WalletId,
+    },
+    keys::{CommandKey, Dek, IdKey, TokenMacKey, page::KeyRef},
+    names::{MountNames, Names},
+    state::{At, Digest, Key, Memory, Source, State, Value},
+    test_entropy::Counter,
+};
+
+const WALLET: WalletId = WalletId::from_bytes([7; 16]);
+const ROOT: Actor = Actor::Principal(
+    PrincipalId::from_bytes([1; 16]),
+    TokenId::from_bytes([2; 16]),
+);
+const STRANGER: Actor = Actor::Principal(
+    PrincipalId::from_bytes([3; 16]),
+    TokenId::from_bytes([4; 16]),
+);
+const START: u64 = 1_800_000_000_000;
+
+/// Keys without end, few to a page, so that pages change often.
+struct Pool {
+    entropy: Counter,
+    drawn: u32,
+    left: u32,
+    given: BTreeMap<KeyRef, Dek>,
+}
+
+impl Pool {
+    const PER_PAGE: u32 = 5;
+
+    fn page(number: u32) -> PageId {
+        let mut bytes = [0xbb; 16];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        PageId::from_bytes(bytes)
+    }
+
+    fn current_page(&self) -> PageId {
+        Self::page(self.drawn / Self::PER_PAGE)
+    }
+}
+
+impl Supply for Pool {
+    fn draw(&mut self) -> Option<(KeyRef, Dek)> {
+        self.left = self.left.checked_sub(1)?;
+        let key = KeyRef {
+            page: self.current_page(),
+            slot: u8::try_from(self.drawn % Self::PER_PAGE).unwrap() * 51,
+        };
+        self.drawn += 1;
+        let dek = Dek::generate(&mut self.entropy);
+        let copy = Dek::danger_from_bytes(dek.expose());
+        self.given.insert(key, copy);
+        Some((key, dek))
+    }
+}
+
+/// A view that the decider reads while the fold goes on, as in a node.
+#[derive(Clone, Debug, Default)]
+struct View(Rc<RefCell<Memory>>);
+
+impl Source for View {
+    type Error = Infallible;
+
+    fn get(&self, key: &Key) -> Result<Option<Value>, Infallible> {
+        self.0.borrow().get(key)
+    }
+
+    fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, Infallible> {
+        self.0.borrow().commands_before(time)
+    }
+}
+
+/// A commit, as far as the fold sees it.
+#[derive(Clone, Debug)]
+struct Logged {
+    seq: Seq,
+    at: At,
+    entries: Vec<Entry>,
+}
+
+struct World {
+    ids: IdKey,
+    command_key: CommandKey,
+    pool: Pool,
+    entropy: Counter,
+    view: View,
+    digest: Digest,
+    decider: State<View>,
+    at: At,
+    log: Vec<Logged>,
+    /// What was decided since the last commit.
+    waiting: Vec<Entry>,
+    /// How much of the log the view has.
+    folded: usize,
+}
+
+impl World {
+    /// A wallet with two mounts, in which nothing was decided yet.
+    fn new() -> Self {
+        let mut entropy = Counter::new(11);
+        let view = View::default();
+        let mut world = Self {
+            ids: IdKey::generate(&mut entropy),
+            command_key: CommandKey::generate(&mut entropy),
+            pool: Pool {
+                entropy: Counter::new(12),
+                drawn: 0,
+                left: u32::MAX,
+                given: BTreeMap::new(),
+            },
+            decider: State::over(view.clone(), Digest::default()),
+            view,
+            digest: Digest::default(),
+            at: At {
+                time: Millis(START),
+            },
+            log: Vec::new(),
+            waiting: Vec::new(),
+            folded: 0,
+            entropy,
+        };
+        let token_mac = TokenMacKey::generate(&mut world.entropy).mac(b"hvs.root");
+        let Actor::Principal(root, root_token) = ROOT else {
+            unreachable!()
+        };
+        world.begin(START);
+        world
+            .decide(&system(Action::CreateWallet(NewWallet {
+                wallet: WALLET,
+                root,
+                root_token,
+                root_token_mac: token_mac,
+                kek: 1,
+                generation: 1,
+                fact_key: FactKeyId::from_bytes([9; 16]),
+            })))
+            .unwrap();
+        world.commit(true);
+        world
+    }
+
+    /// A commit begins, at a time that is not before the last.
+    fn begin(&mut self, time: u64) {
+        self.at.time = self.at.time.max(Millis(time));
+        let at = self.at;
+        let Ok(()) = self.decider.begin_commit(at);
+        self.decider.keep();
+    }
+
+    fn decide(&mut self, command: &Command) -> Result<Decision, Error<Infallible>> {
+        let mut sealer = Sealer::new(WALLET, &mut self.pool, &mut self.entropy);
+        let decided = decide(
+            &mut self.decider,
+            self.at,
+            command,
+            &self.command_key,
+            &mut sealer,
+        );
+        if let Ok(Decision::Events { entries, .. }) = &decided {
+            self.waiting.extend(entries.iter().cloned());
+        }
+        decided
+    }
+
+    /// The commit ends. Unless it is `settled`, the next is decided while it is in flight.
+    fn commit(&mut self, settled: bool) {
+        let entries = std::mem::take(&mut self.waiting);
+        if !entries.is_empty() {
+            self.log.push(Logged {
+                seq: Seq(self.log.len() as u64 + 1),
+                at: self.at,
+                entries,
+            });
+        }
+        if settled {
+            self.fold_up_to(self.log.len());
+            self.decider.rebase(self.digest);
+        } else {
+            self.fold_up_to(self.log.len().saturating_sub(1));
+            self.decider.launch();
+        }
+    }
+
+    fn fold_up_to(&mut self, count: usize) {
+        for commit in &self.log[self.folded..count] {
+            let mut state = State::over(self.view.clone(), self.digest);
+            fold_one(&mut state, commit);
+            self.digest = state.digest();
+            let changes = state.changes.take();
+            self.view.0.borrow_mut().absorb(changes);
+        }
+        self.folded = self.folded.max(count);
+    }
+
+    fn command(&self, actor: Actor, id: Option<CommandId>, wish: &Wish) -> Command {
+        let action = match wish {
+            Wish::Enable(mount, settings) => Action::EnableMount(NewMount {
+                mount: mount_id(*mount),
+                kind: MountKind::KvV2,
+                path: self.mount_path(*mount),
+                settings: *settings,
+                names: MountNames {
+                    path: MOUNTS[*mount].to_owned(),
+                    description: String::new(),
+                },
+            }),
+            Wish::Tune(mount, settings) => Action::TuneMount(mount_id(*mount), *settings),
+            Wish::Disable(mount) => Action::DisableMount(mount_id(*mount)),
+            Wish::Change(steps) => {
+                Action::Change(steps.iter().map(|step| self.change(step)).collect())
+            }
+        };
+        Command { id, actor, action }
+    }
+}

@@ -1,10 +1,10 @@
 //! Pages of DEKs: made ahead, stored wrapped, emptied key by key.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::{ByteArray, ByteBuf};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     Millis,
@@ -153,7 +153,6 @@ impl<'de> Deserialize<'de> for Slots {
 }
 
 /// An open page.
-#[derive(Debug)]
 pub struct Page {
     /// Its id.
     pub id: PageId,
@@ -161,40 +160,64 @@ pub struct Page {
     pub owner: ProcessId,
     /// When it was made, by its maker's clock.
     pub made: Millis,
-    keys: BTreeMap<u8, Dek>,
+    slots: Slots,
+    /// All keys in one place, in the order of slots: a node keeps thousands of pages open.
+    keys: Zeroizing<Box<[[u8; 32]]>>,
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Page({}, {} keys)", self.id, self.slots.len())
+    }
 }
 
 impl Page {
     /// A page of new keys.
     pub fn generate(id: PageId, owner: ProcessId, made: Millis, entropy: &mut dyn Entropy) -> Self {
-        let keys = (0..=u8::MAX)
-            .map(|slot| (slot, Dek::generate(entropy)))
-            .collect();
+        let mut keys = Zeroizing::new(vec![[0; 32]; SLOTS].into_boxed_slice());
+        keys.iter_mut().for_each(|key| entropy.fill(key));
         Self {
             id,
             owner,
             made,
+            slots: (0..=u8::MAX).collect(),
             keys,
         }
     }
 
     /// The key in a slot, unless it was destroyed or swept.
     #[must_use]
-    pub fn key(&self, slot: u8) -> Option<&Dek> {
-        self.keys.get(&slot)
+    pub fn key(&self, slot: u8) -> Option<Dek> {
+        let key = self
+            .keys
+            .get(usize::from(slot))
+            .filter(|_| self.slots.has(slot))?;
+        Some(Dek::danger_from_bytes(key))
     }
 
     /// The slots that hold a key.
     #[must_use]
-    pub fn slots(&self) -> Slots {
-        self.keys.keys().copied().collect()
+    pub const fn slots(&self) -> Slots {
+        self.slots
     }
 
-    /// Drops every key that is not in `kept`, and says whether that changed anything.
-    pub fn retain(&mut self, kept: impl Fn(u8) -> bool) -> bool {
-        let before = self.keys.len();
-        self.keys.retain(|slot, _| kept(*slot));
-        self.keys.len() != before
+    /// The page with those of its keys that are in `kept`, and no others.
+    #[must_use]
+    pub fn keeping(&self, kept: impl Fn(u8) -> bool) -> Self {
+        let slots = self.slots.iter().filter(|slot| kept(*slot)).collect();
+        let mut keys = self.keys.clone();
+        for (slot, key) in (0..=u8::MAX).zip(keys.iter_mut()) {
+            if !Slots::has(&slots, slot) {
+                key.zeroize();
+            }
+        }
+        Self {
+            id: self.id,
+            owner: self.owner,
+            made: self.made,
+            slots,
+            keys,
+        }
     }
 
     /// Its bytes in the key store, wrapped under a KEK version.
@@ -205,10 +228,12 @@ impl Page {
         kek: &Kek,
         entropy: &mut dyn Entropy,
     ) -> Vec<u8> {
-        let mut plain = Zeroizing::new(Vec::with_capacity(self.keys.len() * ENTRY));
-        for (slot, key) in &self.keys {
-            plain.push(*slot);
-            plain.extend_from_slice(key.expose());
+        let mut plain = Zeroizing::new(Vec::with_capacity(self.slots.len() * ENTRY));
+        for (slot, key) in (0..=u8::MAX).zip(self.keys.iter()) {
+            if self.slots.has(slot) {
+                plain.push(slot);
+                plain.extend_from_slice(key);
+            }
         }
         let header = Header {
             format: FORMAT,
@@ -261,16 +286,21 @@ impl Page {
         if !rest.is_empty() {
             return Err(Error::Malformed);
         }
-        let keys = entries
-            .iter()
-            .map(|[slot, key @ ..]| (*slot, Dek::danger_from_bytes(key)))
-            .collect();
-        Ok(Self {
+        let mut page = Self {
             id,
             owner: header.owner,
             made: header.made,
-            keys,
-        })
+            slots: Slots::default(),
+            keys: Zeroizing::new(vec![[0; 32]; SLOTS].into_boxed_slice()),
+        };
+        for [slot, key @ ..] in entries {
+            page.slots.insert(*slot);
+            page.keys
+                .get_mut(usize::from(*slot))
+                .ok_or(Error::Malformed)?
+                .copy_from_slice(key);
+        }
+        Ok(page)
     }
 }
 
@@ -310,9 +340,10 @@ mod tests {
         let kek = Kek::generate(&mut entropy);
         let wallet = WalletId::from_bytes([1; 16]);
         let id = PageId::from_bytes([2; 16]);
-        let mut page = Page::generate(id, ProcessId::default(), Millis(5), &mut entropy);
-        assert_eq!(page.slots().len(), SLOTS);
-        assert!(page.retain(|slot| slot != 7));
+        let whole = Page::generate(id, ProcessId::default(), Millis(5), &mut entropy);
+        assert_eq!(whole.slots().len(), SLOTS);
+        let page = whole.keeping(|slot| slot != 7);
+        assert!(page.key(7).is_none());
         let bytes = page.wrap(wallet, 1, &kek, &mut entropy);
         let again = Page::unwrap(wallet, id, &bytes, |_| Some(&kek)).unwrap();
         assert!(again.key(7).is_none());

@@ -11,8 +11,8 @@ use crate::{
     id::RecordId,
     keys::page::KeyRef,
     state::{
-        COMMANDS_KEPT, CommandRecord, Key, Mount, Record, Source, State, Value, Version, Wallet,
-        WalletKek,
+        COMMAND_AHEAD, COMMANDS_KEPT, CommandRecord, Key, Mount, Record, Source, State, Value,
+        Version, Wallet, WalletKek,
     },
 };
 
@@ -47,7 +47,7 @@ impl<S: Source> State<S> {
     /// # Errors
     /// When the source cannot be read.
     pub fn begin_commit(&mut self, at: At) -> Result<(), S::Error> {
-        for id in self.commands_before(at.time.minus(COMMANDS_KEPT))? {
+        for id in self.commands_before(at.time.minus(COMMANDS_KEPT + COMMAND_AHEAD))? {
             self.remove(Key::Command(id));
         }
         Ok(())
@@ -113,7 +113,8 @@ impl<S: Source> State<S> {
             .wallet()
             .map_err(Error::Source)?
             .ok_or(Broken("there is no wallet"))?;
-        if wallet.keks.last().map_or(0, |kek| kek.version) + 1 != event.version {
+        let newest = wallet.keks.last().map_or(0, |kek| kek.version);
+        if newest.checked_add(1) != Some(event.version) {
             return Err(Broken("a KEK version is not the next one").into());
         }
         wallet.keks.push(WalletKek {
@@ -187,7 +188,7 @@ impl<S: Source> State<S> {
         let before = self.record(&event.record).map_err(Error::Source)?;
         let names = event.names.map(|names| (names, event.version));
         let mut record = self.named(at, event.mount, before, names, event.retired_names)?;
-        if record.current + 1 != event.version {
+        if record.current.checked_add(1) != Some(event.version) {
             return Err(Broken("a version is not the next one").into());
         }
         self.use_key(event.payload.key)?;
@@ -358,18 +359,22 @@ impl<S: Source> State<S> {
         Ok(())
     }
 
-    /// Events of one command stand in a row in one commit; each adds what it wrote.
+    /// The events of one command stand in one commit; each write adds the version that it wrote.
     fn remember(&mut self, at: At, command: CommandRef, event: &Event) -> Applied<S::Error> {
         let known = self.command(&command.id).map_err(Error::Source)?;
+        let begun = self.open.contains_key(&Key::Command(command.id));
+        let fits = |known: &CommandRecord| begun && known.fingerprint == command.fingerprint;
+        if known.as_ref().is_some_and(|known| !fits(known)) {
+            return Err(Broken("a command id was used twice").into());
+        }
         let mut record = known.unwrap_or_else(|| CommandRecord {
             time: at.time,
             fingerprint: command.fingerprint,
             versions: Vec::new(),
         });
-        record.versions.push(match event {
-            Event::CredentialWritten(event) => event.version,
-            _ => 0,
-        });
+        if let Event::CredentialWritten(event) = event {
+            record.versions.push(event.version);
+        }
         self.put(Key::Command(command.id), Value::Command(record));
         Ok(())
     }

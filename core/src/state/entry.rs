@@ -329,7 +329,7 @@ pub struct CommandRecord {
     pub time: Millis,
     /// What tells it apart from another command under the same id.
     pub fingerprint: ByteArray<16>,
-    /// The version that each of its changes wrote, 0 for those that wrote none.
+    /// The versions that its writes made, in their order.
     pub versions: Vec<u32>,
 }
 

@@ -8,8 +8,8 @@ use crate::{
     keys::page::KeyRef,
 };
 
-/// How a record keeps its versions. As a mount's settings, zero means the engine's own default; as
-/// a record's, the mount's.
+/// How versions are kept. A mount and a record each have settings: the larger number of versions
+/// counts, and the shorter time; zero leaves it to the other, and in both to the engine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Settings {
     /// How many versions are kept.

@@ -1,0 +1,270 @@
+//! Commands on their way to another node of the wallet, and what came of them.
+//!
+//! What is encoded here holds secrets: it leaves the process only under the wallet's command key
+//! ([`crate::keys::CommandKey`]).
+
+use serde_bytes::{ByteBuf, Bytes};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    Millis, SecretBytes,
+    cbor::{self, as_array},
+    command::{Action, Change, Command, Done, NewNames, What},
+    decide::Refusal,
+    event::{Actor, v1::Settings},
+    id::{CommandId, MountId, ProcessId, RecordId, Seq, WalletId},
+    names::Names,
+    seal::Place,
+};
+
+const FORMAT: u16 = 1;
+
+/// Where a hand-over is sealed.
+#[must_use]
+pub fn place(wallet: WalletId, from: ProcessId, to: ProcessId) -> Place {
+    Place::new()
+        .and(wallet.as_bytes())
+        .and(from.as_bytes())
+        .and(to.as_bytes())
+}
+
+/// What came of a command that was handed over.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Answer {
+    /// It is committed, at this `decided` sequence or before.
+    Done {
+        /// Its time.
+        time: Millis,
+        /// The versions that it wrote.
+        versions: Vec<u32>,
+        /// The sequence.
+        seq: Seq,
+    },
+    /// It truly fails.
+    Refused(Refusal),
+    /// The other node could not say: ask again, under the same id.
+    Open,
+}
+
+impl Answer {
+    /// The answer to a command that is done.
+    #[must_use]
+    pub fn done(done: Done, seq: Seq) -> Self {
+        Self::Done {
+            time: done.time,
+            versions: done.versions,
+            seq,
+        }
+    }
+}
+
+type WireChange<'a> = (
+    MountId,
+    RecordId,
+    u8,
+    Option<u32>,
+    Vec<u32>,
+    Settings,
+    Option<WireNames>,
+    &'a Bytes,
+);
+type OwnedChange = (
+    MountId,
+    RecordId,
+    u8,
+    Option<u32>,
+    Vec<u32>,
+    Settings,
+    Option<WireNames>,
+    ByteBuf,
+);
+
+#[derive(Clone)]
+struct WireNames {
+    replace: bool,
+    names: Names,
+}
+
+as_array!(WireNames { replace, names });
+
+/// The plaintext of a hand-over. `None` when a command is of a kind that no other node can do.
+#[must_use]
+pub fn encode<'a>(commands: impl Iterator<Item = &'a Command>) -> Option<Zeroizing<Vec<u8>>> {
+    let wire: Option<Vec<_>> = commands
+        .map(|command| match &command.action {
+            Action::Change(changes) => Some((
+                command.id,
+                command.actor,
+                changes.iter().map(wire).collect::<Vec<_>>(),
+            )),
+            _ => None,
+        })
+        .collect();
+    // Grown in place it would leave pieces of secrets behind: take room for all of it at once.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(1 << 20));
+    ciborium::into_writer(&(FORMAT, wire?), &mut *bytes).ok()?;
+    Some(bytes)
+}
+
+/// The commands of a hand-over.
+///
+/// # Errors
+/// When the bytes are no hand-over of a known format.
+pub fn decode(bytes: &[u8]) -> Result<Vec<Command>, cbor::Malformed> {
+    let (format, commands): (u16, Vec<(Option<CommandId>, Actor, Vec<OwnedChange>)>) =
+        cbor::decode(bytes)?;
+    if format != FORMAT {
+        return Err(cbor::Malformed);
+    }
+    commands
+        .into_iter()
+        .map(|(id, actor, changes)| {
+            let changes = changes.into_iter().map(unwire).collect::<Result<_, _>>()?;
+            Ok(Command {
+                id,
+                actor,
+                action: Action::Change(changes),
+            })
+        })
+        .collect()
+}
+
+/// The plaintext of the answers to a hand-over.
+#[must_use]
+pub fn encode_answers(answers: &[Answer]) -> Vec<u8> {
+    cbor::encode(&(FORMAT, answers))
+}
+
+/// The answers to a hand-over.
+///
+/// # Errors
+/// When the bytes are no answers of a known format.
+pub fn decode_answers(bytes: &[u8]) -> Result<Vec<Answer>, cbor::Malformed> {
+    match cbor::decode(bytes)? {
+        (FORMAT, answers) => Ok(answers),
+        _ => Err(cbor::Malformed),
+    }
+}
+
+fn wire(change: &Change) -> WireChange<'_> {
+    let none = Settings::default();
+    let (code, cas, versions, settings, names, payload): (_, _, &[u32], _, _, &[u8]) =
+        match &change.what {
+            What::Put {
+                cas,
+                payload,
+                names,
+            } => (1, *cas, &[], none, Some(names), payload.expose()),
+            What::DeleteCurrent => (2, None, &[], none, None, &[]),
+            What::Delete(versions) => (3, None, versions, none, None, &[]),
+            What::Undelete(versions) => (4, None, versions, none, None, &[]),
+            What::Destroy(versions) => (5, None, versions, none, None, &[]),
+            What::ChangeMetadata { settings, names } => (6, None, &[], *settings, Some(names), &[]),
+            What::DeleteMetadata => (7, None, &[], none, None, &[]),
+        };
+    let names = names.map(|names| match names {
+        NewNames::IfNew(names) => WireNames {
+            replace: false,
+            names: names.clone(),
+        },
+        NewNames::Replace(names) => WireNames {
+            replace: true,
+            names: names.clone(),
+        },
+    });
+    (
+        change.mount,
+        change.record,
+        code,
+        cas,
+        versions.to_vec(),
+        settings,
+        names,
+        Bytes::new(payload),
+    )
+}
+
+fn unwire(change: OwnedChange) -> Result<Change, cbor::Malformed> {
+    let (mount, record, code, cas, versions, settings, names, payload) = change;
+    let mut payload = payload.into_vec();
+    let names = names.map(|wire| match wire.replace {
+        true => NewNames::Replace(wire.names),
+        false => NewNames::IfNew(wire.names),
+    });
+    let what = match code {
+        1 => What::Put {
+            cas,
+            payload: SecretBytes::new(Zeroizing::new(std::mem::take(&mut payload))),
+            names: names.ok_or(cbor::Malformed)?,
+        },
+        2 => What::DeleteCurrent,
+        3 => What::Delete(versions),
+        4 => What::Undelete(versions),
+        5 => What::Destroy(versions),
+        6 => What::ChangeMetadata {
+            settings,
+            names: names.ok_or(cbor::Malformed)?,
+        },
+        7 => What::DeleteMetadata,
+        _ => return Err(cbor::Malformed),
+    };
+    payload.zeroize();
+    Ok(Change {
+        mount,
+        record,
+        what,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_arrive_as_they_left() {
+        let names = NewNames::IfNew(Names {
+            path: "a/b".to_owned(),
+            ..Names::default()
+        });
+        let put = What::Put {
+            cas: Some(3),
+            payload: SecretBytes::copied_from(b"s"),
+            names,
+        };
+        let change = |what| Change {
+            mount: MountId::default(),
+            record: RecordId::default(),
+            what,
+        };
+        let command = Command {
+            id: None,
+            actor: Actor::System,
+            action: Action::Change(vec![change(put), change(What::Destroy(vec![1, 2]))]),
+        };
+        let bytes = encode([&command].into_iter()).unwrap();
+        let again = decode(&bytes).unwrap();
+        assert_eq!(encode(again.iter()).unwrap(), bytes);
+        assert!(decode(&bytes[1..]).is_err());
+        let close = Command {
+            id: None,
+            actor: Actor::System,
+            action: Action::ClosePages(vec![]),
+        };
+        assert!(encode([&close].into_iter()).is_none());
+    }
+
+    #[test]
+    fn answers_arrive_as_they_left() {
+        let answers = [
+            Answer::Done {
+                time: Millis(4),
+                versions: vec![7],
+                seq: Seq(9),
+            },
+            Answer::Refused(Refusal::CasMismatch),
+            Answer::Refused(Refusal::TooLarge { size: 2, limit: 1 }),
+            Answer::Open,
+        ];
+        assert_eq!(decode_answers(&encode_answers(&answers)).unwrap(), answers);
+    }
+}

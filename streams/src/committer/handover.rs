@@ -1,0 +1,178 @@
+//! Handing waiting commands to the node that wins the races.
+//!
+//! A node with a longer way to the log would lose every race. The hand-over only saves it work: a
+//! command carries an id, so that it is done once even when the answer is lost and this node
+//! decides it again.
+
+use std::sync::Arc;
+
+use billfold_core::{
+    entropy::Entropy as _,
+    handover::{self, Answer},
+    id::{CommandId, ProcessId},
+};
+use bytes::Bytes;
+use futures::StreamExt as _;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    Courier,
+    clock::Clock,
+    committer::{Committed, Committer, Error, Waiting},
+    courier::Parcel,
+    custody::Custody,
+    entropy::Os,
+    replica::Replica,
+};
+
+/// How many bytes of commands go into one parcel: they have to fit into one message, sealed.
+const PARCEL: usize = 256 << 10;
+/// How many commands go into one parcel.
+const COMMANDS: usize = 512;
+
+impl<R: Replica> Committer<R> {
+    /// Hands what waits to `winner`, as far as another node can do it. What is not answered stays.
+    pub(super) async fn hand_over(&mut self, winner: ProcessId) {
+        let Some(courier) = self.courier.clone() else {
+            return;
+        };
+        let count = self.identify_some();
+        let commands = self
+            .again
+            .iter()
+            .take(count)
+            .map(|waiting| &waiting.command);
+        let Some(plain) = handover::encode(commands) else {
+            return;
+        };
+        if count == 0 {
+            return;
+        }
+        let (me, key) = (self.custody.process(), &self.custody.keys().command);
+        let place = handover::place(self.custody.wallet(), me, winner);
+        let mut parcel = me.as_bytes().to_vec();
+        parcel.extend_from_slice(&key.seal_hand_over(&place, &plain, &mut Os::new()));
+        let answers = match courier.hand_over(winner, Bytes::from(parcel)).await {
+            Ok(sealed) => key.open_answer(&place, &sealed).ok(),
+            Err(lost) => {
+                tracing::debug!(%lost, "a hand-over was not answered");
+                None
+            }
+        };
+        let answers = answers.and_then(|plain| handover::decode_answers(plain.expose()).ok());
+        let Some(answers) = answers.filter(|answers| answers.len() == count) else {
+            return;
+        };
+        let mut left = Vec::new();
+        for (answer, waiting) in answers.into_iter().zip(self.again.drain(..count)) {
+            match answer {
+                Answer::Done {
+                    time,
+                    versions,
+                    seq,
+                } => {
+                    let done = billfold_core::command::Done { time, versions };
+                    waiting.answer(Ok(Committed { done, seq }));
+                }
+                Answer::Refused(refusal) => waiting.answer(Err(refusal.into())),
+                Answer::Open => left.push(waiting),
+            }
+        }
+        self.requeue(left);
+        self.races = 0;
+    }
+
+    /// Gives the first commands that fit into a parcel an id, and returns how many they are.
+    fn identify_some(&mut self) -> usize {
+        let mut size = 0;
+        let mut count = 0;
+        let mut entropy = Os::new();
+        self.again.retain(|waiting| !waiting.reply.is_closed());
+        for waiting in self.again.iter_mut().take(COMMANDS) {
+            let Some(plain) = handover::encode(std::iter::once(&waiting.command)) else {
+                break;
+            };
+            size += plain.len() + 32;
+            if size > PARCEL {
+                break;
+            }
+            waiting
+                .command
+                .id
+                .get_or_insert_with(|| new_id(&*self.clock, &mut entropy));
+            count += 1;
+        }
+        count
+    }
+}
+
+/// A UUID of version 7 (RFC 9562, section 5.7).
+fn new_id(clock: &dyn Clock, entropy: &mut Os) -> CommandId {
+    let mut bytes: [u8; 16] = entropy.bytes();
+    let [_, _, time @ ..] = clock.now().0.to_be_bytes();
+    bytes.iter_mut().zip(time).for_each(|(to, from)| *to = from);
+    let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes;
+    *version = *version & 0x0f | 0x70;
+    *variant = *variant & 0x3f | 0x80;
+    CommandId::from_bytes(bytes)
+}
+
+/// What other nodes hand to this one.
+pub(super) struct Inbox {
+    pub(super) courier: Arc<dyn Courier>,
+    pub(super) custody: Arc<Custody>,
+    pub(super) queue: mpsc::WeakSender<Waiting>,
+}
+
+impl Inbox {
+    pub(super) async fn run(self) {
+        let me = self.custody.process();
+        let mut parcels = match self.courier.inbox(me).await {
+            Ok(parcels) => parcels,
+            Err(lost) => return tracing::warn!(%lost, "no commands of other nodes arrive here"),
+        };
+        while let Some(parcel) = parcels.next().await {
+            let Some(queue) = self.queue.upgrade() else {
+                return;
+            };
+            tokio::spawn(serve(Arc::clone(&self.custody), queue, parcel));
+        }
+    }
+}
+
+/// Decides a parcel's commands with this node's own, and answers when all are answered.
+async fn serve(custody: Arc<Custody>, queue: mpsc::Sender<Waiting>, parcel: Parcel) {
+    let key = &custody.keys().command;
+    let Some((from, sealed)) = parcel.bytes.split_first_chunk::<16>() else {
+        return;
+    };
+    let place = handover::place(
+        custody.wallet(),
+        ProcessId::from_bytes(*from),
+        custody.process(),
+    );
+    let Ok(plain) = key.open_hand_over(&place, sealed) else {
+        return tracing::warn!("a hand-over does not open: it is not from a node of this wallet");
+    };
+    let Ok(commands) = handover::decode(plain.expose()) else {
+        return tracing::warn!("a hand-over is of another format");
+    };
+    let mut outcomes = Vec::with_capacity(commands.len());
+    for command in commands {
+        let (reply, outcome) = oneshot::channel();
+        if queue.send(Waiting { command, reply }).await.is_err() {
+            return;
+        }
+        outcomes.push(outcome);
+    }
+    let mut answers = Vec::with_capacity(outcomes.len());
+    for outcome in outcomes {
+        answers.push(match outcome.await {
+            Ok(Ok(committed)) => Answer::done(committed.done, committed.seq),
+            Ok(Err(Error::Refused(refusal))) => Answer::Refused(refusal),
+            Ok(Err(_)) | Err(_) => Answer::Open,
+        });
+    }
+    let sealed = key.seal_answer(&place, &handover::encode_answers(&answers), &mut Os::new());
+    let _ = parcel.reply.send(Bytes::from(sealed));
+}

@@ -1,0 +1,213 @@
+//! The sweeper: makes the key store agree with the fold.
+//!
+//! A page should hold what [`PageUse::keeps`] says: of an open page all but what was given up, of a
+//! closed one only what is live. Destroying a key and sweeping unused ones are the same work, and it
+//! is done the same way after a crash as before one (invariant 7):
+//!
+//! 1. the event that gives the key up is in the log (someone else's work),
+//! 2. the page is written without it,
+//! 3. every older writing of the page is deleted and read back as gone,
+//! 4. the outcome event is committed.
+//!
+//! Any node does any of these steps; each looks first at what is already done.
+
+use std::{sync::Arc, time::Duration};
+
+use billfold_core::{
+    command::{Action, Command},
+    event::Actor,
+    id::PageId,
+    keys::page::KeyRef,
+    state::PageUse,
+};
+
+use crate::{
+    committer::{self, Handle},
+    custody::{self, Custody},
+    keys::{self, Slot},
+};
+
+/// How many key ids one outcome event names at most.
+const OUTCOME: usize = 4096;
+
+/// How long to wait before work that failed is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Where the sweeper learns what the fold says of the pages.
+pub trait Ledger: Send + Sync + 'static {
+    /// How a page is used, as far as the fold is applied. Unknown pages are open and unused.
+    ///
+    /// # Errors
+    /// When the view cannot be read.
+    fn page(&self, id: &PageId) -> Result<PageUse, String>;
+
+    /// The pages whose use changed in a way that concerns the key store, each once: keys given up,
+    /// or the page closed. At the start these are all pages that still have keys to be destroyed.
+    fn take_touched(&self) -> Vec<PageId>;
+
+    /// Waits until there is something to take.
+    fn touched(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// Why a page is not yet as it should be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The key store's or the keys' fault.
+    #[error(transparent)]
+    Custody(#[from] custody::Error),
+    /// The key store's fault.
+    #[error(transparent)]
+    Store(#[from] keys::Error),
+    /// The log's fault.
+    #[error(transparent)]
+    Commit(#[from] committer::Error),
+    /// The view's fault.
+    #[error("the view cannot be read: {0}")]
+    View(String),
+}
+
+/// Keeps the key store in step with the fold.
+#[derive(Debug)]
+pub struct Sweeper<L> {
+    custody: Arc<Custody>,
+    ledger: Arc<L>,
+    committer: Handle,
+}
+
+impl<L: Ledger> Sweeper<L> {
+    /// A sweeper over these.
+    pub const fn new(custody: Arc<Custody>, ledger: Arc<L>, committer: Handle) -> Self {
+        Self {
+            custody,
+            ledger,
+            committer,
+        }
+    }
+
+    /// Closes the pages that earlier processes left open, then follows the fold, for ever.
+    pub async fn run(self) {
+        while let Err(error) = self.close_abandoned().await {
+            tracing::warn!(%error, "abandoned key pages could not be closed; trying again");
+            tokio::time::sleep(RETRY).await;
+        }
+        let mut left: Vec<PageId> = Vec::new();
+        loop {
+            if left.is_empty() {
+                self.ledger.touched().await;
+            } else {
+                tokio::time::sleep(RETRY).await;
+            }
+            left.extend(self.ledger.take_touched());
+            left.sort_unstable();
+            left.dedup();
+            left = self.sweep(left).await;
+        }
+    }
+
+    /// Closes every page that this process does not draw from, and sweeps it.
+    ///
+    /// Its owner may be alive on another node. That costs it a page of unused keys and no more: its
+    /// next decision meets the closed page and draws from another.
+    ///
+    /// # Errors
+    /// When the key store or the log cannot be reached.
+    pub async fn close_abandoned(&self) -> Result<(), Error> {
+        let mut abandoned = Vec::new();
+        let mut closed = Vec::new();
+        for page in self.custody.store().pages().await? {
+            if self.ledger.page(&page).map_err(Error::View)?.closed {
+                closed.push(page);
+            } else if let Some((open, _)) = self.custody.fetch(page).await?
+                && open.owner != self.custody.process()
+            {
+                abandoned.push(page);
+            }
+        }
+        for pages in abandoned.chunks(OUTCOME) {
+            self.close(pages.to_vec()).await?;
+        }
+        // What was closed before may not have been swept before a crash.
+        for page in self.sweep(closed).await {
+            tracing::warn!(%page, "a key page could not be swept; it is tried again at the next start");
+        }
+        Ok(())
+    }
+
+    /// Closes pages: nothing is drawn from them any more.
+    ///
+    /// # Errors
+    /// When the commit is not made.
+    pub async fn close(&self, pages: Vec<PageId>) -> Result<(), Error> {
+        self.system(Action::ClosePages(pages)).await
+    }
+
+    /// Makes these pages what they should be; returns those that could not be.
+    async fn sweep(&self, pages: Vec<PageId>) -> Vec<PageId> {
+        let mut left = Vec::new();
+        let mut destroyed = Vec::new();
+        for page in pages {
+            match self.sweep_page(page).await {
+                Ok(keys) => destroyed.extend(keys.into_iter().map(|key| (page, key))),
+                Err(error) => {
+                    tracing::warn!(%page, %error, "a key page could not be swept; trying again");
+                    left.push(page);
+                }
+            }
+        }
+        for outcome in destroyed.chunks(OUTCOME) {
+            let keys = outcome.iter().map(|(_, key)| *key).collect();
+            if let Err(error) = self.system(Action::ConfirmDestroyed(keys)).await {
+                tracing::warn!(%error, "destroyed keys could not be confirmed; trying again");
+                left.extend(outcome.iter().map(|(page, _)| *page));
+            }
+        }
+        left
+    }
+
+    /// Makes one page what it should be, and returns the keys that are now destroyed.
+    async fn sweep_page(&self, id: PageId) -> Result<Vec<KeyRef>, Error> {
+        let using = self.ledger.page(&id).map_err(Error::View)?;
+        self.custody.forget(&id);
+        if let Some((page, revision)) = self.custody.fetch(id).await? {
+            let kept = page.keeping(|slot| using.keeps(slot));
+            if kept.slots() != page.slots() {
+                self.custody.replace_page(&kept, revision).await?;
+                fault("page written");
+            }
+            if self.custody.store().writings(Slot::Page(id)).await? > 1 {
+                self.custody.store().erase_older(Slot::Page(id)).await?;
+                fault("older pages erased");
+            }
+            self.custody.forget(&id);
+        }
+        Ok(using
+            .dying
+            .iter()
+            .map(|slot| KeyRef { page: id, slot })
+            .collect())
+    }
+
+    async fn system(&self, action: Action) -> Result<(), Error> {
+        let command = Command {
+            id: None,
+            actor: Actor::System,
+            action,
+        };
+        self.committer.submit(command).await?;
+        fault("event committed");
+        Ok(())
+    }
+}
+
+/// Names of the places where a test may end the process, in the order of the work.
+pub const FAULTS: [&str; 3] = ["page written", "older pages erased", "event committed"];
+
+/// Ends the process here if a test asked for it: `BILLFOLD_FAULT` names the place. It can only
+/// stop a node, which anyone who sets its environment can anyway.
+fn fault(at: &str) {
+    if std::env::var_os("BILLFOLD_FAULT").is_some_and(|wanted| wanted == at) {
+        tracing::error!(at, "ending the process, as BILLFOLD_FAULT asks");
+        std::process::abort();
+    }
+}
