@@ -1,1 +1,12 @@
-//! x
+//! Folds the log into views: the keychain, which answers, and the audit index, which finds.
+//!
+//! A view is a cache of the log. It can be deleted at any time, and only it knows sled.
+
+pub mod chain;
+pub mod fold;
+pub mod keychain;
+pub mod view;
+
+pub use fold::Fold;
+pub use keychain::Keychain;
+pub use view::View;

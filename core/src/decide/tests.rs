@@ -1,10 +1,10 @@
 //! A small wallet to decide in: its keys, its log, and what was folded of it.
 
+mod examples;
 mod fold;
-mod idempotency;
-mod keys;
 mod model;
 mod sequences;
+mod wishes;
 
 use std::{cell::RefCell, collections::BTreeMap, convert::Infallible, rc::Rc};
 
@@ -16,10 +16,7 @@ use crate::{
     commit::Entry,
     decide::{Decision, Error, Sealer, Supply, decide},
     event::{Actor, Fact, v1::MountKind},
-    id::{
-        CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, RequestId, Seq, TokenId,
-        WalletId,
-    },
+    id::{CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, Seq, TokenId, WalletId},
     keys::{CommandKey, Dek, IdKey, TokenMacKey, page::KeyRef},
     names::{MountNames, Names},
     state::{At, Digest, Key, Memory, Source, State, Value},
@@ -185,6 +182,9 @@ impl World {
     /// The commit ends. Unless it is `settled`, the next is decided while it is in flight.
     fn commit(&mut self, settled: bool) {
         let entries = std::mem::take(&mut self.waiting);
+        if entries.is_empty() && !settled {
+            return;
+        }
         if !entries.is_empty() {
             self.log.push(Logged {
                 seq: Seq(self.log.len() as u64 + 1),
@@ -196,7 +196,9 @@ impl World {
             self.fold_up_to(self.log.len());
             self.decider.rebase(self.digest);
         } else {
-            self.fold_up_to(self.log.len().saturating_sub(1));
+            // What flew before has landed; what was decided now takes off.
+            let landed = self.log.len().saturating_sub(1);
+            self.fold_up_to(landed.max(self.folded));
             self.decider.launch();
         }
     }
@@ -204,12 +206,11 @@ impl World {
     fn fold_up_to(&mut self, count: usize) {
         for commit in &self.log[self.folded..count] {
             let mut state = State::over(self.view.clone(), self.digest);
-            fold_one(&mut state, commit);
+            let changes = fold(&mut state, commit).unwrap();
             self.digest = state.digest();
-            let changes = state.changes.take();
             self.view.0.borrow_mut().absorb(changes);
         }
-        self.folded = self.folded.max(count);
+        self.folded = count;
     }
 
     fn command(&self, actor: Actor, id: Option<CommandId>, wish: &Wish) -> Command {
@@ -232,4 +233,96 @@ impl World {
         };
         Command { id, actor, action }
     }
+
+    fn change(&self, step: &Step) -> Change {
+        let names = |content: &model::Content| {
+            let names = names(step.path, &content.label);
+            if content.rename {
+                NewNames::Replace(names)
+            } else {
+                NewNames::IfNew(names)
+            }
+        };
+        Change {
+            mount: mount_id(step.mount),
+            record: self.record_id(step.mount, step.path),
+            what: match &step.to_do {
+                ToDo::Put(cas, content) => What::Put {
+                    cas: *cas,
+                    payload: SecretBytes::copied_from(&content.payload),
+                    names: names(content),
+                },
+                ToDo::DeleteCurrent => What::DeleteCurrent,
+                ToDo::Delete(versions) => What::Delete(versions.clone()),
+                ToDo::Undelete(versions) => What::Undelete(versions.clone()),
+                ToDo::Destroy(versions) => What::Destroy(versions.clone()),
+                ToDo::Configure(settings, content) => What::ChangeMetadata {
+                    settings: *settings,
+                    names: names(content),
+                },
+                ToDo::Remove => What::DeleteMetadata,
+            },
+        }
+    }
+
+    fn record_id(&self, mount: usize, path: usize) -> RecordId {
+        self.ids.record(mount_id(mount), &path_name(path))
+    }
+
+    /// The folders above, then the mount itself.
+    fn mount_path(&self, mount: usize) -> Vec<RecordId> {
+        let path = MOUNTS[mount];
+        path.match_indices('/')
+            .map(|(at, _)| self.ids.mount_path(&path[..=at]))
+            .collect()
+    }
+}
+
+/// One commit on top of a state; each fact goes through its encoding.
+fn fold<S: Source>(
+    state: &mut State<S>,
+    commit: &Logged,
+) -> Result<BTreeMap<Key, crate::state::Change>, crate::state::Error<S::Error>> {
+    state
+        .begin_commit(commit.at)
+        .map_err(crate::state::Error::Source)?;
+    for entry in &commit.entries {
+        let fact = Fact::decode(&entry.fact.encode()).unwrap();
+        assert_eq!(fact, entry.fact);
+        state.apply(commit.at, &fact)?;
+    }
+    Ok(state.finish_commit(commit.seq))
+}
+
+fn system(action: Action) -> Command {
+    Command {
+        id: None,
+        actor: Actor::System,
+        action,
+    }
+}
+
+fn mount_id(mount: usize) -> MountId {
+    MountId::from_bytes([u8::try_from(mount).unwrap() + 0x50; 16])
+}
+
+fn path_name(path: usize) -> String {
+    format!("path/{path}")
+}
+
+fn names(path: usize, label: &str) -> Names {
+    Names {
+        path: path_name(path),
+        custom: BTreeMap::from([("label".to_owned(), label.to_owned())]),
+        credential: None,
+    }
+}
+
+/// A UUID of version 7 that was made at this time.
+fn command_id(made: u64, number: u16) -> CommandId {
+    let mut bytes = [0; 16];
+    bytes[..6].copy_from_slice(&made.to_be_bytes()[2..]);
+    bytes[6..8].copy_from_slice(&(0x7000 | number & 0xfff).to_be_bytes());
+    bytes[8] = 0x80;
+    CommandId::from_bytes(bytes)
 }

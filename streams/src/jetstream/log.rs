@@ -3,9 +3,8 @@
 use std::fmt::Display;
 
 use async_nats::jetstream::{
-    ErrorCode,
     message::StreamMessage,
-    stream::{LastRawMessageErrorKind, RawMessageErrorKind, Stream},
+    stream::{RawMessageError, RawMessageErrorKind, Stream},
 };
 use async_trait::async_trait;
 use billfold_core::{
@@ -75,19 +74,7 @@ pub(super) async fn first_from(
     subject: &str,
     from: u64,
 ) -> Result<Option<StreamMessage>, String> {
-    let asked = stream
-        .raw_message_builder()
-        .sequence(from)
-        .next_by_subject(subject)
-        .send()
-        .await;
-    match asked {
-        Ok(message) => Ok(Some(message)),
-        Err(error) => match error.kind() {
-            RawMessageErrorKind::JetStream(why) if is_no_message(why.error_code()) => Ok(None),
-            _ => Err(error.to_string()),
-        },
-    }
+    found(stream.raw_message_builder().sequence(from).next_by_subject(subject).send().await)
 }
 
 /// The last message of a subject, as the stream's leader has it.
@@ -95,18 +82,17 @@ pub(super) async fn last_of(
     stream: &Stream<()>,
     subject: &str,
 ) -> Result<Option<StreamMessage>, String> {
-    match stream.get_last_raw_message_by_subject(subject).await {
-        Ok(message) => Ok(Some(message)),
-        Err(error) => match error.kind() {
-            LastRawMessageErrorKind::NoMessageFound => Ok(None),
-            LastRawMessageErrorKind::JetStream(why) if is_no_message(why.error_code()) => Ok(None),
-            _ => Err(error.to_string()),
-        },
-    }
+    found(stream.get_last_raw_message_by_subject(subject).await)
 }
 
-fn is_no_message(code: ErrorCode) -> bool {
-    code == ErrorCode::NO_MESSAGE_FOUND
+fn found(
+    asked: Result<StreamMessage, RawMessageError>,
+) -> Result<Option<StreamMessage>, String> {
+    match asked {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 pub(super) fn unavailable(error: impl Display) -> Error {

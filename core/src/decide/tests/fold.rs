@@ -1,0 +1,364 @@
+//! Facts that no node would write: the fold refuses what does not follow, never panics, and comes to
+//! the same however much of it is in layers.
+
+use proptest::{collection::vec, prelude::*};
+use serde_bytes::ByteArray;
+
+use crate::{
+    Millis,
+    commit::Entry,
+    decide::tests::{Logged, command_id, fold},
+    event::{
+        Actor, CommandRef, Event, Fact, SealedRef,
+        v1::{self, MountKind, Operation, Retired, Settings},
+    },
+    id::{FactKeyId, MountId, PageId, PrincipalId, RecordId, RequestId, Seq, TokenId, WalletId},
+    keys::page::KeyRef,
+    state::{At, Digest, Memory, State},
+};
+
+/// Few different bytes, so that ids meet.
+fn few() -> impl Strategy<Value = [u8; 16]> {
+    (0..2_u8).prop_map(|byte| [byte; 16])
+}
+
+fn number() -> impl Strategy<Value = u32> {
+    prop_oneof![20 => 0..4_u32, 1 => Just(u32::MAX)]
+}
+
+fn time() -> impl Strategy<Value = Millis> {
+    let steps = prop_oneof![0..5000_u64, Just(48 * 3_600_000), Just(48 * 3_660_000)];
+    prop_oneof![10 => steps, 1 => Just(u64::MAX)].prop_map(Millis)
+}
+
+fn key() -> impl Strategy<Value = KeyRef> {
+    (few(), prop_oneof![0..12_u8, Just(255)]).prop_map(|(page, slot)| KeyRef {
+        page: PageId::from_bytes(page),
+        slot,
+    })
+}
+
+/// The keys that [`beginning`] uses.
+fn first_key(slot: u8) -> KeyRef {
+    KeyRef {
+        page: PageId::from_bytes([0; 16]),
+        slot,
+    }
+}
+
+fn sealed() -> impl Strategy<Value = SealedRef> {
+    key().prop_map(|key| SealedRef {
+        key,
+        hash: ByteArray::new([5; 32]),
+    })
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    (number(), any::<bool>(), any::<u64>()).prop_map(
+        |(max_versions, cas_required, delete_version_after)| Settings {
+            max_versions,
+            cas_required,
+            delete_version_after,
+        },
+    )
+}
+
+fn retired() -> impl Strategy<Value = Vec<Retired>> {
+    vec(
+        (number(), key()).prop_map(|(version, key)| Retired { version, key }),
+        0..3,
+    )
+}
+
+prop_compose! {
+    fn written()(
+        (record, mount) in (few(), few()),
+        version in number(),
+        payload in sealed(),
+        names in proptest::option::of(sealed()),
+        retired_names in proptest::option::weighted(0.2, key()),
+        deletes_at in proptest::option::of(time()),
+        trimmed in prop_oneof![3 => Just(Vec::new()), 1 => retired()],
+    ) -> v1::CredentialWritten {
+        v1::CredentialWritten {
+            record: RecordId::from_bytes(record),
+            mount: MountId::from_bytes(mount),
+            version,
+            payload,
+            names,
+            retired_names,
+            deletes_at,
+            trimmed,
+        }
+    }
+}
+
+prop_compose! {
+    fn changed()(
+        (record, mount) in (few(), few()),
+        settings in settings(),
+        names in proptest::option::of(sealed()),
+        retired_names in proptest::option::of(key()),
+        trimmed in retired(),
+    ) -> v1::MetadataChanged {
+        v1::MetadataChanged {
+            record: RecordId::from_bytes(record),
+            mount: MountId::from_bytes(mount),
+            settings,
+            names,
+            retired_names,
+            trimmed,
+        }
+    }
+}
+
+prop_compose! {
+    fn asked()(
+        request in few(),
+        operation in prop::sample::select(vec![
+            Operation::ReadData, Operation::ReadMetadata, Operation::List,
+            Operation::ListCredentials, Operation::ReadMounts, Operation::ReadAudit,
+        ]),
+        mount in proptest::option::of(few()),
+        record in proptest::option::of(few()),
+        version in proptest::option::of(number()),
+    ) -> v1::ResolutionRequested {
+        v1::ResolutionRequested {
+            request: RequestId::from_bytes(request),
+            operation,
+            mount: mount.map(MountId::from_bytes),
+            record: record.map(RecordId::from_bytes),
+            version,
+            names: ByteArray::new([6; 32]),
+        }
+    }
+}
+
+fn wallet_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (few(), sealed()).prop_map(|(id, root_token_mac)| {
+            Event::WalletCreated(v1::WalletCreated {
+                wallet: WalletId::from_bytes(id),
+                root: PrincipalId::from_bytes(id),
+                root_token: TokenId::from_bytes(id),
+                root_token_mac,
+            })
+        }),
+        (number(), number(), few()).prop_map(|(version, generation, id)| {
+            Event::KekCreated(v1::KekCreated {
+                version,
+                generation,
+                fact_key: FactKeyId::from_bytes(id),
+            })
+        }),
+        few().prop_map(|page| {
+            let page = PageId::from_bytes(page);
+            Event::KeyPageClosed(v1::KeyPageClosed { page })
+        }),
+        vec(key(), 0..3).prop_map(|keys| Event::KeysDestroyed(v1::KeysDestroyed { keys })),
+    ]
+}
+
+fn mount_event() -> impl Strategy<Value = Event> {
+    let path = vec(few().prop_map(RecordId::from_bytes), 0..3);
+    prop_oneof![
+        4 => (few(), any::<bool>(), path, settings(), sealed()).prop_map(
+            |(mount, kv, path, settings, names)| {
+                Event::MountEnabled(v1::MountEnabled {
+                    mount: MountId::from_bytes(mount),
+                    kind: if kv { MountKind::KvV2 } else { MountKind::Credentials },
+                    path,
+                    settings,
+                    names,
+                })
+            }
+        ),
+        1 => (few(), settings()).prop_map(|(mount, settings)| {
+            let mount = MountId::from_bytes(mount);
+            Event::MountTuned(v1::MountTuned { mount, settings })
+        }),
+        1 => few().prop_map(|mount| {
+            let mount = MountId::from_bytes(mount);
+            Event::MountDisabled(v1::MountDisabled { mount })
+        }),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let versions = || (few().prop_map(RecordId::from_bytes), vec(number(), 0..3));
+    prop_oneof![
+        2 => wallet_event(),
+        2 => mount_event(),
+        6 => written().prop_map(Event::CredentialWritten),
+        2 => changed().prop_map(Event::MetadataChanged),
+        1 => versions().prop_map(|(record, versions)| {
+            Event::VersionsDeleted(v1::VersionsDeleted { record, versions })
+        }),
+        1 => versions().prop_map(|(record, versions)| {
+            Event::VersionsUndeleted(v1::VersionsUndeleted { record, versions })
+        }),
+        2 => (few(), retired()).prop_map(|(record, versions)| {
+            let record = RecordId::from_bytes(record);
+            Event::VersionsDestroyed(v1::VersionsDestroyed { record, versions })
+        }),
+        1 => (few(), prop_oneof![vec(key(), 0..3), Just(vec![first_key(0), first_key(1)])]).prop_map(|(record, keys)| {
+            let record = RecordId::from_bytes(record);
+            Event::MetadataDeleted(v1::MetadataDeleted { record, keys })
+        }),
+        1 => asked().prop_map(Event::ResolutionRequested),
+        1 => (number(), number(), time()).prop_map(|(count, over_bound, since)| {
+            Event::RequestsRefused(v1::RequestsRefused { count, over_bound, since })
+        }),
+    ]
+}
+
+fn fact() -> impl Strategy<Value = Fact> {
+    let actor = prop_oneof![
+        Just(Actor::System),
+        Just(Actor::Anonymous),
+        (few(), few()).prop_map(|(a, b)| Actor::Principal(
+            PrincipalId::from_bytes(a),
+            TokenId::from_bytes(b)
+        )),
+    ];
+    let command = (0..3_u16, 0..2_u8).prop_map(|(number, print)| CommandRef {
+        id: command_id(1, number),
+        fingerprint: ByteArray::new([print; 16]),
+    });
+    (actor, proptest::option::of(command), event()).prop_map(|(actor, command, event)| Fact {
+        actor,
+        command,
+        event,
+    })
+}
+
+/// A wallet with a mount and a record's first version, so that some of what follows fits.
+fn beginning() -> Vec<Logged> {
+    let id = [0; 16];
+    let key = |slot| SealedRef {
+        key: first_key(slot),
+        hash: ByteArray::new([5; 32]),
+    };
+    let events = [
+        Event::WalletCreated(v1::WalletCreated {
+            wallet: WalletId::from_bytes(id),
+            root: PrincipalId::from_bytes(id),
+            root_token: TokenId::from_bytes(id),
+            root_token_mac: key(20),
+        }),
+        Event::MountEnabled(v1::MountEnabled {
+            mount: MountId::from_bytes(id),
+            kind: MountKind::KvV2,
+            path: vec![RecordId::from_bytes([9; 16])],
+            settings: Settings::default(),
+            names: key(21),
+        }),
+        Event::CredentialWritten(v1::CredentialWritten {
+            record: RecordId::from_bytes(id),
+            mount: MountId::from_bytes(id),
+            version: 1,
+            payload: key(0),
+            names: Some(key(1)),
+            retired_names: None,
+            deletes_at: None,
+            trimmed: Vec::new(),
+        }),
+    ];
+    let fact = |event| Fact {
+        actor: Actor::System,
+        command: None,
+        event,
+    };
+    commits(events.into_iter().map(|event| (Millis(0), fact(event))))
+}
+
+fn commits(facts: impl IntoIterator<Item = (Millis, Fact)>) -> Vec<Logged> {
+    let commit = |(time, fact)| Logged {
+        seq: Seq(1),
+        at: At { time },
+        entries: vec![Entry {
+            fact,
+            names: None,
+            payload: None,
+        }],
+    };
+    facts.into_iter().map(commit).collect()
+}
+
+/// Folds what fits and skips what is refused, which no projector may; the digest, and which fit.
+fn fold_what_fits(log: &[Logged], absorb: impl Fn(usize) -> bool) -> (Digest, Vec<bool>) {
+    let mut view = Memory::default();
+    let mut waiting = Vec::new();
+    let mut state = State::over(view.clone(), Digest::default());
+    let mut fits = Vec::new();
+    for (at, commit) in log.iter().enumerate() {
+        let folded = fold(&mut state, commit);
+        fits.push(folded.is_ok());
+        match folded {
+            Ok(changes) => waiting.push(changes),
+            Err(_) => state.undo(),
+        }
+        if absorb(at) {
+            waiting.drain(..).for_each(|changes| view.absorb(changes));
+            state = State::over(view.clone(), state.digest());
+        }
+    }
+    (state.digest(), fits)
+}
+
+proptest! {
+    #[test]
+    fn inv08_any_facts_fold_to_the_same_in_any_layers_and_none_panics(
+        facts in vec((time(), fact()), 1..40),
+        cuts in vec(any::<bool>(), 40),
+    ) {
+        let mut log = beginning();
+        log.extend(commits(facts));
+        let whole = fold_what_fits(&log, |_| false);
+        prop_assert_eq!(&whole, &fold_what_fits(&log, |_| true));
+        prop_assert_eq!(&whole, &fold_what_fits(&log, |at| cuts[at % cuts.len()]));
+    }
+
+    #[test]
+    fn every_fact_survives_its_encoding_and_no_bytes_panic(
+        fact in fact(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        noise in vec(any::<u8>(), 0..80),
+    ) {
+        let bytes = fact.encode();
+        prop_assert_eq!(Fact::decode(&bytes), Ok(fact));
+        let mut longer = bytes.clone();
+        longer.push(byte);
+        prop_assert!(Fact::decode(&longer).is_err());
+        prop_assert!(Fact::decode(&bytes[..at.index(bytes.len())]).is_err());
+        let mut changed = bytes;
+        let at = at.index(changed.len());
+        changed[at] = byte;
+        for bytes in [changed, noise] {
+            if let Ok(fact) = Fact::decode(&bytes) {
+                let mut log = beginning();
+                log.extend(commits([(Millis(1), fact)]));
+                fold_what_fits(&log, |_| false);
+            }
+        }
+    }
+}
+
+#[test]
+fn random_facts_of_every_kind_are_folded() {
+    // The properties above say nothing if no fact ever fits.
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let strategy = vec((time(), fact()), 40);
+    let mut fitted = std::collections::BTreeSet::new();
+    for _ in 0..150 {
+        let facts = strategy.new_tree(&mut runner).unwrap();
+        let mut log = beginning();
+        log.extend(commits(proptest::strategy::ValueTree::current(&facts)));
+        let (_, fits) = fold_what_fits(&log, |_| false);
+        let kinds = log.iter().zip(fits).filter(|(_, fits)| *fits);
+        fitted.extend(kinds.map(|(commit, _)| commit.entries[0].fact.event.kind()));
+    }
+    let all: Vec<_> = Event::KINDS.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(fitted.into_iter().collect::<Vec<_>>(), all);
+}

@@ -1,0 +1,190 @@
+//! Reading the log without skipping anything (invariant 9).
+
+use std::{collections::HashMap, sync::Arc};
+
+use billfold_core::{
+    commit::{self, CommitHash, Entry, Header, Sealed},
+    id::{Seq, WalletId},
+    subject::Subject,
+};
+use billfold_streams::{custody::Custody, log::Message, replica::Head};
+
+/// A commit of the log, open.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Its position.
+    pub seq: Seq,
+    /// What stands before its events.
+    pub header: Header,
+    /// Its own hash.
+    pub hash: CommitHash,
+    /// Its events.
+    pub entries: Vec<Entry>,
+}
+
+impl Opened {
+    /// The head of its subject, now that it is there.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        Head {
+            seq: self.seq,
+            hash: self.hash,
+            time: self.header.time,
+            writer: self.header.writer,
+        }
+    }
+}
+
+/// Something in the log that no node of this wallet wrote there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("sequence {seq} on {subject}: {fault}")]
+pub struct Broken {
+    /// Where.
+    pub seq: Seq,
+    /// On which subject.
+    pub subject: Subject,
+    /// What is wrong there.
+    pub fault: Fault,
+}
+
+/// What is wrong with a commit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It does not open, or is not understood.
+    #[error(transparent)]
+    Commit(#[from] commit::Error),
+    /// It was written for another subject.
+    #[error("the commit was written for {0}")]
+    Subject(Subject),
+    /// It was written for another wallet.
+    #[error("the commit is of wallet {0}")]
+    Wallet(WalletId),
+    /// It does not follow the commit before it.
+    #[error("the chain is broken: the commit follows {stated:?}, but {found:?} is before it")]
+    Chain {
+        /// What it says.
+        stated: CommitHash,
+        /// What is there.
+        found: CommitHash,
+    },
+    /// It is older than the commit before it.
+    #[error("the commit's time is before that of the one it follows")]
+    Time,
+    /// It stands at or before one that was read already.
+    #[error("the position was read before")]
+    Order,
+    /// Its events do not follow from the state.
+    #[error(transparent)]
+    State(#[from] billfold_core::state::Broken),
+}
+
+/// Opens one commit, without looking at its neighbours: this can be done for many at once.
+///
+/// # Errors
+/// When it is not a commit of this wallet for its subject.
+pub fn open(custody: &Custody, message: &Message) -> Result<Opened, Broken> {
+    let broken = |fault: Fault| Broken {
+        seq: message.seq,
+        subject: message.subject,
+        fault,
+    };
+    let sealed = Sealed::parse(&message.bytes).map_err(|error| broken(error.into()))?;
+    if sealed.header.wallet != custody.wallet() {
+        return Err(broken(Fault::Wallet(sealed.header.wallet)));
+    }
+    if sealed.header.subject != message.subject {
+        return Err(broken(Fault::Subject(sealed.header.subject)));
+    }
+    let entries = sealed
+        .open(|id| custody.keys().epoch(id))
+        .map_err(|error| broken(error.into()))?;
+    let hash = CommitHash::of(&message.bytes);
+    Ok(Opened {
+        seq: message.seq,
+        header: sealed.header,
+        hash,
+        entries,
+    })
+}
+
+/// The heads of the subjects that were read so far.
+#[derive(Debug, Default, Clone)]
+pub struct Chains {
+    heads: HashMap<Subject, Head>,
+    last: Seq,
+}
+
+impl Chains {
+    /// Goes on from a head that was checked before.
+    #[must_use]
+    pub fn from_head(subject: Subject, head: Head) -> Self {
+        Self {
+            heads: HashMap::from([(subject, head)]),
+            last: head.seq,
+        }
+    }
+
+    /// Goes on from these heads, read up to `last`.
+    #[must_use]
+    pub fn from_heads(heads: impl IntoIterator<Item = (Subject, Head)>, last: Seq) -> Self {
+        Self {
+            heads: heads.into_iter().collect(),
+            last,
+        }
+    }
+
+    /// The heads, by subject.
+    pub fn heads(&self) -> impl Iterator<Item = (&Subject, &Head)> {
+        self.heads.iter()
+    }
+
+    /// Lets a commit join its chain.
+    ///
+    /// # Errors
+    /// When it does not follow the one before it.
+    pub fn follow(&mut self, opened: &Opened) -> Result<(), Broken> {
+        let subject = opened.header.subject;
+        let broken = |fault| {
+            Err(Broken {
+                seq: opened.seq,
+                subject,
+                fault,
+            })
+        };
+        let head = self.heads.get(&subject).copied().unwrap_or_default();
+        if opened.seq <= self.last {
+            return broken(Fault::Order);
+        }
+        if opened.header.previous != head.hash {
+            let stated = opened.header.previous;
+            return broken(Fault::Chain {
+                stated,
+                found: head.hash,
+            });
+        }
+        if opened.header.time < head.time {
+            return broken(Fault::Time);
+        }
+        self.heads.insert(subject, opened.head());
+        self.last = opened.seq;
+        Ok(())
+    }
+}
+
+/// Opens many commits on a blocking thread.
+pub(crate) async fn open_many(
+    custody: Arc<Custody>,
+    messages: Vec<Message>,
+) -> Vec<Result<Opened, Broken>> {
+    let opened = tokio::task::spawn_blocking(move || {
+        messages
+            .iter()
+            .map(|message| open(&custody, message))
+            .collect()
+    });
+    // A panic in there is a bug: it goes on in the task that waits.
+    opened
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}

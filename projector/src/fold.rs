@@ -1,0 +1,238 @@
+//! Folding commits into a view: the state's entries, and the ciphertexts and folders beside them.
+//!
+//! Commits gather in memory and go to the view in one batch with the sequence they lead to, so a
+//! crash leaves the view at one of these places and nowhere in between.
+
+mod beside;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use billfold_core::{
+    commit::Entry,
+    event::{Event, Fact},
+    id::{PageId, RecordId},
+    keys::{Content, Dek, page::KeyRef},
+    names::{MountNames, Names, names_place},
+    state::{self, At, Change, Key, State, Value},
+};
+use billfold_streams::{
+    custody::{self, Custody},
+    entropy::Os,
+    replica::Head,
+};
+
+use crate::{
+    chain::{Broken, Opened},
+    view::{self, Extras, Meta, Shared, View},
+};
+
+/// A fold at work over a view.
+pub struct Fold {
+    view: Arc<View>,
+    custody: Arc<Custody>,
+    state: State<Shared>,
+    head: Head,
+    changes: BTreeMap<Key, Change>,
+    extras: HashMap<RecordId, Extras>,
+    /// Keys of the tree that are no entries: payloads, folders, names of mounts.
+    raw: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    commits: usize,
+    entropy: Os,
+}
+
+impl std::fmt::Debug for Fold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Fold(at {}, {} commits to write)",
+            self.head.seq, self.commits
+        )
+    }
+}
+
+/// Why a commit was not folded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The log's fault.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// The view's fault: it has to be rebuilt.
+    #[error(transparent)]
+    View(#[from] view::Error),
+    /// The key store's fault.
+    #[error(transparent)]
+    Custody(#[from] custody::Error),
+}
+
+impl Fold {
+    /// A fold that goes on where the view is.
+    #[must_use]
+    pub fn over(view: Arc<View>, custody: Arc<Custody>) -> Self {
+        let Meta { head, digest } = view.meta();
+        Self {
+            state: State::over(Shared(Arc::clone(&view)), digest),
+            view,
+            custody,
+            head,
+            changes: BTreeMap::new(),
+            extras: HashMap::new(),
+            raw: BTreeMap::new(),
+            commits: 0,
+            entropy: Os::new(),
+        }
+    }
+
+    /// The last commit that was folded, written to the view or not.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The state there.
+    #[must_use]
+    pub const fn state(&self) -> &State<Shared> {
+        &self.state
+    }
+
+    /// How many commits are folded and not yet written.
+    #[must_use]
+    pub const fn unwritten(&self) -> usize {
+        self.commits
+    }
+
+    /// Folds one `decided` commit. It is not in the view before [`Fold::write`].
+    ///
+    /// # Errors
+    /// When it does not follow from the state, or names cannot be looked up.
+    pub async fn add(&mut self, opened: &Opened) -> Result<(), Error> {
+        // All that may fail for a while comes first, before anything has changed.
+        let paths = self.paths(&opened.entries).await?;
+        let at = At { time: opened.header.time };
+        self.state.begin_commit(at)?;
+        for (entry, path) in opened.entries.iter().zip(paths) {
+            self.apply(opened, at, &entry.fact)?;
+            self.beside(entry, path)?;
+        }
+        self.changes.extend(self.state.finish_commit(opened.seq));
+        self.head = opened.head();
+        self.commits += 1;
+        Ok(())
+    }
+
+    /// The paths that events bring, as far as they are not erased.
+    async fn paths(&self, entries: &[Entry]) -> Result<Vec<Option<String>>, Error> {
+        let mut paths = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let (record, version, names) = match &entry.fact.event {
+                Event::CredentialWritten(event) => (event.record, event.version, event.names),
+                // A record that is named without a version has none yet.
+                Event::MetadataChanged(event) => (event.record, 0, event.names),
+                _ => (RecordId::default(), 0, None),
+            };
+            let path = match (names, &entry.names) {
+                (Some(names), Some(sealed)) => {
+                    open_names(&self.custody, record, names.key, version, sealed).await?
+                }
+                _ => None,
+            };
+            paths.push(path.map(|names| names.path));
+        }
+        Ok(paths)
+    }
+
+    fn apply(&mut self, opened: &Opened, at: At, fact: &Fact) -> Result<(), Error> {
+        self.state.apply(at, fact).map_err(|error| match error {
+            state::Error::Source(error) => Error::View(error),
+            state::Error::Broken(broken) => Error::Broken(Broken {
+                seq: opened.seq,
+                subject: opened.header.subject,
+                fault: broken.into(),
+            }),
+        })
+    }
+
+    /// Writes what was folded to the view, and returns the pages whose use changed in a way that
+    /// concerns the key store.
+    ///
+    /// # Errors
+    /// When the view does not take it.
+    pub fn write(&mut self) -> Result<Vec<PageId>, Error> {
+        if self.commits == 0 {
+            return Ok(Vec::new());
+        }
+        let mut touched = Vec::new();
+        let mut entries = Vec::with_capacity(self.changes.len());
+        for (key, change) in std::mem::take(&mut self.changes) {
+            if let (Key::Page(id), Some((Value::Page(page), _))) = (&key, &change.now)
+                && (page.closed || !page.dying.is_empty())
+            {
+                touched.push(*id);
+            }
+            let extras = match key {
+                Key::Record(id) if change.now.is_some() => Some(self.take_extras(&id)?),
+                _ => None,
+            };
+            entries.push((key, change, extras));
+        }
+        self.extras.clear();
+        let raw = std::mem::take(&mut self.raw);
+        let meta = Meta {
+            head: self.head,
+            digest: self.state.digest(),
+        };
+        self.view.write(entries, raw, meta, &mut self.entropy)?;
+        // Open copies of keys that were given up are not to be used again.
+        for page in &touched {
+            self.custody.forget(page);
+        }
+        self.state.rebase(meta.digest);
+        self.commits = 0;
+        Ok(touched)
+    }
+
+    fn take_extras(&mut self, id: &RecordId) -> Result<Extras, Error> {
+        if let Some(extras) = self.extras.remove(id) {
+            return Ok(extras);
+        }
+        Ok(self
+            .view
+            .stored_record(id)?
+            .map(|stored| stored.extras)
+            .unwrap_or_default())
+    }
+}
+
+/// Opens a record's names; none when they are erased.
+///
+/// # Errors
+/// When the key store cannot be reached.
+pub async fn open_names(
+    custody: &Custody,
+    record: RecordId,
+    key: KeyRef,
+    version: u32,
+    sealed: &[u8],
+) -> Result<Option<Names>, custody::Error> {
+    let place = names_place(custody.wallet(), record, version);
+    Ok(custody.dek(key).await?.and_then(|dek| {
+        let plain = dek.open(Content::Names, &place, sealed).ok()?;
+        billfold_core::cbor::decode(plain.expose()).ok()
+    }))
+}
+
+/// Opens a mount's names; none when they are erased.
+#[must_use]
+pub fn open_mount_names(
+    custody: &Custody,
+    mount: billfold_core::id::MountId,
+    dek: &Dek,
+    sealed: &[u8],
+) -> Option<MountNames> {
+    let place = billfold_core::names::mount_names_place(custody.wallet(), mount);
+    let plain = dek.open(Content::Names, &place, sealed).ok()?;
+    billfold_core::cbor::decode(plain.expose()).ok()
+}

@@ -1,0 +1,154 @@
+//! What the view keeps beside the fold's entries: ciphertexts by record, and folders.
+
+use billfold_core::{
+    commit::Entry,
+    event::{
+        Event,
+        v1::{CredentialWritten, MetadataChanged, Retired},
+    },
+    id::{MountId, RecordId},
+};
+use bytes::Bytes;
+
+use crate::{
+    fold::{Error, Fold},
+    view::{Extras, layout},
+};
+
+impl Fold {
+    /// Takes in what stands beside an event.
+    pub(super) fn beside(&mut self, entry: &Entry, path: Option<String>) -> Result<(), Error> {
+        let names = entry.names.clone().unwrap_or_default();
+        let payload = entry.payload.clone().unwrap_or_default();
+        match &entry.fact.event {
+            Event::WalletCreated(_) => {
+                self.raw.insert(
+                    layout::payload(&RecordId::default(), 0),
+                    Some(payload.to_vec()),
+                );
+            }
+            Event::MountEnabled(event) => {
+                self.raw
+                    .insert(layout::mount_names(&event.mount), Some(names.to_vec()));
+            }
+            Event::MountDisabled(event) => {
+                self.raw.insert(layout::mount_names(&event.mount), None);
+            }
+            Event::CredentialWritten(event) => self.written(event, names, payload, path)?,
+            Event::MetadataChanged(event) => self.metadata_changed(event, names, path)?,
+            Event::VersionsDestroyed(event) => {
+                let mut extras = self.extras(&event.record)?;
+                self.drop_payloads(&event.record, &mut extras, &event.versions);
+                self.extras.insert(event.record, extras);
+            }
+            Event::MetadataDeleted(event) => self.deleted(&event.record)?,
+            Event::KekCreated(_)
+            | Event::KeyPageClosed(_)
+            | Event::KeysDestroyed(_)
+            | Event::MountTuned(_)
+            | Event::VersionsDeleted(_)
+            | Event::VersionsUndeleted(_)
+            | Event::ResolutionRequested(_)
+            | Event::RequestsRefused(_) => {}
+        }
+        Ok(())
+    }
+
+    fn written(
+        &mut self,
+        event: &CredentialWritten,
+        names: Bytes,
+        payload: Bytes,
+        path: Option<String>,
+    ) -> Result<(), Error> {
+        let mut extras = self.extras(&event.record)?;
+        if extras.payload_version != 0 {
+            let before = std::mem::take(&mut extras.payload);
+            let at = layout::payload(&event.record, extras.payload_version);
+            self.raw.insert(at, Some(before.to_vec()));
+            extras.payload_version = 0;
+        }
+        self.drop_payloads(&event.record, &mut extras, &event.trimmed);
+        extras.payload_version = event.version;
+        extras.payload = payload;
+        if event.names.is_some() {
+            self.name(event.record, event.mount, names, path, &mut extras)?;
+        }
+        self.extras.insert(event.record, extras);
+        Ok(())
+    }
+
+    fn metadata_changed(
+        &mut self,
+        event: &MetadataChanged,
+        names: Bytes,
+        path: Option<String>,
+    ) -> Result<(), Error> {
+        let mut extras = self.extras(&event.record)?;
+        self.drop_payloads(&event.record, &mut extras, &event.trimmed);
+        if event.names.is_some() {
+            self.name(event.record, event.mount, names, path, &mut extras)?;
+        }
+        self.extras.insert(event.record, extras);
+        Ok(())
+    }
+
+    /// Keeps a record's names, and gives a new record its line in the folders. Names that are
+    /// erased are shown nowhere, so there is no line to make.
+    fn name(
+        &mut self,
+        record: RecordId,
+        mount: MountId,
+        sealed: Bytes,
+        path: Option<String>,
+        extras: &mut Extras,
+    ) -> Result<(), Error> {
+        if let Some(path) = path.filter(|_| extras.chain.is_empty()) {
+            extras.chain = self.view.chain(mount, &path);
+            self.view.link(&mut self.raw, &extras.chain, &record)?;
+        }
+        extras.names = sealed;
+        Ok(())
+    }
+
+    fn deleted(&mut self, id: &RecordId) -> Result<(), Error> {
+        let extras = self.extras(id)?;
+        self.view.unlink(&mut self.raw, &extras.chain)?;
+        for key in self.view.payload_keys(id) {
+            self.raw.insert(key?, None);
+        }
+        let pending: Vec<_> = self
+            .raw
+            .range(layout::payload(id, 0)..=layout::payload(id, u32::MAX))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in pending {
+            self.raw.insert(key, None);
+        }
+        // A record of this id that is made after this begins from nothing.
+        self.extras.insert(*id, Extras::default());
+        Ok(())
+    }
+
+    fn drop_payloads(&mut self, id: &RecordId, extras: &mut Extras, versions: &[Retired]) {
+        for retired in versions {
+            if extras.payload_version == retired.version {
+                extras.payload_version = 0;
+                extras.payload = Bytes::new();
+            } else {
+                self.raw.insert(layout::payload(id, retired.version), None);
+            }
+        }
+    }
+
+    fn extras(&self, id: &RecordId) -> Result<Extras, Error> {
+        if let Some(extras) = self.extras.get(id) {
+            return Ok(extras.clone());
+        }
+        Ok(self
+            .view
+            .stored_record(id)?
+            .map(|stored| stored.extras)
+            .unwrap_or_default())
+    }
+}

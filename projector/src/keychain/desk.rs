@@ -1,0 +1,120 @@
+//! Requests that wait for their place in the log.
+//!
+//! A request is registered before it is recorded, and judged when its own record comes back in the
+//! order of the log: this is the barrier of invariant 3.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use billfold_core::{
+    Millis,
+    id::{MountId, RecordId, RequestId, Seq},
+    judge::Verdict,
+};
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::view::{Found, StoredRecord};
+
+/// What a request needs of the view besides its verdict.
+#[derive(Debug, Clone, Copy)]
+pub enum Ask {
+    /// A version's sealed payload, and the record's names.
+    Version(RecordId),
+    /// The record's names.
+    Names(RecordId),
+    /// The lines of a folder, by its blinded id and depth.
+    Folder([u8; 16], usize),
+    /// All records of a mount.
+    Everything(MountId),
+    /// Nothing.
+    Nothing,
+}
+
+/// What the view had at that place.
+#[derive(Debug)]
+pub enum Material {
+    /// Nothing was asked for, or permitted.
+    Nothing,
+    /// A version's sealed payload, if there was one, and its record.
+    Version(Box<StoredRecord>, Option<Bytes>),
+    /// A record.
+    Record(Box<StoredRecord>),
+    /// The lines of a folder, or all records.
+    Lines(Found),
+}
+
+/// A request that was judged.
+#[derive(Debug)]
+pub struct Judged {
+    /// What it is to be answered.
+    pub verdict: Verdict,
+    /// With what.
+    pub material: Material,
+    /// The last `decided` sequence at its place.
+    pub seq: Seq,
+    /// The time of its record.
+    pub time: Millis,
+}
+
+/// A place to wait at.
+#[derive(Debug)]
+pub struct Ticket {
+    judged: oneshot::Receiver<Judged>,
+}
+
+impl Ticket {
+    /// Waits for the verdict; none when the node stopped before.
+    pub async fn judged(self) -> Option<Judged> {
+        self.judged.await.ok()
+    }
+}
+
+/// The requests of this process that are on their way through the log.
+#[derive(Debug, Default)]
+pub struct Desk {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    closed: bool,
+    requests: HashMap<RequestId, (Ask, oneshot::Sender<Judged>)>,
+}
+
+impl Desk {
+    /// Registers a request that is about to be recorded.
+    #[must_use]
+    pub fn register(&self, request: RequestId, ask: Ask) -> Ticket {
+        let (sender, judged) = oneshot::channel();
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that gave up waiting are forgotten here and there.
+        if waiting.requests.len().is_power_of_two() && waiting.requests.len() > 1024 {
+            waiting
+                .requests
+                .retain(|_, (_, sender)| !sender.is_closed());
+        }
+        if !waiting.closed {
+            waiting.requests.insert(request, (ask, sender));
+        }
+        Ticket { judged }
+    }
+
+    /// Takes a request out, to be judged; none when nobody waits for it.
+    pub(super) fn take(&self, request: &RequestId) -> Option<(Ask, oneshot::Sender<Judged>)> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting
+            .requests
+            .remove(request)
+            .filter(|(_, sender)| !sender.is_closed())
+    }
+
+    /// Tells all that wait, and all to come, that nothing will be judged any more.
+    pub(super) fn close(&self) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.closed = true;
+        waiting.requests.clear();
+    }
+}

@@ -1,0 +1,227 @@
+//! Following the log: open, check, fold, write, judge, in the order of the log.
+
+use std::{sync::Arc, time::Duration};
+
+use billfold_core::{
+    event::{Event, v1::ResolutionRequested},
+    judge::{Verdict, judge},
+    subject::{Generation, Subject},
+};
+use billfold_streams::{
+    EventLog,
+    custody::{self, Custody},
+    log::{Filter, Tail},
+};
+use futures::{StreamExt as _, future::Either, stream};
+
+use crate::{
+    chain::{Broken, Chains, Opened, open, open_many},
+    fold::{self, Fold},
+    keychain::{Ask, Error, Judged, Keychain, Material, Parts, Progress},
+    view,
+};
+
+/// How many messages are taken at once when many are there.
+const CHUNK: usize = 512;
+/// From how many on opening them is worth another thread.
+const WORTH_A_THREAD: usize = 16;
+/// How many chunks are opened at once.
+const AT_ONCE: usize = 3;
+/// How many commits gather before they are written to the view.
+const GATHER: usize = 4096;
+/// How long to wait before the key store is asked again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Follows the log for a keychain.
+pub(super) struct Follower {
+    keychain: Arc<Keychain>,
+    log: Arc<dyn EventLog>,
+    generation: Generation,
+    chains: Chains,
+    fold: Fold,
+}
+
+type Chunk = Result<Vec<Result<Opened, Broken>>, billfold_streams::log::Error>;
+
+impl Follower {
+    pub(super) fn new(keychain: Arc<Keychain>, parts: &Parts) -> Self {
+        let subject = Subject::Decided(parts.generation);
+        Self {
+            chains: Chains::from_head(subject, keychain.view.head()),
+            fold: Fold::over(Arc::clone(&keychain.view), Arc::clone(&parts.custody)),
+            log: Arc::clone(&parts.log),
+            generation: parts.generation,
+            keychain,
+        }
+    }
+
+    /// Comes to where the log ended when this was called.
+    pub(super) async fn catch_up(mut self, progress: &dyn Progress) -> Result<Self, Error> {
+        let filter = Filter::Decided(self.generation);
+        let end = self.log.head(filter).await?;
+        let mut commits = 0;
+        if self.fold.head().seq < end {
+            let tail = self.log.read(filter, self.fold.head().seq).await?;
+            let mut chunks = chunks(tail, Arc::clone(&self.keychain.custody));
+            while self.fold.head().seq < end {
+                let Some(chunk) = chunks.next().await else {
+                    break;
+                };
+                for opened in chunk? {
+                    self.take(opened?).await?;
+                    commits += 1;
+                }
+                progress.at(self.fold.head().seq, end);
+            }
+            self.write()?;
+        }
+        progress.caught_up(commits);
+        Ok(self)
+    }
+
+    /// Follows the log until it is broken.
+    pub(super) async fn run(mut self) {
+        let keychain = Arc::clone(&self.keychain);
+        let stopped = match self.follow().await {
+            Ok(()) => "the log's tail ended".to_owned(),
+            Err(error) => {
+                if let Error::View(view::Error::Unusable(_)) = &error {
+                    keychain.view.condemn();
+                }
+                error.to_string()
+            }
+        };
+        tracing::error!(why = stopped, "this node serves nothing from now on");
+        keychain.stop(stopped);
+    }
+
+    async fn follow(&mut self) -> Result<(), Error> {
+        let filter = Filter::Serving(self.generation, self.keychain.custody.process());
+        let tail = self.log.read(filter, self.fold.head().seq).await?;
+        let mut chunks = chunks(tail, Arc::clone(&self.keychain.custody));
+        while let Some(chunk) = chunks.next().await {
+            for opened in chunk? {
+                self.take(opened?).await?;
+            }
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, opened: Opened) -> Result<(), Error> {
+        self.chains.follow(&opened)?;
+        if opened.header.subject.is_decided() {
+            self.fold(&opened).await?;
+            if self.fold.unwritten() >= GATHER {
+                self.write()?;
+            }
+            return Ok(());
+        }
+        // What was asked is answered by the view at exactly this place.
+        self.write()?;
+        for entry in &opened.entries {
+            if let Event::ResolutionRequested(asked) = &entry.fact.event {
+                self.judge(&opened, &entry.fact, asked)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds a commit; while the key store is away, it waits rather than skip.
+    async fn fold(&mut self, opened: &Opened) -> Result<(), Error> {
+        loop {
+            match self.fold.add(opened).await {
+                Err(fold::Error::Custody(custody::Error::Store(error))) => {
+                    tracing::warn!(%error, "the key store is needed to go on; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Error> {
+        if self.fold.unwritten() > 0 {
+            let touched = self.fold.write()?;
+            self.keychain.advance(self.fold.head());
+            self.keychain.touch(touched);
+        }
+        Ok(())
+    }
+
+    fn judge(
+        &self,
+        opened: &Opened,
+        fact: &billfold_core::event::Fact,
+        asked: &ResolutionRequested,
+    ) -> Result<(), Error> {
+        let Some((ask, waiting)) = self.keychain.desk.take(&asked.request) else {
+            return Ok(());
+        };
+        let time = opened.header.time;
+        let verdict = judge(self.fold.state(), time, fact, asked)?;
+        let material = self.material(&verdict, ask)?;
+        let judged = Judged {
+            verdict,
+            material,
+            seq: self.fold.head().seq,
+            time,
+        };
+        // Whoever gave up waiting is not told any more.
+        let _ = waiting.send(judged);
+        Ok(())
+    }
+
+    fn material(&self, verdict: &Verdict, ask: Ask) -> Result<Material, view::Error> {
+        let view = &self.keychain.view;
+        Ok(match (verdict, ask) {
+            (
+                Verdict::Version {
+                    number, readable, ..
+                },
+                Ask::Version(id),
+            ) => match view.stored_record(&id)? {
+                Some(stored) => {
+                    let payload = if *readable {
+                        view.payload(&id, &stored, *number)?
+                    } else {
+                        None
+                    };
+                    Material::Version(Box::new(stored), payload)
+                }
+                None => Material::Nothing,
+            },
+            (Verdict::Metadata(_), Ask::Names(id)) => match view.stored_record(&id)? {
+                Some(stored) => Material::Record(Box::new(stored)),
+                None => Material::Nothing,
+            },
+            (Verdict::Listing, Ask::Folder(folder, depth)) => {
+                Material::Lines(view.list(&folder, depth)?)
+            }
+            (Verdict::Listing, Ask::Everything(mount)) => {
+                Material::Lines(view.all_below(mount.as_bytes())?)
+            }
+            _ => Material::Nothing,
+        })
+    }
+}
+
+/// The log's messages, opened, as many at once as are there. Many are opened on other threads.
+fn chunks(tail: Tail, custody: Arc<Custody>) -> impl stream::Stream<Item = Chunk> + Unpin {
+    let chunks = tail.ready_chunks(CHUNK).map(move |messages| {
+        let custody = Arc::clone(&custody);
+        let messages: Result<Vec<_>, _> = messages.into_iter().collect();
+        match messages {
+            Err(error) => Either::Left(std::future::ready(Err(error))),
+            Ok(messages) if messages.len() < WORTH_A_THREAD => {
+                let opened = messages
+                    .iter()
+                    .map(|message| open(&custody, message))
+                    .collect();
+                Either::Left(std::future::ready(Ok(opened)))
+            }
+            Ok(messages) => Either::Right(async move { Ok(open_many(custody, messages).await) }),
+        }
+    });
+    Box::pin(chunks.buffered(AT_ONCE))
+}

@@ -1,0 +1,96 @@
+//! The keys of the view's tree: a letter for the kind, then blinded or random bytes.
+
+use billfold_core::{
+    Millis,
+    id::{CommandId, MountId, PageId, RecordId},
+    state::Key,
+};
+
+/// Where the view is in the log.
+pub(super) const META: &[u8] = b"m";
+/// The view's own key, sealed under the wallet's.
+pub(super) const KEY: &[u8] = b"k";
+/// The entries of pages.
+pub(super) const PAGES: &[u8] = b"eP";
+/// The commands that are remembered, in the order of their times.
+pub(super) const COMMANDS_BY_TIME: &[u8] = b"d";
+
+/// Where an entry of the fold stands.
+pub(super) fn entry(key: &Key) -> Vec<u8> {
+    let (kind, id): (&[u8; 2], &[u8]) = match key {
+        Key::Wallet => (b"eW", &[]),
+        Key::Mounts => (b"eM", &[]),
+        Key::Record(id) => (b"eR", id.as_bytes()),
+        Key::Page(id) => (b"eP", id.as_bytes()),
+        Key::Command(id) => (b"eC", id.as_bytes()),
+    };
+    [kind, id].concat()
+}
+
+/// The page of an entry's key.
+pub(super) fn page_of(key: &[u8]) -> Option<PageId> {
+    let id = key.strip_prefix(PAGES)?;
+    id.try_into().ok().map(PageId::from_bytes)
+}
+
+/// Where the names of a mount stand.
+pub(crate) fn mount_names(mount: &MountId) -> Vec<u8> {
+    [b"n", &mount.as_bytes()[..]].concat()
+}
+
+/// Where the payload of a version stands that is not the current one.
+pub(crate) fn payload(record: &RecordId, version: u32) -> Vec<u8> {
+    [b"p", &record.as_bytes()[..], &version.to_be_bytes()].concat()
+}
+
+/// The beginning of the keys of all payloads of a record.
+pub(super) fn payloads(record: &RecordId) -> Vec<u8> {
+    [b"p", &record.as_bytes()[..]].concat()
+}
+
+/// Where a remembered command stands by its time.
+pub(super) fn command_by_time(time: Millis, id: &CommandId) -> Vec<u8> {
+    [COMMANDS_BY_TIME, &time.0.to_be_bytes(), id.as_bytes()].concat()
+}
+
+/// Time and id of a remembered command.
+pub(super) fn command_by_time_of(key: &[u8]) -> Option<(Millis, CommandId)> {
+    let (time, id) = key
+        .strip_prefix(COMMANDS_BY_TIME)?
+        .split_first_chunk::<8>()?;
+    let id = id.try_into().ok().map(CommandId::from_bytes)?;
+    Some((Millis(u64::from_be_bytes(*time)), id))
+}
+
+/// What a folder holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Child {
+    Leaf,
+    Folder,
+}
+
+/// The beginning of the keys of all that is in a folder.
+pub(super) fn folder(id: &[u8; 16]) -> Vec<u8> {
+    [b"l", &id[..]].concat()
+}
+
+/// Where a folder's child stands.
+pub(super) fn child(folder_id: &[u8; 16], kind: Child, id: &[u8; 16]) -> Vec<u8> {
+    let kind: &[u8] = match kind {
+        Child::Leaf => b"-",
+        Child::Folder => b"/",
+    };
+    [&folder(folder_id)[..], kind, id].concat()
+}
+
+/// Kind and id of a folder's child.
+pub(super) fn child_of(key: &[u8]) -> Option<(Child, [u8; 16])> {
+    let (_, rest) = key.split_at_checked(17)?;
+    let (kind, id) = rest.split_first()?;
+    let kind = match kind {
+        b'-' => Child::Leaf,
+        b'/' => Child::Folder,
+        _ => return None,
+    };
+    Some((kind, id.try_into().ok()?))
+}

@@ -1,0 +1,80 @@
+//! Opening sled, and the view's own key.
+
+use std::{panic::AssertUnwindSafe, path::Path};
+
+use billfold_core::{cbor, entropy::Entropy as _, id::WalletId, keys::ViewKey, seal::Place};
+use billfold_streams::{custody::Custody, entropy::Os};
+use serde_bytes::{ByteArray, ByteBuf};
+
+use super::{Error, damaged, layout};
+
+const FORMAT: u16 = 1;
+
+/// A file with this name in the view's folder asks for a rebuild.
+pub(super) const CONDEMNED: &str = "rebuild-this-view";
+
+/// How often sled writes to disk what is in memory, in milliseconds.
+const FLUSH_MILLIS: u64 = 500;
+
+type Wire = (u16, WalletId, ByteArray<16>, ByteBuf);
+
+pub(super) fn open(
+    dir: &Path,
+    custody: &Custody,
+    cache_bytes: u64,
+) -> Result<(sled::Db, ViewKey, [u8; 16]), Error> {
+    if dir.join(CONDEMNED).exists() {
+        return Err(Error::Unusable("it was found damaged before".to_owned()));
+    }
+    let tree = open_tree(dir, cache_bytes)?;
+    let wallet = custody.wallet();
+    let wrapping = &custody.keys().view;
+    let place = |id: &[u8; 16]| Place::new().and(wallet.as_bytes()).and(id);
+    if let Some(bytes) = tree.get(layout::KEY)? {
+        let wire: Wire = cbor::decode(&bytes).map_err(|_| damaged("its key"))?;
+        let (format, owner, id, sealed) = wire;
+        let id = id.into_array();
+        if format != FORMAT {
+            return Err(Error::Unusable(format!("it has format {format}")));
+        }
+        if owner != wallet {
+            return Err(Error::OtherWallet(dir.to_owned()));
+        }
+        let key = wrapping
+            .open(&place(&id), &sealed)
+            .map_err(|_| damaged("its key"))?;
+        let key = key.expose().try_into().map_err(|_| damaged("its key"))?;
+        return Ok((tree, ViewKey::danger_from_bytes(key), id));
+    }
+    if !tree.is_empty() {
+        return Err(damaged("its key"));
+    }
+    let mut entropy = Os::new();
+    let id: [u8; 16] = entropy.bytes();
+    let mut bytes = zeroize::Zeroizing::new([0; 32]);
+    entropy.fill(bytes.as_mut_slice());
+    let sealed = wrapping.seal(&place(&id), bytes.as_slice(), &mut entropy);
+    let wire: Wire = (FORMAT, wallet, ByteArray::new(id), ByteBuf::from(sealed));
+    tree.insert(layout::KEY, cbor::encode(&wire))?;
+    Ok((tree, ViewKey::danger_from_bytes(&bytes), id))
+}
+
+/// sled may panic on a damaged file: that is one more way of not opening.
+fn open_tree(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
+    let config = sled::Config::new()
+        .path(dir)
+        .cache_capacity(cache_bytes)
+        .flush_every_ms(Some(FLUSH_MILLIS))
+        .mode(sled::Mode::HighThroughput);
+    match std::panic::catch_unwind(AssertUnwindSafe(|| config.open())) {
+        Ok(Ok(tree)) => Ok(tree),
+        Ok(Err(sled::Error::Io(error))) if is_lock(&error) => Err(Error::InUse(dir.to_owned())),
+        Ok(Err(error)) => Err(Error::Unusable(error.to_string())),
+        Err(_) => Err(Error::Unusable("it does not open".to_owned())),
+    }
+}
+
+/// sled reports a lock that another process holds as an I/O error of its own words.
+fn is_lock(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::WouldBlock || error.to_string().contains("acquire lock")
+}
