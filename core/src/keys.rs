@@ -58,6 +58,8 @@ macro_rules! typed_keys {
 }
 
 typed_keys! {
+    /// A key that an operator keeps in a file. It wraps unseal generations.
+    FileKey;
     /// The key of an unseal generation. It wraps KEK versions.
     GenerationKey;
     /// A version of the key-encryption key. It wraps DEKs, wallet keys and fact keys.
@@ -100,6 +102,7 @@ macro_rules! sealing_keys {
 }
 
 sealing_keys! {
+    FileKey => GENERATION: "a generation's key";
     GenerationKey => KEK: "a KEK version";
     FactKey => FACT: "a fact";
     RequestNameKey => REQUEST_NAMES: "what a request named";
