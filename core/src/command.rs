@@ -58,6 +58,8 @@ pub struct NewWallet {
     pub generation: u32,
     /// The first epoch.
     pub fact_key: FactKeyId,
+    /// What it has mounted from the beginning.
+    pub mounts: Vec<NewMount>,
 }
 
 /// A mount to be added.

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A fact's associated data is the header as received, the event's key index, its own index, and
-//! whether it is the last: nothing can be moved, dropped or added. A fact holds the hashes of names and payload.
+//! whether it is the last: nothing can be moved, dropped or added. A fact holds the hashes of names
+//! and payload.
 
 mod frame;
 

@@ -150,6 +150,7 @@ impl World {
                 kek: 1,
                 generation: 1,
                 fact_key: FactKeyId::from_bytes([9; 16]),
+                mounts: Vec::new(),
             })))
             .unwrap();
         world.commit(true);

@@ -162,11 +162,11 @@ fn wallet_event() -> impl Strategy<Value = Event> {
 fn mount_event() -> impl Strategy<Value = Event> {
     let path = vec(few().prop_map(RecordId::from_bytes), 0..3);
     prop_oneof![
-        4 => (few(), any::<bool>(), path, settings(), sealed()).prop_map(
-            |(mount, kv, path, settings, names)| {
+        4 => (few(), path, settings(), sealed()).prop_map(
+            |(mount, path, settings, names)| {
                 Event::MountEnabled(v1::MountEnabled {
                     mount: MountId::from_bytes(mount),
-                    kind: if kv { MountKind::KvV2 } else { MountKind::Credentials },
+                    kind: MountKind::KvV2,
                     path,
                     settings,
                     names,

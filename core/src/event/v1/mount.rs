@@ -13,15 +13,12 @@ use crate::{
 pub enum MountKind {
     /// The versioned key-value engine of the Vault API.
     KvV2,
-    /// Billfold's own credentials, behind `/api/credentials`.
-    Credentials,
 }
 
 impl Serialize for MountKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::KvV2 => 1_u8,
-            Self::Credentials => 2,
         }
         .serialize(serializer)
     }
@@ -31,7 +28,6 @@ impl<'de> Deserialize<'de> for MountKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u8::deserialize(deserializer)? {
             1 => Ok(Self::KvV2),
-            2 => Ok(Self::Credentials),
             _ => Err(serde::de::Error::custom("not a kind of mount")),
         }
     }
