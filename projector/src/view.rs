@@ -8,6 +8,7 @@ mod folders;
 pub(crate) mod layout;
 mod meta;
 mod record;
+mod scan;
 mod store;
 
 use std::{

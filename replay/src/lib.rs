@@ -1,1 +1,20 @@
-//! x
+//! The auditor's side of the wallet: reads the whole log, follows every chain, folds it from zero,
+//! and says what happened, where the fold leads, and whether log, key store and view agree.
+//!
+//! [`log::log`] tells each event and what each request was answered, [`digest::digest`] the digest
+//! of the fold, [`verify::verify`] everything that is wrong. All three go over the log by one
+//! [`Walk`], in bounded memory: the fold's entries stand in a temporary view. Nothing here writes
+//! to what it reads. The binary `billfold-replay` is a thin command over these functions.
+
+pub mod digest;
+mod error;
+pub mod log;
+mod report;
+pub mod source;
+pub mod verify;
+mod walk;
+
+pub use error::{Check, Error, Finding};
+pub use report::{write_json, write_line, write_line_header, write_report};
+pub use source::{Place, Source};
+pub use walk::Walk;

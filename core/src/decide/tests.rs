@@ -1,5 +1,6 @@
 //! A small wallet to decide in: its keys, its log, and what was folded of it.
 
+mod broken;
 mod examples;
 mod fold;
 mod model;

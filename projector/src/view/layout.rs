@@ -10,6 +10,8 @@ use billfold_core::{
 pub(super) const META: &[u8] = b"m";
 /// The view's own key, sealed under the wallet's.
 pub(super) const KEY: &[u8] = b"k";
+/// The entries of records.
+pub(super) const RECORDS: &[u8] = b"eR";
 /// The entries of pages.
 pub(super) const PAGES: &[u8] = b"eP";
 /// The commands that are remembered, in the order of their times.
@@ -25,6 +27,12 @@ pub(super) fn entry(key: &Key) -> Vec<u8> {
         Key::Command(id) => (b"eC", id.as_bytes()),
     };
     [kind, id].concat()
+}
+
+/// The record of an entry's key.
+pub(super) fn record_of(key: &[u8]) -> Option<RecordId> {
+    let id = key.strip_prefix(RECORDS)?;
+    id.try_into().ok().map(RecordId::from_bytes)
 }
 
 /// The page of an entry's key.

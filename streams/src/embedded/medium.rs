@@ -88,6 +88,9 @@ impl Medium {
     /// Opens the database. An owner checks its integrity, and repairs what a crash left.
     pub(super) fn open(&self) -> Result<Opened, Fault> {
         let storage = (self.open)().map_err(redb::Error::Io)?;
+        if self.owned {
+            clear_unfinished(&*storage).map_err(redb::Error::Io)?;
+        }
         let backend = Watched {
             storage,
             sync_failed: self.sync_failed.clone(),
@@ -110,6 +113,62 @@ impl Medium {
         let damaged = |_| Fault::damaged(Seq::ZERO, "its structure makes no sense");
         Ok(opened.map_err(damaged)??)
     }
+}
+
+/// The first bytes of every redb file. They are written last, when a new file is complete.
+const MAGIC: [u8; 9] = *b"redb\x1a\x0a\xa9\x0d\x0a";
+/// Where a file's pages begin, behind its header.
+const PAGES: u64 = 4096;
+
+/// Empties a file whose making was cut off: one without its magic number and without a page. redb
+/// takes such a file for another's.
+fn clear_unfinished(storage: &dyn StorageBackend) -> io::Result<()> {
+    if storage.len()? == 0 || has_magic(storage)? {
+        return Ok(());
+    }
+    let whole = (Bound::Unbounded, Bound::Unbounded);
+    let locked = match storage.try_lock_range(whole.0, whole.1) {
+        Ok(true) => true,
+        // Another is making it right now; opening it will say so.
+        Ok(false) => return Ok(()),
+        Err(BackendError::Io(error)) => return Err(error),
+        Err(_) => false,
+    };
+    if !has_magic(storage)? && is_blank(storage)? {
+        storage.set_len(0)?;
+    }
+    if locked {
+        storage
+            .unlock_range(whole.0, whole.1)
+            .map_err(io::Error::from)?;
+    }
+    Ok(())
+}
+
+fn has_magic(storage: &dyn StorageBackend) -> io::Result<bool> {
+    let mut start = MAGIC.map(|_| 0);
+    if storage.len()? < start.len() as u64 {
+        return Ok(false);
+    }
+    storage.read(0, &mut start)?;
+    Ok(start == MAGIC)
+}
+
+fn is_blank(storage: &dyn StorageBackend) -> io::Result<bool> {
+    let (mut at, len) = (PAGES, storage.len()?);
+    let mut chunk = vec![0; 64 << 10];
+    while at < len {
+        let size = usize::try_from(len - at)
+            .unwrap_or(usize::MAX)
+            .min(chunk.len());
+        let (part, _) = chunk.split_at_mut(size);
+        storage.read(at, part)?;
+        if part.iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += size as u64;
+    }
+    Ok(true)
 }
 
 fn file_opener(path: PathBuf, owned: bool) -> Opener {

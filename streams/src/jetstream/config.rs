@@ -60,7 +60,8 @@ impl Config {
             .connection_timeout(self.ack_timeout)
             .request_timeout(Some(self.ack_timeout))
             // A peer that is gone without a word is noticed within some 10 s.
-            .ping_interval(Duration::from_secs(5));
+            .ping_interval(Duration::from_secs(5))
+            .reconnect_delay_callback(reconnect_delay);
         let options = match &self.credentials {
             Credentials::None => options,
             Credentials::User { user, password } => {
@@ -85,6 +86,15 @@ impl Config {
             None => options,
         })
     }
+}
+
+/// How long to wait before an attempt to connect. The client's own rule waits up to 4 s, for which
+/// every read of a secret would stand still after the server is back.
+fn reconnect_delay(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1))
+        .unwrap_or(u32::MAX)
+        .min(6);
+    Duration::from_millis(5 << doublings)
 }
 
 /// Who the wallet is to the server.

@@ -74,7 +74,14 @@ pub(super) async fn first_from(
     subject: &str,
     from: u64,
 ) -> Result<Option<StreamMessage>, String> {
-    found(stream.raw_message_builder().sequence(from).next_by_subject(subject).send().await)
+    found(
+        stream
+            .raw_message_builder()
+            .sequence(from)
+            .next_by_subject(subject)
+            .send()
+            .await,
+    )
 }
 
 /// The last message of a subject, as the stream's leader has it.
@@ -85,9 +92,7 @@ pub(super) async fn last_of(
     found(stream.get_last_raw_message_by_subject(subject).await)
 }
 
-fn found(
-    asked: Result<StreamMessage, RawMessageError>,
-) -> Result<Option<StreamMessage>, String> {
+fn found(asked: Result<StreamMessage, RawMessageError>) -> Result<Option<StreamMessage>, String> {
     match asked {
         Ok(message) => Ok(Some(message)),
         Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),

@@ -40,7 +40,7 @@ fn step(path: usize, to_do: ToDo) -> Step {
 }
 
 /// A wallet in which mount 0 is enabled.
-fn mounted() -> World {
+pub(super) fn mounted() -> World {
     let mut world = World::new();
     ask(
         &mut world,
@@ -50,6 +50,11 @@ fn mounted() -> World {
     )
     .unwrap();
     world
+}
+
+/// A version of the secret at this path of mount 0.
+pub(super) fn write(world: &mut World, path: usize) {
+    ask(world, START, None, Wish::Change(vec![put(path, None)])).unwrap();
 }
 
 /// One command in a commit of its own.
@@ -276,4 +281,43 @@ fn a_secret_that_was_removed_begins_again_with_version_one() {
     ask(&mut world, START, None, wish).unwrap();
     let again = ask(&mut world, START, None, Wish::Change(vec![put(0, Some(0))]));
     assert_eq!(versions(&again), Some(vec![1]));
+}
+
+#[test]
+fn of_mount_and_secret_the_larger_number_and_the_shorter_time_count() {
+    let settings = |max_versions, delete_version_after| Settings {
+        max_versions,
+        cas_required: false,
+        delete_version_after,
+    };
+    let configure = |settings| {
+        let content = Content {
+            payload: Vec::new(),
+            label: String::new(),
+            rename: false,
+        };
+        step(0, ToDo::Configure(settings, content))
+    };
+    // The mount's, the secret's, and what counts; as OpenBao has it.
+    for (mount, own, kept, after) in [
+        ((0, 0), (0, 0), 10, None),
+        ((2, 0), (0, 7), 2, Some(7)),
+        ((0, 7), (3, 0), 3, Some(7)),
+        ((2, 9), (3, 7), 3, Some(7)),
+        ((3, 7), (2, 9), 3, Some(7)),
+    ] {
+        let mut world = mounted();
+        let tune = Wish::Tune(0, settings(mount.0, mount.1));
+        ask(&mut world, START, None, tune).unwrap();
+        let change = Wish::Change(vec![configure(settings(own.0, own.1))]);
+        ask(&mut world, START, None, change).unwrap();
+        for _ in 0..12 {
+            write(&mut world, 0);
+        }
+        let id = world.record_id(0, 0);
+        let record = world.decider.record(&id).unwrap().unwrap();
+        assert_eq!(record.versions.len(), kept);
+        let deletion = record.versions[0].deletion;
+        assert_eq!(deletion, after.map(|after| Millis(START + after)));
+    }
 }

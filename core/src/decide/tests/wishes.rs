@@ -83,7 +83,7 @@ fn wish() -> impl Strategy<Value = Wish> {
     let mount = 0..MOUNTS.len();
     prop_oneof![
         3 => (mount.clone(), settings()).prop_map(|(mount, settings)| Wish::Enable(mount, settings)),
-        1 => (mount.clone(), settings()).prop_map(|(mount, settings)| Wish::Tune(mount, settings)),
+        3 => (mount.clone(), settings()).prop_map(|(mount, settings)| Wish::Tune(mount, settings)),
         1 => mount.prop_map(Wish::Disable),
         20 => step().prop_map(|step| Wish::Change(vec![step])),
         8 => vec(step(), 0..5).prop_map(Wish::Change),

@@ -1,0 +1,279 @@
+//! The configuration: a TOML file, and an environment variable for each setting, which wins.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::http::TlsFiles;
+
+/// The beginning of the names of environment variables.
+const PREFIX: &str = "BILLFOLD_";
+
+/// All settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where to listen (`BILLFOLD_LISTEN`). Other addresses than loopback need TLS.
+    pub listen: SocketAddr,
+    /// Where the views are, and the log when it is embedded (`BILLFOLD_DATA_DIR`).
+    pub data_dir: PathBuf,
+    /// The NATS servers; none is the embedded log (`BILLFOLD_NATS_URL`).
+    pub nats_url: Option<String>,
+    /// A NATS credentials file (`BILLFOLD_NATS_CREDS_FILE`).
+    pub nats_creds_file: Option<PathBuf>,
+    /// PEM certificates that may sign the NATS server's (`BILLFOLD_NATS_CA_FILE`).
+    pub nats_ca_file: Option<PathBuf>,
+    /// How many copies the streams keep: 1 or 3 (`BILLFOLD_NATS_REPLICAS`).
+    pub nats_replicas: usize,
+    /// The monitoring endpoints of the NATS servers, separated by commas
+    /// (`BILLFOLD_NATS_MONITORING_URLS`).
+    pub nats_monitoring_urls: Option<String>,
+    /// The operator vouches for `sync_interval: always` (`BILLFOLD_NATS_ATTEST_SYNC_ALWAYS`).
+    pub nats_attest_sync_always: bool,
+    /// `key-file` or `dev-file` (`BILLFOLD_KEY_MANAGER`).
+    pub key_manager: Option<KeyManagerName>,
+    /// The file of the key manager `key-file` (`BILLFOLD_KEY_FILE`).
+    pub key_file: Option<PathBuf>,
+    /// The certificate chain, in PEM (`BILLFOLD_TLS_CERT_FILE`).
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its key, in PEM (`BILLFOLD_TLS_KEY_FILE`).
+    pub tls_key_file: Option<PathBuf>,
+    /// `production` refuses what is unsafe (`BILLFOLD_ENV`).
+    pub env: Environment,
+    /// What is logged, as `tracing` filters are written (`BILLFOLD_LOG`).
+    pub log: String,
+    /// What the view may keep in memory, in MiB (`BILLFOLD_VIEW_CACHE_MIB`).
+    pub view_cache_mib: u64,
+    /// How long a request waits for the log, in milliseconds (`BILLFOLD_PATIENCE_MS`).
+    pub patience_ms: u64,
+    /// How many requests a principal may make in a second (`BILLFOLD_PRINCIPAL_PER_SECOND`).
+    pub principal_per_second: NonZeroU32,
+    /// How many refusals of one source are looked at in a second (`BILLFOLD_REFUSED_PER_SECOND`).
+    pub refused_per_second: NonZeroU32,
+}
+
+/// How strict to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// What is unsafe is warned of.
+    #[default]
+    Development,
+    /// What is unsafe is refused.
+    Production,
+}
+
+/// The key managers there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyManagerName {
+    /// A key file that the operator guards.
+    KeyFile,
+    /// A key beside the data: insecure.
+    DevFile,
+}
+
+/// The bounds on requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates {
+    /// Of a principal, in a second.
+    pub principal_per_second: NonZeroU32,
+    /// Of refusals of one source, in a second.
+    pub refused_per_second: NonZeroU32,
+}
+
+const PRINCIPAL_PER_SECOND: NonZeroU32 = NonZeroU32::new(100_000).unwrap();
+const REFUSED_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8200)),
+            data_dir: PathBuf::from("billfold-data"),
+            nats_url: None,
+            nats_creds_file: None,
+            nats_ca_file: None,
+            nats_replicas: 1,
+            nats_monitoring_urls: None,
+            nats_attest_sync_always: false,
+            key_manager: None,
+            key_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
+            env: Environment::Development,
+            log: "info".to_owned(),
+            view_cache_mib: 64,
+            patience_ms: 10_000,
+            principal_per_second: PRINCIPAL_PER_SECOND,
+            refused_per_second: REFUSED_PER_SECOND,
+        }
+    }
+}
+
+/// A configuration that cannot be used, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(String);
+
+impl Settings {
+    /// Reads the file, if there is one, and the environment.
+    ///
+    /// # Errors
+    /// When a setting is unknown or malformed. Values are not repeated.
+    pub fn read(file: Option<&Path>) -> Result<Self, Error> {
+        let mut figment = Figment::new();
+        if let Some(file) = file {
+            if !file.is_file() {
+                return Err(Error(format!(
+                    "there is no configuration file {}",
+                    file.display()
+                )));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let known: Vec<String> = match serde_json::to_value(Self::default()) {
+            Ok(serde_json::Value::Object(settings)) => settings.keys().cloned().collect(),
+            _ => Vec::new(),
+        };
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        figment = figment.merge(Env::prefixed(PREFIX).only(&known));
+        figment.extract().map_err(|error| Error(describe(error)))
+    }
+
+    /// Checks what goes together, and says what to set.
+    ///
+    /// # Errors
+    /// With the first thing that is missing or unsafe.
+    pub fn check(&self) -> Result<(), Error> {
+        let wrong = |told: &str| Err(Error(told.to_owned()));
+        match (self.key_manager, &self.key_file) {
+            (None, _) => {
+                return wrong(
+                    "no key manager is configured, and without one nothing is opened: set \
+                     key_manager = \"key-file\" and key_file (BILLFOLD_KEY_MANAGER, \
+                     BILLFOLD_KEY_FILE)",
+                );
+            }
+            (Some(KeyManagerName::KeyFile), None) => {
+                return wrong("the key manager key-file needs key_file (BILLFOLD_KEY_FILE)");
+            }
+            (Some(KeyManagerName::DevFile), _) if self.is_production() => {
+                return wrong(
+                    "the key manager dev-file protects nothing: it is refused in production",
+                );
+            }
+            _ => {}
+        }
+        if self.tls_cert_file.is_some() != self.tls_key_file.is_some() {
+            return wrong("TLS needs both tls_cert_file and tls_key_file");
+        }
+        if self.tls().is_none() && !self.listen.ip().is_loopback() {
+            return wrong(
+                "plain HTTP is for loopback only: set tls_cert_file and tls_key_file \
+                 (BILLFOLD_TLS_CERT_FILE, BILLFOLD_TLS_KEY_FILE), or listen on 127.0.0.1",
+            );
+        }
+        if !matches!(self.nats_replicas, 1 | 3) {
+            return wrong("nats_replicas is 1 or 3");
+        }
+        Ok(())
+    }
+
+    /// Whether what is unsafe is refused.
+    #[must_use]
+    pub fn is_production(&self) -> bool {
+        self.env == Environment::Production
+    }
+
+    /// The TLS files, if there are any.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsFiles> {
+        let (certificate, key) = self.tls_cert_file.clone().zip(self.tls_key_file.clone())?;
+        Some(TlsFiles { certificate, key })
+    }
+
+    /// How long a request waits for the log.
+    #[must_use]
+    pub const fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience_ms)
+    }
+
+    /// The bounds on requests.
+    #[must_use]
+    pub const fn rates(&self) -> Rates {
+        Rates {
+            principal_per_second: self.principal_per_second,
+            refused_per_second: self.refused_per_second,
+        }
+    }
+
+    /// The key file of the key manager `dev-file`.
+    #[must_use]
+    pub fn dev_key(&self) -> PathBuf {
+        self.data_dir.join("dev.key")
+    }
+}
+
+/// Which setting is wrong and why, without its value: one may hold a password.
+fn describe(error: figment::Error) -> String {
+    use figment::error::Kind;
+    let mut told = Vec::new();
+    for error in error {
+        let setting = error.path.join(".");
+        let why = match error.kind {
+            Kind::UnknownField(field, _) => format!("there is no setting {field}"),
+            Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+                format!("{setting} must be {expected}")
+            }
+            Kind::UnknownVariant(_, known) => {
+                format!("{setting} must be one of {}", known.join(", "))
+            }
+            Kind::MissingField(field) => format!("{field} is missing"),
+            _ if setting.is_empty() => "the file is not TOML".to_owned(),
+            _ => format!("{setting} is malformed"),
+        };
+        told.push(why);
+    }
+    told.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> Result<Settings, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("billfold.toml");
+        std::fs::write(&file, toml).unwrap();
+        Settings::read(Some(&file)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn unknown_settings_are_refused_by_name() {
+        assert_eq!(read("listn = 1").unwrap_err(), "there is no setting listn");
+        let told = read("listen = \"hvs.canary\"").unwrap_err();
+        assert!(
+            told.contains("listen") && !told.contains("canary"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let told = |toml: &str| read(toml).unwrap().check().unwrap_err().to_string();
+        assert!(told("").contains("BILLFOLD_KEY_MANAGER"));
+        assert!(told("key_manager = \"key-file\"").contains("BILLFOLD_KEY_FILE"));
+        assert!(told("key_manager = \"dev-file\"\nenv = \"production\"").contains("production"));
+        assert!(told("key_manager = \"dev-file\"\nlisten = \"0.0.0.0:1\"").contains("loopback"));
+        assert!(read("key_manager = \"dev-file\"").unwrap().check().is_ok());
+    }
+}

@@ -1,0 +1,392 @@
+//! The doors: HTTP in front of the use cases.
+//!
+//! A request goes through the same steps whatever it wants: its path is brought into one form, its
+//! token is checked, its source is held to its bound, and only then is its body read.
+
+pub mod endpoints;
+pub(crate) mod json;
+mod limit;
+pub(crate) mod path;
+mod phase;
+pub(crate) mod reply;
+mod server;
+mod tls;
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, Response, StatusCode, Uri, request::Parts},
+};
+use billfold_core::{event::Actor, id::CommandId};
+use http_body_util::BodyExt as _;
+use zeroize::Zeroizing;
+
+pub use phase::{Door, Phase};
+pub use server::{Serving, bind, serve};
+pub use tls::{Files as TlsFiles, config as tls_config};
+
+use self::{
+    endpoints::{Access, Endpoint, Found, Route, Verb},
+    path::Fault,
+    reply::Reply,
+};
+use crate::{
+    metrics, rest, v1,
+    wallet::{Caller, Mount, Token, Wallet},
+};
+
+/// The largest body that is read, in bytes.
+const LARGEST_BODY: usize = 32 << 20;
+
+/// A request whose caller is known.
+pub(crate) struct Call {
+    pub(crate) wallet: Arc<Wallet>,
+    pub(crate) caller: Caller,
+    pub(crate) endpoint: Endpoint,
+    /// What the path says behind the endpoint's own part.
+    pub(crate) rest: String,
+    /// The mount that the path leads into, where it leads into one.
+    pub(crate) mount: Option<Mount>,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+/// A fault of a request, before it is worded by the door that it came to.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) status: StatusCode,
+    /// What the client is told; it never echoes what the client sent.
+    pub(crate) told: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(status: StatusCode, told: impl Into<String>) -> Self {
+        Self {
+            status,
+            told: Some(told.into()),
+        }
+    }
+
+    pub(crate) fn bad(told: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, told)
+    }
+
+    pub(crate) const fn silent(status: StatusCode) -> Self {
+        Self { status, told: None }
+    }
+
+    pub(crate) fn denied() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "permission denied")
+    }
+}
+
+pub(crate) type Outcome = Result<Reply, Failure>;
+
+impl Call {
+    /// A parameter of the query, the last one of its name.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().rev().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The command id that the client chose.
+    pub(crate) fn command(&self) -> Result<Option<CommandId>, Failure> {
+        let Some(text) = self.headers.get("x-billfold-command-id") else {
+            return Ok(None);
+        };
+        let id = text.to_str().ok().and_then(|text| text.parse().ok());
+        id.map(Some)
+            .ok_or_else(|| Failure::bad("X-Billfold-Command-Id is not a UUID"))
+    }
+
+    pub(crate) fn mount(&self) -> Result<&Mount, Failure> {
+        self.mount.as_ref().ok_or_else(no_handler)
+    }
+}
+
+fn no_handler() -> Failure {
+    Failure::new(StatusCode::NOT_FOUND, "no handler for this route")
+}
+
+/// Handles one request, whatever it is.
+pub(crate) async fn handle(
+    State(door): State<Arc<Door>>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response<Body> {
+    let began = Instant::now();
+    let id = Wallet::new_request();
+    let (parts, body) = request.into_parts();
+    let is_api = parts.uri.path().starts_with("/api");
+    let mut endpoint = None;
+    let outcome = respond(&door, from, id, &parts, body, &mut endpoint).await;
+    let reply = outcome.unwrap_or_else(|failure| match is_api {
+        true => rest::failed(&failure),
+        false => v1::failed(&failure),
+    });
+    let endpoint = endpoint.map_or_else(|| "none".to_owned(), |name: Endpoint| format!("{name:?}"));
+    let status = reply.status.as_u16();
+    let took = began.elapsed();
+    metrics::request(&endpoint, status, took);
+    // Neither path nor query: they are names (invariant 4).
+    tracing::info!(request = %id, endpoint, status, micros = took.as_micros(), "answered");
+    let mut response = reply.into_response();
+    if let Ok(id) = id.to_string().parse() {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    response
+}
+
+async fn respond(
+    door: &Door,
+    from: SocketAddr,
+    id: billfold_core::id::RequestId,
+    parts: &Parts,
+    body: Body,
+    endpoint: &mut Option<Endpoint>,
+) -> Outcome {
+    let path = match path::clean(parts.uri.path()) {
+        Ok(path) => path,
+        Err(fault) => return unclean(&parts.uri, fault),
+    };
+    let query = query(&parts.uri);
+    let verb = verb(parts, &query)?;
+    let fixed = endpoints::find(verb, &path);
+    if let Found::Endpoint(route, _) = &fixed {
+        *endpoint = Some(route.endpoint);
+        if route.access == Access::Open {
+            return v1::open(door, route.endpoint, verb, &query).await;
+        }
+    }
+    let wallet = door.wallet()?;
+    refuse_unsupported(&parts.headers)?;
+    let actor = authenticate(door, &wallet, from, &parts.headers).await?;
+    let caller = Caller {
+        actor,
+        request: id,
+        client: from.ip(),
+        execution: execution(parts, &query),
+    };
+    let (route, mount, rest) = locate(&wallet, verb, &path, fixed).await?;
+    *endpoint = Some(route.endpoint);
+    let takes_body = matches!(verb, Verb::Post | Verb::Put);
+    if takes_body && path.ends_with('/') {
+        return Err(Failure::bad("cannot write to a path ending in '/'"));
+    }
+    let body = if takes_body {
+        read(body).await?
+    } else {
+        Zeroizing::default()
+    };
+    let headers = parts.headers.clone();
+    let call = Call {
+        wallet,
+        caller,
+        endpoint: route.endpoint,
+        rest,
+        mount,
+        query,
+        headers,
+        body,
+    };
+    match route.path.starts_with("v1/") {
+        true => v1::call(door, &call).await,
+        false => rest::call(door, &call).await,
+    }
+}
+
+/// Where a path leads, for a caller who may know which mounts there are.
+async fn locate(
+    wallet: &Wallet,
+    verb: Verb,
+    path: &str,
+    fixed: Found,
+) -> Result<(Route, Option<Mount>, String), Failure> {
+    let unsupported = |what: &str| {
+        let told = format!("1 error occurred:\n\t* unsupported {what}\n\n");
+        let status = match what {
+            "operation" => StatusCode::METHOD_NOT_ALLOWED,
+            _ => StatusCode::NOT_FOUND,
+        };
+        Failure::new(status, told)
+    };
+    match fixed {
+        Found::Endpoint(route, rest) => return Ok((route, None, rest)),
+        Found::OtherVerb => return Err(unsupported("operation")),
+        Found::Nothing => {}
+    }
+    let Some(inside) = path.strip_prefix("v1/") else {
+        return Err(Failure::silent(StatusCode::NOT_FOUND));
+    };
+    if inside.starts_with("sys/") || inside.starts_with("auth/") {
+        return Err(unsupported("path"));
+    }
+    let slashed = format!("{inside}/");
+    let inside = if inside.contains('/') {
+        inside
+    } else {
+        &slashed
+    };
+    let found = wallet
+        .mount_of(inside)
+        .await
+        .map_err(|error| v1::failure(&error))?;
+    let Some((mount, below)) = found else {
+        return Err(no_handler());
+    };
+    match endpoints::find_in_mount(verb, &below) {
+        Found::Endpoint(route, rest) => Ok((route, Some(mount), rest)),
+        Found::OtherVerb => Err(unsupported("operation")),
+        Found::Nothing => Err(Failure::silent(StatusCode::NOT_FOUND)),
+    }
+}
+
+/// Invariant 10: no token, no answer; and no flood of refusals in the log.
+async fn authenticate(
+    door: &Door,
+    wallet: &Wallet,
+    from: SocketAddr,
+    headers: &HeaderMap,
+) -> Result<Actor, Failure> {
+    let too_many = || Failure::new(StatusCode::TOO_MANY_REQUESTS, "too many requests");
+    let actor = token(headers).and_then(|token| wallet.authenticate(&Token(token)));
+    if let Some(actor) = actor {
+        return if door.limits().admits_principal(&actor) {
+            Ok(actor)
+        } else {
+            Err(too_many())
+        };
+    }
+    if !door.limits().admits_source(from.ip()) {
+        wallet.refuse_over_bound();
+        return Err(too_many());
+    }
+    wallet
+        .refuse_anonymous()
+        .await
+        .map_err(|error| v1::failure(&error))?;
+    Err(Failure::denied())
+}
+
+fn token(headers: &HeaderMap) -> Option<&[u8]> {
+    if let Some(token) = headers.get("x-vault-token") {
+        return Some(token.as_bytes());
+    }
+    let bearers = headers.get_all("authorization").into_iter();
+    bearers
+        .filter_map(|value| value.as_bytes().strip_prefix(b"Bearer "))
+        .next()
+}
+
+/// What would change a request's meaning and is not there yet is refused, never ignored.
+fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Failure> {
+    let says = |name: &str, harmless: &[&[u8]]| {
+        headers
+            .get_all(name)
+            .iter()
+            .any(|value| !harmless.contains(&value.as_bytes()))
+    };
+    if says("x-vault-namespace", &[b"", b"/", b"root", b"root/"]) {
+        return Err(Failure::bad("namespaces are not supported"));
+    }
+    if says("x-vault-wrap-ttl", &[b"", b"0", b"0s"]) {
+        return Err(Failure::bad("response wrapping is not supported"));
+    }
+    Ok(())
+}
+
+fn verb(parts: &Parts, query: &[(String, String)]) -> Result<Verb, Failure> {
+    let lists = |value: &str| match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    };
+    match parts.method.as_str() {
+        "GET" => {
+            let list = query.iter().find(|(name, _)| name == "list");
+            match list.map(|(_, value)| lists(value)) {
+                None | Some(Some(false)) => Ok(Verb::Get),
+                Some(Some(true)) => Ok(Verb::List),
+                Some(None) => Err(Failure::silent(StatusCode::BAD_REQUEST)),
+            }
+        }
+        "HEAD" => Ok(Verb::Head),
+        "POST" => Ok(Verb::Post),
+        "PUT" => Ok(Verb::Put),
+        "DELETE" => Ok(Verb::Delete),
+        "LIST" => Ok(Verb::List),
+        "OPTIONS" => Err(Failure::bad(
+            "cannot handle internal-only request operation",
+        )),
+        _ => Err(Failure::silent(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+}
+
+fn query(uri: &Uri) -> Vec<(String, String)> {
+    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    pairs
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect()
+}
+
+fn execution(parts: &Parts, query: &[(String, String)]) -> Option<String> {
+    const LONGEST: usize = 256;
+    let header = parts
+        .headers
+        .get("x-billfold-execution")
+        .and_then(|value| value.to_str().ok());
+    let query = query
+        .iter()
+        .find(|(name, _)| name == "execution_id")
+        .map(|(_, value)| value.as_str());
+    header
+        .or(query)
+        .map(|text| text.chars().take(LONGEST).collect())
+}
+
+fn unclean(uri: &Uri, fault: Fault) -> Outcome {
+    match fault {
+        Fault::Redirect(plain) => {
+            let query = uri
+                .query()
+                .map(|query| format!("?{query}"))
+                .unwrap_or_default();
+            Ok(Reply::redirect(format!("{plain}{query}")))
+        }
+        Fault::Unprintable => Err(Failure::silent(StatusCode::BAD_REQUEST)),
+        Fault::Relative => Err(Failure::bad("relative paths not supported")),
+        Fault::Malformed => Err(Failure::bad("the path is malformed")),
+        Fault::TooLong => Err(Failure::bad("the path is too long")),
+    }
+}
+
+/// Reads a body into memory that is wiped afterwards. What the network layer buffers meanwhile is
+/// outside the promise (`docs/threat-model.md`).
+async fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Failure::bad("the body ended early"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if bytes.len() + data.len() > LARGEST_BODY {
+            let told = format!("the body is over {LARGEST_BODY} bytes");
+            return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, told));
+        }
+        reserve_wiping(&mut bytes, data.len());
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// Makes room without leaving the bytes so far behind in memory that is given back.
+fn reserve_wiping(bytes: &mut Zeroizing<Vec<u8>>, more: usize) {
+    if bytes.capacity() - bytes.len() < more {
+        let mut larger = Zeroizing::new(Vec::with_capacity((bytes.len() + more) * 2));
+        larger.extend_from_slice(bytes);
+        *bytes = larger;
+    }
+}

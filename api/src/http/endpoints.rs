@@ -1,0 +1,333 @@
+//! Every endpoint there is. The dispatcher, the tests and the docs all read this table.
+
+/// What a request wants done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[allow(
+    missing_docs,
+    reason = "these are the methods of HTTP, and LIST, which Vault's clients send"
+)]
+pub enum Verb {
+    Get,
+    Head,
+    Post,
+    Put,
+    Delete,
+    List,
+}
+
+impl Verb {
+    /// As it stands in a request.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::List => "LIST",
+        }
+    }
+}
+
+/// Who may call an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Anybody: it tells nothing about secrets.
+    Open,
+    /// Only who has a valid token (invariant 10).
+    Token,
+}
+
+/// What an endpoint does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[allow(missing_docs, reason = "each is one endpoint of the table below")]
+pub enum Endpoint {
+    Health,
+    SealStatus,
+    Leader,
+    InitStatus,
+    SysMetrics,
+    Mounts,
+    UiMounts,
+    UiMount,
+    LookupSelf,
+    KvRead,
+    KvWrite,
+    KvDelete,
+    KvDeleteVersions,
+    KvUndelete,
+    KvDestroy,
+    KvReadMetadata,
+    KvList,
+    KvRemove,
+    CredentialWrite,
+    CredentialList,
+    CredentialRead,
+    CredentialRemove,
+    Transaction,
+    State,
+    Metrics,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Route {
+    /// The verbs that it takes.
+    pub verbs: &'static [Verb],
+    /// Its path; `{mount}` and `{path}` stand for any number of segments, `{id}` for the rest.
+    pub path: &'static str,
+    /// Who may call it.
+    pub access: Access,
+    /// What it does.
+    pub endpoint: Endpoint,
+}
+
+const fn route(
+    verbs: &'static [Verb],
+    path: &'static str,
+    access: Access,
+    endpoint: Endpoint,
+) -> Route {
+    Route {
+        verbs,
+        path,
+        access,
+        endpoint,
+    }
+}
+
+const GET: &[Verb] = &[Verb::Get];
+const WRITE: &[Verb] = &[Verb::Post, Verb::Put];
+const DELETE: &[Verb] = &[Verb::Delete];
+
+/// All endpoints.
+pub const ROUTES: &[Route] = &[
+    route(
+        &[Verb::Get, Verb::Head],
+        "v1/sys/health",
+        Access::Open,
+        Endpoint::Health,
+    ),
+    route(
+        GET,
+        "v1/sys/seal-status",
+        Access::Open,
+        Endpoint::SealStatus,
+    ),
+    route(GET, "v1/sys/leader", Access::Open, Endpoint::Leader),
+    route(GET, "v1/sys/init", Access::Open, Endpoint::InitStatus),
+    route(GET, "v1/sys/metrics", Access::Token, Endpoint::SysMetrics),
+    route(GET, "v1/sys/mounts", Access::Token, Endpoint::Mounts),
+    route(
+        GET,
+        "v1/sys/internal/ui/mounts",
+        Access::Token,
+        Endpoint::UiMounts,
+    ),
+    route(
+        GET,
+        "v1/sys/internal/ui/mounts/{path}",
+        Access::Token,
+        Endpoint::UiMount,
+    ),
+    route(
+        GET,
+        "v1/auth/token/lookup-self",
+        Access::Token,
+        Endpoint::LookupSelf,
+    ),
+    route(
+        GET,
+        "v1/{mount}/data/{path}",
+        Access::Token,
+        Endpoint::KvRead,
+    ),
+    route(
+        WRITE,
+        "v1/{mount}/data/{path}",
+        Access::Token,
+        Endpoint::KvWrite,
+    ),
+    route(
+        DELETE,
+        "v1/{mount}/data/{path}",
+        Access::Token,
+        Endpoint::KvDelete,
+    ),
+    route(
+        WRITE,
+        "v1/{mount}/delete/{path}",
+        Access::Token,
+        Endpoint::KvDeleteVersions,
+    ),
+    route(
+        WRITE,
+        "v1/{mount}/undelete/{path}",
+        Access::Token,
+        Endpoint::KvUndelete,
+    ),
+    route(
+        WRITE,
+        "v1/{mount}/destroy/{path}",
+        Access::Token,
+        Endpoint::KvDestroy,
+    ),
+    route(
+        GET,
+        "v1/{mount}/metadata/{path}",
+        Access::Token,
+        Endpoint::KvReadMetadata,
+    ),
+    route(
+        &[Verb::List],
+        "v1/{mount}/metadata/{path}",
+        Access::Token,
+        Endpoint::KvList,
+    ),
+    route(
+        &[Verb::List],
+        "v1/{mount}/metadata",
+        Access::Token,
+        Endpoint::KvList,
+    ),
+    route(
+        DELETE,
+        "v1/{mount}/metadata/{path}",
+        Access::Token,
+        Endpoint::KvRemove,
+    ),
+    route(
+        &[Verb::Post],
+        "api/credentials",
+        Access::Token,
+        Endpoint::CredentialWrite,
+    ),
+    route(
+        GET,
+        "api/credentials",
+        Access::Token,
+        Endpoint::CredentialList,
+    ),
+    route(
+        GET,
+        "api/credentials/{id}",
+        Access::Token,
+        Endpoint::CredentialRead,
+    ),
+    route(
+        DELETE,
+        "api/credentials/{id}",
+        Access::Token,
+        Endpoint::CredentialRemove,
+    ),
+    route(
+        &[Verb::Post],
+        "api/transactions",
+        Access::Token,
+        Endpoint::Transaction,
+    ),
+    route(GET, "api/internal/state", Access::Token, Endpoint::State),
+    route(GET, "metrics", Access::Token, Endpoint::Metrics),
+];
+
+/// What a path led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// An endpoint, and the rest of the path that it takes.
+    Endpoint(Route, String),
+    /// A path that has endpoints, but none for this verb.
+    OtherVerb,
+    /// Nothing.
+    Nothing,
+}
+
+/// Finds the endpoint of a path that is in no mount.
+pub(crate) fn find(verb: Verb, path: &str) -> Found {
+    let fixed = ROUTES
+        .iter()
+        .filter(|route| !route.path.contains("{mount}"));
+    pick(
+        verb,
+        fixed.filter_map(|route| Some((*route, rest(route.path, path)?))),
+    )
+}
+
+/// Finds the endpoint of what a path says below its mount.
+pub(crate) fn find_in_mount(verb: Verb, below: &str) -> Found {
+    let inside = ROUTES.iter().filter_map(|route| {
+        let pattern = route.path.strip_prefix("v1/{mount}/")?;
+        Some((*route, rest(pattern, below)?))
+    });
+    pick(verb, inside)
+}
+
+fn pick(verb: Verb, candidates: impl Iterator<Item = (Route, String)>) -> Found {
+    let mut found = Found::Nothing;
+    for (route, rest) in candidates {
+        if route.verbs.contains(&verb) {
+            return Found::Endpoint(route, rest);
+        }
+        found = Found::OtherVerb;
+    }
+    found
+}
+
+/// What of the path stands for the pattern's variable; empty when it has none.
+fn rest(pattern: &str, path: &str) -> Option<String> {
+    match pattern.split_once('{') {
+        None => (pattern == path).then(String::new),
+        Some((before, _)) => path
+            .strip_prefix(before)
+            .filter(|rest| !rest.is_empty())
+            .map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_open_endpoints_are_few_and_known() {
+        let open: Vec<_> = ROUTES
+            .iter()
+            .filter(|route| route.access == Access::Open)
+            .map(|r| r.path)
+            .collect();
+        assert_eq!(
+            open,
+            [
+                "v1/sys/health",
+                "v1/sys/seal-status",
+                "v1/sys/leader",
+                "v1/sys/init"
+            ],
+            "an endpoint without a token is a decision for the threat model"
+        );
+    }
+
+    #[test]
+    fn paths_lead_to_their_endpoints() {
+        let endpoint = |found| match found {
+            Found::Endpoint(route, rest) => Some((route.endpoint, rest)),
+            _ => None,
+        };
+        let kv = |verb, below| endpoint(find_in_mount(verb, below));
+        assert_eq!(
+            kv(Verb::Get, "data/a/b"),
+            Some((Endpoint::KvRead, "a/b".to_owned()))
+        );
+        assert_eq!(
+            kv(Verb::List, "metadata"),
+            Some((Endpoint::KvList, String::new()))
+        );
+        assert_eq!(kv(Verb::Get, "data"), None);
+        assert_eq!(find_in_mount(Verb::List, "data/a"), Found::OtherVerb);
+        assert_eq!(find(Verb::Get, "v1/sys/nope"), Found::Nothing);
+        assert_eq!(
+            endpoint(find(Verb::Get, "api/credentials/a/b")),
+            Some((Endpoint::CredentialRead, "a/b".to_owned()))
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! JSON bodies: bounded, never echoed, and kept as they were written.
+//!
+//! A secret's JSON is brought into one form (keys in order, each once, no spaces) without becoming
+//! a tree of values: numbers keep every digit, and no part of it is copied to where it would not be
+//! wiped.
+
+use std::collections::BTreeMap;
+
+use billfold_core::SecretBytes;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+/// How deep a value may nest.
+const DEPTH: usize = 100;
+
+/// What is told about a body that is not the JSON object that belongs there.
+pub(crate) const MALFORMED: &str = "failed to decode JSON input";
+/// What is told about a body that nests too deeply.
+pub(crate) const TOO_DEEP: &str = "failed to decode JSON input: it nests too deeply";
+
+/// The members of a JSON object, unread.
+#[derive(Debug, Default)]
+pub(crate) struct Object<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'a> Object<'a> {
+    /// Reads a body; an empty one and `null` are an object without members.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, &'static str> {
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Self::default());
+        }
+        if depth(body) > DEPTH {
+            return Err(TOO_DEEP);
+        }
+        let members: Option<BTreeMap<String, &RawValue>> =
+            serde_json::from_slice(body).map_err(|_| MALFORMED)?;
+        Ok(Self(members.unwrap_or_default()))
+    }
+
+    /// A member's text.
+    pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
+        self.0.get(name).map(|raw| raw.get())
+    }
+
+    /// A member as a type of its own; none when it is absent or null.
+    pub(crate) fn read<T: serde::Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, ()> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(text) => serde_json::from_str(text).map_err(|_| ()),
+        }
+    }
+
+    /// Whether there is a member that is none of these.
+    pub(crate) fn has_others(&self, known: &[&str]) -> Vec<&str> {
+        self.0
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !known.contains(name))
+            .collect()
+    }
+}
+
+/// A JSON value in its one form.
+pub(crate) fn canonical(text: &str) -> Result<SecretBytes, &'static str> {
+    let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
+    write(text, &mut out).map_err(|_| MALFORMED)?;
+    Ok(SecretBytes::new(out))
+}
+
+/// Whether a JSON text is an object.
+pub(crate) fn is_object(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
+/// The depth was bounded before, so this ends soon.
+fn write(text: &str, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    match text.trim_start().as_bytes().first() {
+        Some(b'{') => {
+            let members: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+            out.push(b'{');
+            for (at, (name, value)) in members.into_iter().enumerate() {
+                // Names of members can be as secret as their values.
+                let name = Zeroizing::new(name);
+                if at > 0 {
+                    out.push(b',');
+                }
+                serde_json::to_writer(&mut *out, name.as_str())?;
+                out.push(b':');
+                write(value.get(), out)?;
+            }
+            out.push(b'}');
+        }
+        Some(b'[') => {
+            let elements: Vec<&RawValue> = serde_json::from_str(text)?;
+            out.push(b'[');
+            for (at, element) in elements.into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                write(element.get(), out)?;
+            }
+            out.push(b']');
+        }
+        _ => out.extend_from_slice(text.trim().as_bytes()),
+    }
+    Ok(())
+}
+
+/// How deep brackets nest outside strings.
+fn depth(body: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(text: &str) -> String {
+        String::from_utf8(canonical(text).unwrap().expose().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn one_form_for_one_value() {
+        assert_eq!(
+            form(r#" { "b" : 1.10, "a" : [ 1 , {"x":null} ] , "b" : 2 } "#),
+            r#"{"a":[1,{"x":null}],"b":2}"#
+        );
+        assert_eq!(form("12345678901234567890"), "12345678901234567890");
+        assert_eq!(form(r#""a b""#), r#""a b""#);
+        assert_eq!(form(r#"{"\u0061\n":1}"#), r#"{"a\n":1}"#);
+    }
+
+    #[test]
+    fn inv12_bad_bodies_are_refused() {
+        for bad in [
+            "[]",
+            "1",
+            "{",
+            r#"{"a":01}"#,
+            r#"{"a":1} x"#,
+            r#"{"a":1}{"#,
+            "{'a':1}",
+            "\u{feff}{}",
+        ] {
+            assert_eq!(
+                Object::parse(bad.as_bytes()).unwrap_err(),
+                MALFORMED,
+                "{bad}"
+            );
+        }
+        assert_eq!(Object::parse(b"{\"a\":\"\xff\"}").unwrap_err(), MALFORMED);
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        assert_eq!(Object::parse(deep.as_bytes()).unwrap_err(), TOO_DEEP);
+        let brackets_in_a_string = format!("{{\"a\":\"{}\"}}", "[".repeat(200));
+        assert!(Object::parse(brackets_in_a_string.as_bytes()).is_ok());
+        assert!(Object::parse(b" ").is_ok());
+        assert!(Object::parse(b"null").is_ok());
+    }
+}

@@ -1,0 +1,249 @@
+//! A node: the log, the keys, the view and the writers, put together.
+
+mod backend;
+mod birth;
+mod progress;
+
+use std::sync::Arc;
+
+use billfold_core::{
+    entropy::Entropy as _,
+    id::ProcessId,
+    keys::manager::{self, KeyManager},
+};
+use billfold_projector::{
+    Keychain,
+    keychain::{self, Progress},
+};
+use billfold_streams::{
+    clock::{Clock, System},
+    committer, custody,
+    custody::Custody,
+    entropy::Os,
+    pool::Pool,
+    recorder,
+    sweeper::Sweeper,
+};
+use billfold_upstreams::{DevFile, KeyFile};
+use tokio::task::JoinHandle;
+
+pub use backend::Backend;
+pub use birth::{Born, create, new_token};
+pub use progress::for_terminal;
+
+use crate::{
+    config::{KeyManagerName, Settings},
+    wallet::{self, Wallet},
+};
+
+/// Why a node did not come up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The key manager's word.
+    #[error(transparent)]
+    Manager(#[from] manager::Error),
+    /// The keys' word.
+    #[error(transparent)]
+    Custody(#[from] custody::Error),
+    /// The view's word.
+    #[error(transparent)]
+    Keychain(#[from] keychain::Error),
+    /// The use cases' word.
+    #[error(transparent)]
+    Wallet(#[from] wallet::Error),
+    /// The writers' word.
+    #[error(transparent)]
+    Commit(#[from] committer::Error),
+    /// The embedded log's word.
+    #[error("the data folder {0}: {1}")]
+    Embedded(String, billfold_streams::embedded::OpenError),
+    /// The NATS server's word.
+    #[error(transparent)]
+    JetStream(#[from] billfold_streams::jetstream::ConnectError),
+    /// There is a wallet already.
+    #[error("there is a wallet on this log already; it is left as it is")]
+    Exists,
+    /// There is no wallet yet.
+    #[error("there is no wallet on this log yet: run `billfold init`")]
+    NoWallet,
+}
+
+/// The engine of a node: what runs under the use cases.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) keychain: Arc<Keychain>,
+    pub(crate) committer: committer::Handle,
+    committing: JoinHandle<()>,
+    following: JoinHandle<()>,
+    filling: JoinHandle<()>,
+    pool: Arc<Pool>,
+}
+
+/// A node that runs.
+#[derive(Debug)]
+pub struct Node {
+    engine: Engine,
+    wallet: Arc<Wallet>,
+    recording: JoinHandle<()>,
+    sweeping: JoinHandle<()>,
+}
+
+impl Node {
+    /// Starts a node of a wallet that exists.
+    ///
+    /// # Errors
+    /// When there is none, or any part does not come up.
+    pub async fn start(
+        settings: &Settings,
+        backend: &Backend,
+        progress: Box<dyn Progress>,
+    ) -> Result<Self, Error> {
+        let manager = key_manager(settings)?;
+        let opened = Custody::open(backend.keys(), &*manager, new_process()).await;
+        let custody = match opened {
+            Err(custody::Error::NoWallet) => return Err(Error::NoWallet),
+            other => Arc::new(other?),
+        };
+        let engine = Engine::start(settings, backend, custody, progress).await?;
+        if engine
+            .keychain
+            .view()
+            .root_token_mac()
+            .map_err(keychain::Error::from)?
+            .is_none()
+        {
+            return Err(Error::NoWallet);
+        }
+        let clock: Arc<dyn Clock> = Arc::new(System);
+        let (recorder, recording) = recorder::start(recorder::Parts {
+            log: backend.log(),
+            generation: backend.generation(),
+            custody: Arc::clone(engine.keychain.custody()),
+            clock,
+            patience: settings.patience(),
+        });
+        let sweeper = Sweeper::new(
+            Arc::clone(engine.keychain.custody()),
+            Arc::clone(&engine.keychain),
+            engine.committer.clone(),
+        );
+        let wallet = Wallet::open(
+            Arc::clone(&engine.keychain),
+            engine.committer.clone(),
+            recorder,
+            settings.patience(),
+        );
+        let wallet = Arc::new(wallet.await?);
+        Ok(Self {
+            engine,
+            wallet,
+            recording,
+            sweeping: tokio::spawn(sweeper.run()),
+        })
+    }
+
+    /// The use cases.
+    #[must_use]
+    pub const fn wallet(&self) -> &Arc<Wallet> {
+        &self.wallet
+    }
+
+    /// The view.
+    #[must_use]
+    pub const fn keychain(&self) -> &Arc<Keychain> {
+        &self.engine.keychain
+    }
+
+    /// Lets what is under way come to its end, and puts the view on disk. No request may be open.
+    pub async fn stop(self) {
+        self.sweeping.abort();
+        let _ = self.sweeping.await;
+        // The last handles go with the wallet: then both writers end by themselves.
+        drop(self.wallet);
+        let _ = self.recording.await;
+        self.engine.stop().await;
+    }
+}
+
+impl Engine {
+    pub(crate) async fn start(
+        settings: &Settings,
+        backend: &Backend,
+        custody: Arc<Custody>,
+        progress: Box<dyn Progress>,
+    ) -> Result<Self, Error> {
+        let clock: Arc<dyn Clock> = Arc::new(System);
+        let (keychain, following) = Keychain::start(keychain::Parts {
+            log: backend.log(),
+            generation: backend.generation(),
+            custody: Arc::clone(&custody),
+            dir: settings.data_dir.join("view"),
+            cache_bytes: settings.view_cache_mib << 20,
+            progress,
+        })
+        .await?;
+        let pool = Pool::new(Arc::clone(&custody), Arc::clone(&clock));
+        let filling = tokio::spawn(Arc::clone(&pool).run());
+        let (committer, committing) = committer::start(committer::Parts {
+            log: backend.log(),
+            generation: backend.generation(),
+            courier: backend.courier(),
+            custody,
+            pool: Arc::clone(&pool),
+            replica: Arc::clone(&keychain),
+            clock,
+            patience: settings.patience(),
+        });
+        Ok(Self {
+            keychain,
+            committer,
+            committing,
+            following,
+            filling,
+            pool,
+        })
+    }
+
+    pub(crate) async fn stop(self) {
+        let Self {
+            keychain,
+            committer,
+            committing,
+            following,
+            filling,
+            pool,
+        } = self;
+        drop(committer);
+        let _ = committing.await;
+        filling.abort();
+        following.abort();
+        let _ = following.await;
+        tracing::debug!(keys_ready = pool.ready(), "stopped");
+        if let Err(error) = keychain.view().flush() {
+            tracing::warn!(%error, "the view is not on disk; the next start catches up");
+        }
+    }
+}
+
+/// The key manager that the settings name.
+///
+/// # Errors
+/// When none is named, or it cannot be used.
+pub(crate) fn key_manager(settings: &Settings) -> Result<Box<dyn KeyManager>, Error> {
+    match (settings.key_manager, &settings.key_file) {
+        (Some(KeyManagerName::KeyFile), Some(file)) => Ok(Box::new(KeyFile::open(file)?)),
+        (Some(KeyManagerName::DevFile), _) => {
+            let (file, production) = (settings.dev_key(), settings.is_production());
+            Ok(Box::new(DevFile::open(&file, production, &mut Os::new())?))
+        }
+        _ => {
+            let told = "no key manager is configured: set key_manager and key_file";
+            Err(manager::Error::Configuration(told.to_owned()).into())
+        }
+    }
+}
+
+pub(crate) fn new_process() -> ProcessId {
+    ProcessId::from_bytes(Os::new().bytes())
+}

@@ -1,0 +1,95 @@
+//! `/v1`: the Vault HTTP API, as OpenBao speaks it.
+
+mod kv;
+mod mounts;
+mod shape;
+mod sys;
+
+pub(crate) use sys::prometheus;
+
+use axum::http::StatusCode;
+use billfold_core::decide::Refusal;
+
+use crate::{
+    http::{
+        Call, Door, Failure, Outcome,
+        endpoints::{Endpoint, Verb},
+        reply::Reply,
+    },
+    wallet,
+};
+
+/// Answers an endpoint that is open to anybody.
+pub(crate) async fn open(
+    door: &Door,
+    endpoint: Endpoint,
+    verb: Verb,
+    query: &[(String, String)],
+) -> Outcome {
+    match endpoint {
+        Endpoint::Health => sys::health(door, verb, query),
+        Endpoint::SealStatus => Ok(sys::seal_status(door)),
+        Endpoint::Leader => sys::leader(door),
+        Endpoint::InitStatus => Ok(sys::init_status(door)),
+        _ => Err(Failure::silent(StatusCode::NOT_FOUND)),
+    }
+}
+
+/// Answers a caller who showed a valid token.
+pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
+    match call.endpoint {
+        Endpoint::SysMetrics => sys::metrics(call),
+        Endpoint::Mounts => mounts::all(call).await,
+        Endpoint::UiMounts => mounts::ui_all(call).await,
+        Endpoint::UiMount => mounts::ui_one(call).await,
+        Endpoint::LookupSelf => Ok(sys::lookup_self(call)),
+        Endpoint::KvRead => kv::read(call).await,
+        Endpoint::KvWrite => kv::write(call).await,
+        Endpoint::KvDelete => kv::delete(call).await,
+        Endpoint::KvDeleteVersions | Endpoint::KvUndelete | Endpoint::KvDestroy => {
+            kv::change_versions(call).await
+        }
+        Endpoint::KvReadMetadata => kv::read_metadata(call).await,
+        Endpoint::KvList => kv::list(call).await,
+        Endpoint::KvRemove => kv::remove(call).await,
+        _ => Err(Failure::silent(StatusCode::NOT_FOUND)),
+    }
+}
+
+/// A fault in the words of this door.
+pub(crate) fn failed(failure: &Failure) -> Reply {
+    let errors: Vec<&str> = failure.told.as_deref().into_iter().collect();
+    Reply::json(failure.status, &shape::Errors { errors })
+}
+
+/// What a use case's error is to a client.
+pub(crate) fn failure(error: &wallet::Error) -> Failure {
+    use wallet::Error;
+    match error {
+        Error::Denied => Failure::denied(),
+        Error::Absent => Failure::silent(StatusCode::NOT_FOUND),
+        Error::Refused(refusal) => Failure::new(refused(refusal), refusal.to_string()),
+        Error::Erased => Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the key of this secret is not in the key store",
+        ),
+        Error::Unavailable(why) => {
+            tracing::warn!(why, "a request could not be answered");
+            Failure::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the log or key store is not available",
+            )
+        }
+        Error::Unknown => Failure::new(StatusCode::GATEWAY_TIMEOUT, error.to_string()),
+    }
+}
+
+const fn refused(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::NoMount => StatusCode::NOT_FOUND,
+        Refusal::Denied => StatusCode::FORBIDDEN,
+        Refusal::NoWallet => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}

@@ -1,0 +1,234 @@
+//! `sys/*`: the state of this node.
+
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::shape::{Envelope, Time, uuid};
+use crate::{
+    http::{
+        Call, Door, Failure, Outcome, Phase,
+        endpoints::Verb,
+        reply::{Content, Reply},
+    },
+    metrics as numbers,
+    wallet::Wallet,
+};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What a node is, as Vault's clients ask for it.
+struct Condition {
+    initialised: bool,
+    /// It cannot answer: it has no wallet, is behind, or stopped.
+    sealed: bool,
+    wallet: Option<String>,
+}
+
+fn condition(door: &Door) -> Condition {
+    let (initialised, wallet) = match &*door.phase() {
+        Phase::Uninitialised => (false, None),
+        Phase::CatchingUp | Phase::Draining => (true, None),
+        Phase::Ready(wallet) => {
+            let stopped = wallet.keychain().stopped().is_some();
+            let id = uuid(wallet.keychain().custody().wallet().as_bytes());
+            (true, (!stopped).then_some(id))
+        }
+    };
+    Condition {
+        initialised,
+        sealed: wallet.is_none(),
+        wallet,
+    }
+}
+
+#[derive(Serialize)]
+struct Health {
+    initialized: bool,
+    sealed: bool,
+    standby: bool,
+    replication_performance_mode: &'static str,
+    replication_dr_mode: &'static str,
+    server_time_utc: u64,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_name: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_id: Option<String>,
+}
+
+pub(super) fn health(door: &Door, verb: Verb, query: &[(String, String)]) -> Outcome {
+    let Condition {
+        initialised,
+        sealed,
+        wallet,
+    } = condition(door);
+    let (parameter, usual) = match (initialised, sealed) {
+        (false, _) => ("uninitcode", 501),
+        (true, true) => ("sealedcode", 503),
+        (true, false) => ("activecode", 200),
+    };
+    let mut code: u16 = usual;
+    for (name, value) in query {
+        if name.ends_with("code") {
+            let asked: u16 = value
+                .parse()
+                .map_err(|_| Failure::silent(StatusCode::BAD_REQUEST))?;
+            if name == parameter && (200..600).contains(&asked) {
+                code = asked;
+            }
+        }
+    }
+    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
+    if verb == Verb::Head {
+        return Ok(Reply::empty(status));
+    }
+    let mode = if sealed { "unknown" } else { "disabled" };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Ok(Reply::json(
+        status,
+        &Health {
+            initialized: initialised,
+            sealed,
+            standby: sealed,
+            replication_performance_mode: mode,
+            replication_dr_mode: mode,
+            server_time_utc: now.map(|since| since.as_secs()).unwrap_or_default(),
+            version: VERSION,
+            cluster_name: wallet.as_ref().map(|_| "billfold"),
+            cluster_id: wallet,
+        },
+    ))
+}
+
+#[derive(Serialize)]
+struct SealStatus {
+    r#type: &'static str,
+    initialized: bool,
+    sealed: bool,
+    t: u8,
+    n: u8,
+    progress: u8,
+    nonce: &'static str,
+    recovery_seal: bool,
+    version: &'static str,
+    migration: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_name: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_id: Option<String>,
+    storage_type: &'static str,
+}
+
+pub(super) fn seal_status(door: &Door) -> Reply {
+    let Condition {
+        initialised,
+        sealed,
+        wallet,
+    } = condition(door);
+    Reply::json(
+        StatusCode::OK,
+        &SealStatus {
+            // The key manager opens the wallet when the node starts; there are no shares to hand in.
+            r#type: "key-manager",
+            initialized: initialised,
+            sealed,
+            t: 0,
+            n: 0,
+            progress: 0,
+            nonce: "",
+            recovery_seal: false,
+            version: VERSION,
+            migration: false,
+            cluster_name: wallet.as_ref().map(|_| "billfold"),
+            cluster_id: wallet,
+            storage_type: door.storage(),
+        },
+    )
+}
+
+/// Every node takes reads and writes, so there is no leader to name.
+pub(super) fn leader(door: &Door) -> Outcome {
+    door.wallet()?;
+    Ok(Reply::json(
+        StatusCode::OK,
+        &serde_json::json!({ "ha_enabled": false }),
+    ))
+}
+
+pub(super) fn init_status(door: &Door) -> Reply {
+    let initialized = condition(door).initialised;
+    Reply::json(
+        StatusCode::OK,
+        &serde_json::json!({ "initialized": initialized }),
+    )
+}
+
+pub(super) fn metrics(call: &Call) -> Outcome {
+    match call.parameter("format") {
+        Some("prometheus") => prometheus(&call.wallet),
+        _ => Err(Failure::bad(
+            "only the metric format prometheus is supported",
+        )),
+    }
+}
+
+/// All numbers, in the text format of Prometheus.
+pub(crate) fn prometheus(wallet: &Wallet) -> Outcome {
+    let unavailable = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "nothing is counted");
+    let text = numbers::render(wallet).ok_or_else(unavailable)?;
+    Ok(Reply::text(
+        "text/plain; version=0.0.4; charset=utf-8",
+        text,
+    ))
+}
+
+#[derive(Serialize)]
+struct TokenFacts {
+    accessor: String,
+    creation_time: u64,
+    creation_ttl: u64,
+    display_name: &'static str,
+    entity_id: &'static str,
+    expire_time: Option<()>,
+    explicit_max_ttl: u64,
+    id: Box<str>,
+    issue_time: Time,
+    meta: Option<()>,
+    num_uses: u64,
+    orphan: bool,
+    path: &'static str,
+    policies: [&'static str; 1],
+    renewable: bool,
+    ttl: u64,
+    r#type: &'static str,
+}
+
+/// The caller's own token. Its text comes from the request itself: the wallet does not have it.
+pub(super) fn lookup_self(call: &Call) -> Reply {
+    let own = call.wallet.own_token();
+    let header = |name| call.headers.get(name).and_then(|value| value.to_str().ok());
+    let token = header("x-vault-token")
+        .or_else(|| header("authorization").and_then(|value| value.strip_prefix("Bearer ")));
+    let facts = TokenFacts {
+        accessor: own.accessor.to_string(),
+        creation_time: own.created.0 / 1000,
+        creation_ttl: 0,
+        display_name: "root",
+        entity_id: "",
+        expire_time: None,
+        explicit_max_ttl: 0,
+        id: token.unwrap_or_default().into(),
+        issue_time: Time(Some(own.created)),
+        meta: None,
+        num_uses: 0,
+        orphan: true,
+        path: "auth/token/root",
+        policies: ["root"],
+        renewable: false,
+        ttl: 0,
+        r#type: "service",
+    };
+    let reply = Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, facts));
+    debug_assert!(matches!(reply.body, Content::Json(_)));
+    reply
+}

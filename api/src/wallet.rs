@@ -1,0 +1,168 @@
+//! The use cases: what a caller can do, whatever door they came through. No HTTP here.
+
+mod access;
+mod answer;
+mod mounts;
+mod read;
+mod write;
+
+use std::{sync::Arc, time::Duration};
+
+use billfold_core::{
+    Millis,
+    command::Done,
+    decide::Refusal,
+    id::{MountId, RecordId, RequestId, Seq},
+    keys::TokenMac,
+};
+use billfold_projector::{Keychain, view};
+use billfold_streams::{committer, custody, recorder};
+
+pub use access::{Caller, Token};
+pub use answer::{Credential, Secret, SecretMetadata, VersionFacts};
+pub use mounts::{Mount, Mounts};
+pub use write::{Put, Step};
+
+/// A wallet that is open for business on this node.
+#[derive(Debug)]
+pub struct Wallet {
+    keychain: Arc<Keychain>,
+    committer: committer::Handle,
+    recorder: recorder::Handle,
+    mounts: Mounts,
+    root: Root,
+    /// How long a caller waits for its place in the log.
+    patience: Duration,
+}
+
+#[derive(Debug)]
+struct Root {
+    mac: TokenMac,
+    token: billfold_core::id::TokenId,
+    principal: billfold_core::id::PrincipalId,
+    created: Millis,
+}
+
+/// What something was answered with, and where in the log that is true.
+#[derive(Debug)]
+pub struct At<T> {
+    /// The last `decided` sequence that it comes of.
+    pub seq: Seq,
+    /// The answer.
+    pub value: T,
+}
+
+/// Why a caller got no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The caller's fault: nothing permits it.
+    #[error("permission denied")]
+    Denied,
+    /// There is no such thing.
+    #[error("there is nothing there")]
+    Absent,
+    /// The caller's fault: the command cannot be done.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The version that was asked for was destroyed, or its key erased.
+    #[error("the secret was erased")]
+    Erased,
+    /// A dependency's fault, or this node's: nothing was told or changed.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It is not known whether the command was done.
+    #[error("the outcome is not known yet; repeat the command with the same id")]
+    Unknown,
+}
+
+impl From<committer::Error> for Error {
+    fn from(error: committer::Error) -> Self {
+        match error {
+            committer::Error::Refused(Refusal::Denied) => Self::Denied,
+            committer::Error::Refused(refusal) => Self::Refused(refusal),
+            committer::Error::Unknown => Self::Unknown,
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+impl From<recorder::Unrecorded> for Error {
+    fn from(error: recorder::Unrecorded) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<custody::Error> for Error {
+    fn from(error: custody::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<view::Error> for Error {
+    fn from(error: view::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl Wallet {
+    /// Opens the use cases over a node's parts.
+    ///
+    /// # Errors
+    /// When the wallet's root or mounts cannot be read.
+    pub async fn open(
+        keychain: Arc<Keychain>,
+        committer: committer::Handle,
+        recorder: recorder::Handle,
+        patience: Duration,
+    ) -> Result<Self, Error> {
+        let root = access::open_root(&keychain).await?;
+        let mounts = Mounts::default();
+        mounts.refresh(&keychain).await?;
+        Ok(Self {
+            keychain,
+            committer,
+            recorder,
+            mounts,
+            root,
+            patience,
+        })
+    }
+
+    /// The view behind it.
+    #[must_use]
+    pub const fn keychain(&self) -> &Arc<Keychain> {
+        &self.keychain
+    }
+
+    /// The record of a path in a mount.
+    #[must_use]
+    pub fn record(&self, mount: MountId, path: &str) -> RecordId {
+        self.keychain.custody().keys().id.record(mount, path)
+    }
+
+    /// A fresh id for a request.
+    #[must_use]
+    pub fn new_request() -> RequestId {
+        RequestId::from_bytes(uuid::Uuid::new_v4().into_bytes())
+    }
+}
+
+impl<T> At<T> {
+    /// The same place, another answer.
+    pub fn map<U>(self, map: impl FnOnce(T) -> U) -> At<U> {
+        At {
+            seq: self.seq,
+            value: map(self.value),
+        }
+    }
+}
+
+/// What a command did, as the doors need it.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// What came of it.
+    pub done: Done,
+    /// The sequence that it is part of.
+    pub seq: Seq,
+}

@@ -1,0 +1,104 @@
+//! Who calls: for now the root token is the only one that opens anything.
+
+use std::net::IpAddr;
+
+use billfold_core::{
+    event::Actor,
+    id::{RecordId, RequestId},
+    keys::{Content, TokenMac},
+    names::payload_place,
+    state::{Key, Source as _, Value},
+};
+use billfold_projector::Keychain;
+
+use super::{Error, Root, Wallet};
+
+/// A token as a client sent it. It is not shown, and not kept.
+pub struct Token<'a>(pub &'a [u8]);
+
+impl std::fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// Whoever makes a request, once they have shown who they are.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// By whom and by what it is asked.
+    pub actor: Actor,
+    /// The request's id, which the answer and the record carry.
+    pub request: RequestId,
+    /// Where it came from.
+    pub client: IpAddr,
+    /// The execution that it is for, as the client says.
+    pub execution: Option<String>,
+}
+
+/// What is told about the caller's own token.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenFacts {
+    /// Its accessor.
+    pub accessor: billfold_core::id::TokenId,
+    /// When it was made.
+    pub created: billfold_core::Millis,
+}
+
+impl Wallet {
+    /// Whose token this is, if anybody's. In constant time for tokens of one length.
+    #[must_use]
+    pub fn authenticate(&self, token: &Token<'_>) -> Option<Actor> {
+        let mac = self.keychain.custody().keys().token_mac.mac(token.0);
+        mac.matches(&self.root.mac)
+            .then_some(Actor::Principal(self.root.principal, self.root.token))
+    }
+
+    /// Records that a request without a valid token was refused.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub async fn refuse_anonymous(&self) -> Result<(), Error> {
+        self.recorder.refusal().await?;
+        Ok(())
+    }
+
+    /// Counts a request without a valid token that was over the bound of its source.
+    pub fn refuse_over_bound(&self) {
+        self.recorder.over_bound();
+    }
+
+    /// What is told about the caller's own token.
+    #[must_use]
+    pub const fn own_token(&self) -> TokenFacts {
+        TokenFacts {
+            accessor: self.root.token,
+            created: self.root.created,
+        }
+    }
+}
+
+/// Reads what is needed to know the root token.
+pub(super) async fn open_root(keychain: &Keychain) -> Result<Root, Error> {
+    let Some(Value::Wallet(wallet)) = keychain.view().get(&Key::Wallet)? else {
+        return Err(Error::Unavailable(
+            "the wallet is not initialised".to_owned(),
+        ));
+    };
+    let sealed = keychain.view().root_token_mac()?.ok_or(Error::Erased)?;
+    let dek = keychain
+        .custody()
+        .dek(wallet.root_token_mac.key)
+        .await?
+        .ok_or(Error::Erased)?;
+    let place = payload_place(wallet.id, RecordId::default(), 0);
+    let mac = dek
+        .open(Content::Payload, &place, &sealed)
+        .map_err(|_| Error::Erased)?;
+    let mac = TokenMac::from_slice(mac.expose()).ok_or(Error::Erased)?;
+    Ok(Root {
+        mac,
+        token: wallet.root_token,
+        principal: wallet.root,
+        created: wallet.created,
+    })
+}

@@ -1,0 +1,389 @@
+//! Reading: recorded first, judged at its place in the log, then answered (invariant 3).
+
+use billfold_core::{
+    SecretBytes,
+    event::{
+        CiphertextHash,
+        v1::{Operation, ResolutionRequested},
+    },
+    id::{MountId, RecordId, Seq},
+    judge::Verdict,
+    keys::Content,
+    names::{CredentialNames, Names, RequestNames, payload_place},
+    state::{Key, Record, Source as _, Version},
+};
+use billfold_projector::{
+    fold::open_names,
+    keychain::{Ask, Judged, Material},
+    view::{Leaf, StoredRecord},
+};
+use billfold_streams::recorder::Request;
+use bytes::Bytes;
+
+use super::{At, Caller, Credential, Error, Mount, Secret, SecretMetadata, Wallet};
+
+/// What kind a secret is called that was written without saying.
+const KV: &str = "kv";
+
+/// A question, before it is put on record.
+struct Question<'a> {
+    operation: Operation,
+    mount: Option<MountId>,
+    record: Option<RecordId>,
+    version: Option<u32>,
+    /// The path, where the record's own names do not tell it.
+    path: Option<&'a str>,
+    ask: Ask,
+}
+
+impl Wallet {
+    /// Reads a version of a secret; 0 or none is the current one.
+    ///
+    /// # Errors
+    /// When the request is denied, cannot be recorded, or finds nothing.
+    pub async fn read(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        path: &str,
+        version: Option<u32>,
+    ) -> Result<At<Secret>, Error> {
+        let id = self.record(mount.id, path);
+        let judged = self
+            .ask_record(caller, mount.id, id, path, version, Operation::ReadData)
+            .await?;
+        let (stored, version, data) = self
+            .open_version(id, judged.verdict, judged.material)
+            .await?;
+        let custom = self
+            .names_of(id, &stored)
+            .await?
+            .map(|names| names.custom)
+            .unwrap_or_default();
+        Ok(At {
+            seq: judged.seq,
+            value: Secret {
+                version: (&version).into(),
+                data,
+                custom,
+            },
+        })
+    }
+
+    /// Reads what is known about a secret.
+    ///
+    /// # Errors
+    /// When the request is denied, cannot be recorded, or finds nothing.
+    pub async fn read_metadata(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        path: &str,
+    ) -> Result<At<SecretMetadata>, Error> {
+        let id = self.record(mount.id, path);
+        let judged = self
+            .ask_record(caller, mount.id, id, path, None, Operation::ReadMetadata)
+            .await?;
+        let stored = record_of(judged.verdict, judged.material)?;
+        let custom = self
+            .names_of(id, &stored)
+            .await?
+            .map(|names| names.custom)
+            .unwrap_or_default();
+        let record = stored.record;
+        Ok(At {
+            seq: judged.seq,
+            value: SecretMetadata { record, custom },
+        })
+    }
+
+    /// Lists a folder of a mount: `path` is empty for the mount, or ends with a slash. Folders in it
+    /// end with a slash, too.
+    ///
+    /// # Errors
+    /// When the request is denied, cannot be recorded, or finds nothing.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        path: &str,
+    ) -> Result<At<Vec<String>>, Error> {
+        let depth = path.matches('/').count();
+        let folder = self.keychain.view().folder(mount.id, path);
+        let question = Question {
+            operation: Operation::List,
+            mount: Some(mount.id),
+            record: None,
+            version: None,
+            path: Some(path),
+            ask: Ask::Folder(folder, depth),
+        };
+        let judged = self.put_on_record(caller, question).await?;
+        let lines = lines_of(judged.verdict, judged.material)?;
+        let mut names = Vec::with_capacity(lines.len());
+        for line in lines {
+            names.extend(self.line(&line).await?);
+        }
+        names.sort_unstable();
+        if names.is_empty() {
+            Err(Error::Absent)
+        } else {
+            Ok(At {
+                seq: judged.seq,
+                value: names,
+            })
+        }
+    }
+
+    /// Reads a credential by its name or id.
+    ///
+    /// # Errors
+    /// When the request is denied, cannot be recorded, or finds nothing.
+    pub async fn read_credential(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        id: RecordId,
+        name: &str,
+        with_data: bool,
+    ) -> Result<At<Credential>, Error> {
+        let operation = if with_data {
+            Operation::ReadData
+        } else {
+            Operation::ReadMetadata
+        };
+        let judged = self
+            .ask_record(caller, mount.id, id, name, None, operation)
+            .await?;
+        let (stored, data) = if with_data {
+            let (stored, _, data) = self
+                .open_version(id, judged.verdict, judged.material)
+                .await?;
+            (stored, Some(data.ok_or(Error::Absent)?))
+        } else {
+            (record_of(judged.verdict, judged.material)?, None)
+        };
+        let credential = self
+            .credential(id, stored, data)
+            .await?
+            .ok_or(Error::Erased)?;
+        Ok(At {
+            seq: judged.seq,
+            value: credential,
+        })
+    }
+
+    /// All credentials of a mount, without their secrets.
+    ///
+    /// # Errors
+    /// When the request is denied or cannot be recorded.
+    pub async fn credentials(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        filter: &str,
+    ) -> Result<At<Vec<Credential>>, Error> {
+        let question = Question {
+            operation: Operation::ListCredentials,
+            mount: Some(mount.id),
+            record: None,
+            version: None,
+            path: Some(filter),
+            ask: Ask::Everything(mount.id),
+        };
+        let judged = self.put_on_record(caller, question).await?;
+        let mut found = Vec::new();
+        for line in lines_of(judged.verdict, judged.material)? {
+            found.extend(self.credential(line.record, line.stored, None).await?);
+        }
+        found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(At {
+            seq: judged.seq,
+            value: found,
+        })
+    }
+
+    /// Records that someone looks at the mounts.
+    pub(super) async fn look_at_mounts(&self, caller: &Caller) -> Result<Seq, Error> {
+        let question = Question {
+            operation: Operation::ReadMounts,
+            mount: None,
+            record: None,
+            version: None,
+            path: None,
+            ask: Ask::Nothing,
+        };
+        let judged = self.put_on_record(caller, question).await?;
+        match judged.verdict {
+            Verdict::Listing => Ok(judged.seq),
+            _ => Err(Error::Denied),
+        }
+    }
+
+    async fn ask_record(
+        &self,
+        caller: &Caller,
+        mount: MountId,
+        id: RecordId,
+        path: &str,
+        version: Option<u32>,
+        operation: Operation,
+    ) -> Result<Judged, Error> {
+        // A record that exists is known by its own names, which can be erased with it.
+        let exists = self.keychain.view().get(&Key::Record(id))?.is_some();
+        let ask = match operation {
+            Operation::ReadData => Ask::Version(id),
+            _ => Ask::Names(id),
+        };
+        let question = Question {
+            operation,
+            mount: Some(mount),
+            record: Some(id),
+            version,
+            path: (!exists).then_some(path),
+            ask,
+        };
+        self.put_on_record(caller, question).await
+    }
+
+    /// Records a question and waits for its place in the log.
+    async fn put_on_record(
+        &self,
+        caller: &Caller,
+        question: Question<'_>,
+    ) -> Result<Judged, Error> {
+        let names = RequestNames {
+            path: question.path.map(str::to_owned),
+            client: caller.client.to_string(),
+            execution: caller.execution.clone(),
+        };
+        let asked = ResolutionRequested {
+            request: caller.request,
+            operation: question.operation,
+            mount: question.mount,
+            record: question.record,
+            version: question.version,
+            names: CiphertextHash::default(),
+        };
+        let ticket = self.keychain.desk().register(caller.request, question.ask);
+        self.recorder
+            .request(Request {
+                actor: caller.actor,
+                asked,
+                names,
+            })
+            .await?;
+        let judged = tokio::time::timeout(self.patience, ticket.judged()).await;
+        let stopped =
+            || Error::Unavailable("this node did not come to the request's record".to_owned());
+        judged.ok().flatten().ok_or_else(stopped)
+    }
+
+    /// The version that a verdict names, opened as far as it may be told.
+    async fn open_version(
+        &self,
+        id: RecordId,
+        verdict: Verdict,
+        material: Material,
+    ) -> Result<(StoredRecord, Version, Option<SecretBytes>), Error> {
+        let (record, number, readable) = match verdict {
+            Verdict::Version {
+                record,
+                number,
+                readable,
+            } => (record, number, readable),
+            other => return Err(refused(&other)),
+        };
+        let Material::Version(stored, payload) = material else {
+            return Err(Error::Absent);
+        };
+        let version = record.version(number).ok_or(Error::Absent)?.clone();
+        let data = match (readable, payload) {
+            (false, _) => None,
+            (true, Some(payload)) => Some(self.open_payload(id, &version, &payload).await?),
+            (true, None) => return Err(Error::Erased),
+        };
+        Ok((*stored, version, data))
+    }
+
+    async fn open_payload(
+        &self,
+        id: RecordId,
+        version: &Version,
+        sealed: &Bytes,
+    ) -> Result<SecretBytes, Error> {
+        let custody = self.keychain.custody();
+        let dek = custody.dek(version.key).await?.ok_or(Error::Erased)?;
+        let place = payload_place(custody.wallet(), id, version.number);
+        dek.open(Content::Payload, &place, sealed)
+            .map_err(|_| Error::Erased)
+    }
+
+    pub(super) async fn names_of(
+        &self,
+        id: RecordId,
+        stored: &StoredRecord,
+    ) -> Result<Option<Names>, Error> {
+        let Record {
+            names,
+            names_version,
+            ..
+        } = &stored.record;
+        let custody = self.keychain.custody();
+        Ok(open_names(custody, id, names.key, *names_version, stored.names()).await?)
+    }
+
+    /// The text of a folder's line; none when its names are erased.
+    async fn line(&self, line: &Leaf) -> Result<Option<String>, Error> {
+        let Some(names) = self.names_of(line.record, &line.stored).await? else {
+            return Ok(None);
+        };
+        let segment = names
+            .path
+            .split_inclusive('/')
+            .nth(line.depth.saturating_sub(1));
+        Ok(segment.map(str::to_owned))
+    }
+
+    async fn credential(
+        &self,
+        id: RecordId,
+        stored: StoredRecord,
+        data: Option<SecretBytes>,
+    ) -> Result<Option<Credential>, Error> {
+        let names = self.names_of(id, &stored).await?;
+        let plain = || CredentialNames {
+            kind: KV.to_owned(),
+            ..CredentialNames::default()
+        };
+        Ok(names.map(|names| Credential {
+            id,
+            name: names.path,
+            names: names.credential.unwrap_or_else(plain),
+            created: stored.record.created,
+            updated: stored.record.updated,
+            data,
+        }))
+    }
+}
+
+fn refused(verdict: &Verdict) -> Error {
+    match verdict {
+        Verdict::Denied => Error::Denied,
+        _ => Error::Absent,
+    }
+}
+
+fn record_of(verdict: Verdict, material: Material) -> Result<StoredRecord, Error> {
+    match (verdict, material) {
+        (Verdict::Metadata(_), Material::Record(stored)) => Ok(*stored),
+        (verdict, _) => Err(refused(&verdict)),
+    }
+}
+
+fn lines_of(verdict: Verdict, material: Material) -> Result<Vec<Leaf>, Error> {
+    match (verdict, material) {
+        (Verdict::Listing, Material::Lines(lines)) => Ok(lines),
+        (verdict, _) => Err(refused(&verdict)),
+    }
+}

@@ -1,0 +1,247 @@
+//! Writing: commands, all or nothing.
+
+use std::collections::BTreeMap;
+
+use billfold_core::{
+    SecretBytes,
+    command::{Action, Change, Command, NewNames, What},
+    id::{CommandId, RecordId},
+    names::{CredentialNames, Names},
+};
+use billfold_streams::replica::Replica as _;
+
+use super::{At, Caller, Credential, Error, Mount, Secret, Wallet, Written};
+
+/// A secret to be written.
+#[derive(Debug)]
+pub struct Put {
+    /// The version that must be the current one; 0 is "none yet".
+    pub cas: Option<u32>,
+    /// The secret, a JSON value.
+    pub data: SecretBytes,
+    /// What the credentials door says about it; it replaces what was said before.
+    pub credential: Option<CredentialNames>,
+}
+
+/// One step of a transaction.
+#[derive(Debug)]
+pub enum Step {
+    /// Write the next version.
+    Put(Put),
+    /// Delete the current version.
+    DeleteCurrent,
+    /// Delete these versions.
+    Delete(Vec<u32>),
+    /// Bring these versions back.
+    Undelete(Vec<u32>),
+    /// Make these versions unreadable.
+    Destroy(Vec<u32>),
+    /// Remove the secret with all its versions.
+    Remove,
+}
+
+impl Wallet {
+    /// Does one thing to one secret.
+    ///
+    /// # Errors
+    /// When it is refused, or its outcome is not known.
+    pub async fn change(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        path: &str,
+        step: Step,
+        command: Option<CommandId>,
+    ) -> Result<Written, Error> {
+        self.transact(
+            caller,
+            vec![(mount.clone(), path.to_owned(), step)],
+            command,
+        )
+        .await
+    }
+
+    /// Does several things to several secrets: all of them, or none.
+    ///
+    /// # Errors
+    /// When one is refused, or the outcome is not known.
+    pub async fn transact(
+        &self,
+        caller: &Caller,
+        steps: Vec<(Mount, String, Step)>,
+        command: Option<CommandId>,
+    ) -> Result<Written, Error> {
+        let changes = steps
+            .into_iter()
+            .map(|(mount, path, step)| {
+                let record = self.record(mount.id, &path);
+                Change {
+                    mount: mount.id,
+                    record,
+                    what: what(step, path),
+                }
+            })
+            .collect();
+        self.submit(caller, changes, command).await
+    }
+
+    /// Removes a record with all its versions.
+    ///
+    /// # Errors
+    /// When it is refused, or its outcome is not known.
+    pub async fn remove(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        record: RecordId,
+        command: Option<CommandId>,
+    ) -> Result<Written, Error> {
+        let change = Change {
+            mount: mount.id,
+            record,
+            what: What::DeleteMetadata,
+        };
+        self.submit(caller, vec![change], command).await
+    }
+
+    async fn submit(
+        &self,
+        caller: &Caller,
+        changes: Vec<Change>,
+        command: Option<CommandId>,
+    ) -> Result<Written, Error> {
+        let command = Command {
+            id: command,
+            actor: caller.actor,
+            action: Action::Change(changes),
+        };
+        let committed = self.committer.submit(command).await?;
+        Ok(Written {
+            done: committed.done,
+            seq: committed.seq,
+        })
+    }
+
+    /// What a client is told of the version that it has just written.
+    ///
+    /// # Errors
+    /// When this node cannot come to the write.
+    pub async fn written(
+        &self,
+        mount: &Mount,
+        path: &str,
+        written: &Written,
+    ) -> Result<At<Secret>, Error> {
+        let number = written.done.versions.first().copied().unwrap_or(0);
+        let fresh = Secret {
+            version: super::VersionFacts {
+                number,
+                created: written.done.time,
+                deletion: None,
+                destroyed: false,
+            },
+            data: None,
+            custom: BTreeMap::new(),
+        };
+        let id = self.record(mount.id, path);
+        self.come_to(written).await?;
+        // Someone else may have changed or removed it since; what was written is true all the same.
+        let Some(stored) = self.keychain.view().stored_record(&id)? else {
+            return Ok(At {
+                seq: written.seq,
+                value: fresh,
+            });
+        };
+        let custom = match stored.record.names_version {
+            // Names that came with a first version hold no custom metadata.
+            1 => BTreeMap::new(),
+            _ => self
+                .names_of(id, &stored)
+                .await?
+                .map(|names| names.custom)
+                .unwrap_or_default(),
+        };
+        let version = stored
+            .record
+            .version(number)
+            .map_or(fresh.version, |version| super::VersionFacts {
+                deletion: version.deletion,
+                ..fresh.version
+            });
+        Ok(At {
+            seq: written.seq,
+            value: Secret {
+                version,
+                custom,
+                data: None,
+            },
+        })
+    }
+
+    /// What a client is told of the credential that it has just written.
+    ///
+    /// # Errors
+    /// When this node cannot come to the write.
+    pub async fn written_credential(
+        &self,
+        mount: &Mount,
+        name: &str,
+        names: CredentialNames,
+        written: &Written,
+    ) -> Result<At<Credential>, Error> {
+        let id = self.record(mount.id, name);
+        self.come_to(written).await?;
+        let stored = self.keychain.view().stored_record(&id)?;
+        let created = stored.map_or(written.done.time, |stored| stored.record.created);
+        let credential = Credential {
+            id,
+            name: name.to_owned(),
+            names,
+            created,
+            updated: written.done.time,
+            data: None,
+        };
+        Ok(At {
+            seq: written.seq,
+            value: credential,
+        })
+    }
+
+    /// Waits until this node's view has come to a write.
+    async fn come_to(&self, written: &Written) -> Result<(), Error> {
+        let reached = self.keychain.caught_up(written.seq).await;
+        reached.map_err(|stopped| Error::Unavailable(stopped.to_string()))
+    }
+}
+
+fn what(step: Step, path: String) -> What {
+    match step {
+        Step::Put(Put {
+            cas,
+            data,
+            credential,
+        }) => {
+            let replace = credential.is_some();
+            let names = Names {
+                path,
+                custom: BTreeMap::new(),
+                credential,
+            };
+            let names = if replace {
+                NewNames::Replace(names)
+            } else {
+                NewNames::IfNew(names)
+            };
+            What::Put {
+                cas,
+                payload: data,
+                names,
+            }
+        }
+        Step::DeleteCurrent => What::DeleteCurrent,
+        Step::Delete(versions) => What::Delete(versions),
+        Step::Undelete(versions) => What::Undelete(versions),
+        Step::Destroy(versions) => What::Destroy(versions),
+        Step::Remove => What::DeleteMetadata,
+    }
+}

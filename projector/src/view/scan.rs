@@ -1,0 +1,33 @@
+//! All of the view's records and pages, one at a time: for whoever counts or checks them.
+
+use billfold_core::{
+    id::{PageId, RecordId},
+    state::{Key, PageUse, Value},
+};
+
+use super::{Error, StoredRecord, View, damaged, layout};
+
+impl View {
+    /// Every record with the ciphertexts beside it, in no order that says anything.
+    pub fn records(&self) -> impl Iterator<Item = Result<(RecordId, StoredRecord), Error>> + '_ {
+        self.tree.scan_prefix(layout::RECORDS).map(|item| {
+            let (key, bytes) = item?;
+            let id = layout::record_of(&key).ok_or_else(|| damaged("a record"))?;
+            let stored = StoredRecord::decode(&bytes, |sealed| self.unseal(&key, sealed))?;
+            Ok((id, stored))
+        })
+    }
+
+    /// Every page of the key store that the fold knows of, and how it is used.
+    pub fn pages(&self) -> impl Iterator<Item = Result<(PageId, PageUse), Error>> + '_ {
+        self.tree.scan_prefix(layout::PAGES).map(|item| {
+            let (key, sealed) = item?;
+            let id = layout::page_of(&key).ok_or_else(|| damaged("a page entry"))?;
+            let plain = self.unseal(&key, &sealed)?;
+            match Value::decode(&Key::Page(id), &plain) {
+                Ok(Value::Page(page)) => Ok((id, page)),
+                _ => Err(damaged("a page entry")),
+            }
+        })
+    }
+}

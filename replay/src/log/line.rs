@@ -1,0 +1,258 @@
+//! One event as it is told.
+
+use std::fmt::Display;
+
+use billfold_core::{
+    Millis,
+    event::{
+        Actor, Event, Fact,
+        v1::{Operation, Retired},
+    },
+    id::{CommandId, MountId, PageId, PrincipalId, ProcessId, RecordId, RequestId, Seq, TokenId},
+    judge::Verdict,
+};
+use billfold_projector::chain::Opened;
+use serde::{Serialize, Serializer};
+
+/// One event. Its JSON has these names; what does not belong to an event is left out, and ids are
+/// hexadecimal digits.
+#[derive(Debug, Clone, Serialize)]
+pub struct Line {
+    /// The position of its commit.
+    pub sequence: Seq,
+    /// Its place in the commit, counted from 0.
+    pub index: usize,
+    /// The time of its commit, in RFC 3339 with milliseconds.
+    #[serde(serialize_with = "text")]
+    pub time: Millis,
+    /// `decided` or `observed`.
+    pub subject: &'static str,
+    /// The process that wrote the commit.
+    #[serde(serialize_with = "text")]
+    pub writer: ProcessId,
+    /// What happened.
+    pub event: &'static str,
+    /// The number of its kind.
+    pub kind: u16,
+    /// Who caused it: `system`, `principal` or `anonymous`.
+    pub actor: &'static str,
+    /// The principal.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub principal: Option<PrincipalId>,
+    /// The accessor of the token by which the principal acted.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenId>,
+    /// The command that it came of, if that had an id.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandId>,
+    /// The mount that it is about or in.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub mount: Option<MountId>,
+    /// The record that it is about.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub record: Option<RecordId>,
+    /// The versions that it wrote, deleted, brought back or destroyed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<u32>,
+    /// The versions that fell off the end with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trimmed: Vec<u32>,
+    /// The KEK version that it made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kek: Option<u32>,
+    /// The page of the key store that it is about.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub page: Option<PageId>,
+    /// How many keys it destroyed or gave up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<usize>,
+    /// The request's id.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
+    /// What was asked for: `read-data`, `read-metadata`, `list`, `list-credentials`, `read-mounts`
+    /// or `read-audit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<&'static str>,
+    /// Which version was asked for; none is the current one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_version: Option<u32>,
+    /// What it was answered.
+    #[serde(flatten)]
+    pub answer: Option<Answer>,
+    /// How many requests were refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<u32>,
+    /// How many of them were over the bound of their source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub over_bound: Option<u32>,
+    /// The path of the mount. Only with names; `null` when it is erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mount_path: Option<Name>,
+    /// The path below the mount. Only with names; `null` when it is erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<Name>,
+    /// Where a request came from. Only with names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The execution that a request was made for. Only with names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execution: Option<String>,
+}
+
+/// What a request was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// `permitted`, `denied`, `absent` or `deleted`.
+    pub verdict: &'static str,
+    /// The version that the verdict is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+}
+
+impl Answer {
+    pub(super) fn new(verdict: &Verdict) -> Self {
+        Self {
+            verdict: verdict.name(),
+            version: match verdict {
+                Verdict::Version { number, .. } => Some(*number),
+                Verdict::Denied | Verdict::Absent | Verdict::Metadata(_) | Verdict::Listing => None,
+            },
+        }
+    }
+}
+
+/// A name that may be erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Name {
+    /// As it was written.
+    Open(String),
+    /// Its key is gone.
+    Erased,
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Open(name) => serializer.serialize_str(name),
+            Self::Erased => serializer.serialize_none(),
+        }
+    }
+}
+
+impl Line {
+    /// What a fact says, without any name.
+    pub(super) fn new(opened: &Opened, index: usize, fact: &Fact) -> Self {
+        let (actor, principal, token) = match fact.actor {
+            Actor::System => ("system", None, None),
+            Actor::Principal(principal, token) => ("principal", Some(principal), Some(token)),
+            Actor::Anonymous => ("anonymous", None, None),
+        };
+        let subject = if opened.header.subject.is_decided() {
+            "decided"
+        } else {
+            "observed"
+        };
+        let mut line = Self {
+            sequence: opened.seq,
+            index,
+            time: opened.header.time,
+            subject,
+            writer: opened.header.writer,
+            event: fact.event.name(),
+            kind: fact.event.kind(),
+            actor,
+            principal,
+            token,
+            command: fact.command.map(|command| command.id),
+            mount: None,
+            record: None,
+            versions: Vec::new(),
+            trimmed: Vec::new(),
+            kek: None,
+            page: None,
+            keys: None,
+            request: None,
+            operation: None,
+            asked_version: None,
+            answer: None,
+            refused: None,
+            over_bound: None,
+            mount_path: None,
+            path: None,
+            client: None,
+            execution: None,
+        };
+        line.tell(&fact.event);
+        line
+    }
+
+    fn tell(&mut self, event: &Event) {
+        let mut about = |record, versions: &[u32]| {
+            self.record = Some(record);
+            self.versions = versions.to_vec();
+        };
+        match event {
+            Event::WalletCreated(_) => {}
+            Event::KekCreated(event) => self.kek = Some(event.version),
+            Event::KeyPageClosed(event) => self.page = Some(event.page),
+            Event::KeysDestroyed(event) => self.keys = Some(event.keys.len()),
+            Event::MountEnabled(event) => self.mount = Some(event.mount),
+            Event::MountTuned(event) => self.mount = Some(event.mount),
+            Event::MountDisabled(event) => self.mount = Some(event.mount),
+            Event::CredentialWritten(event) => {
+                about(event.record, &[event.version]);
+                self.mount = Some(event.mount);
+                self.trimmed = numbers(&event.trimmed);
+            }
+            Event::VersionsDeleted(event) => about(event.record, &event.versions),
+            Event::VersionsUndeleted(event) => about(event.record, &event.versions),
+            Event::VersionsDestroyed(event) => about(event.record, &numbers(&event.versions)),
+            Event::MetadataChanged(event) => {
+                about(event.record, &[]);
+                self.mount = Some(event.mount);
+                self.trimmed = numbers(&event.trimmed);
+            }
+            Event::MetadataDeleted(event) => {
+                about(event.record, &[]);
+                self.keys = Some(event.keys.len());
+            }
+            Event::ResolutionRequested(event) => {
+                self.request = Some(event.request);
+                self.operation = Some(operation(event.operation));
+                self.mount = event.mount;
+                self.record = event.record;
+                self.asked_version = event.version;
+            }
+            Event::RequestsRefused(event) => {
+                self.refused = Some(event.count);
+                self.over_bound = Some(event.over_bound);
+            }
+        }
+    }
+}
+
+fn numbers(retired: &[Retired]) -> Vec<u32> {
+    retired.iter().map(|retired| retired.version).collect()
+}
+
+const fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::ReadData => "read-data",
+        Operation::ReadMetadata => "read-metadata",
+        Operation::List => "list",
+        Operation::ListCredentials => "list-credentials",
+        Operation::ReadMounts => "read-mounts",
+        Operation::ReadAudit => "read-audit",
+    }
+}
+
+fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn text_if<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}

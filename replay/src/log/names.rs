@@ -1,0 +1,228 @@
+//! Opening the names of events, as far as their keys are there.
+
+use std::collections::HashMap;
+
+use billfold_core::{
+    cbor,
+    commit::Entry,
+    event::{Event, v1::ResolutionRequested},
+    id::{MountId, RecordId},
+    keys::page::KeyRef,
+    names::{RequestNames, request_names_place},
+};
+use billfold_projector::{
+    chain::Opened,
+    fold::{open_mount_names, open_names},
+};
+use bytes::Bytes;
+
+use super::{Line, Name};
+use crate::{Error, Walk};
+
+/// The names at one place in the log: those that the events of a commit bring, and before them
+/// those of the state before it.
+pub(super) struct Names<'a> {
+    walk: &'a Walk,
+    records: HashMap<RecordId, Sealed>,
+    mounts: HashMap<MountId, Sealed>,
+    /// What the commit's own events say of the records that it changes.
+    changed: HashMap<RecordId, Changed>,
+}
+
+#[derive(Clone)]
+struct Sealed {
+    key: KeyRef,
+    version: u32,
+    bytes: Bytes,
+}
+
+#[derive(Clone, Copy)]
+struct Changed {
+    mount: MountId,
+    current: u32,
+}
+
+impl<'a> Names<'a> {
+    /// The names before the commit that comes next; the temporary view has to be there.
+    pub(super) fn before(walk: &'a Walk) -> Self {
+        Self {
+            walk,
+            records: HashMap::new(),
+            mounts: HashMap::new(),
+            changed: HashMap::new(),
+        }
+    }
+
+    /// Adds to a line the names of its event.
+    pub(super) async fn add_to(
+        &mut self,
+        line: &mut Line,
+        opened: &Opened,
+        entry: &Entry,
+    ) -> Result<(), Error> {
+        self.learn(entry)?;
+        match &entry.fact.event {
+            Event::ResolutionRequested(asked) => self.request(line, opened, entry, asked).await?,
+            _ => {
+                if let Some(record) = line.record {
+                    line.path = Some(self.path(record).await?);
+                }
+            }
+        }
+        let mount = match (line.mount, line.record) {
+            (None, Some(record)) => self.record(record)?.map(|record| record.mount),
+            (mount, _) => mount,
+        };
+        if let Some(mount) = mount {
+            line.mount_path = self.mount_path(mount).await?;
+        }
+        Ok(())
+    }
+
+    /// Remembers the names that an event brings.
+    fn learn(&mut self, entry: &Entry) -> Result<(), Error> {
+        let bytes = entry.names.clone().unwrap_or_default();
+        match &entry.fact.event {
+            Event::MountEnabled(event) => {
+                let sealed = Sealed {
+                    key: event.names.key,
+                    version: 0,
+                    bytes,
+                };
+                self.mounts.insert(event.mount, sealed);
+            }
+            Event::CredentialWritten(event) => {
+                let changed = Changed {
+                    mount: event.mount,
+                    current: event.version,
+                };
+                self.changed.insert(event.record, changed);
+                if let Some(names) = event.names {
+                    let sealed = Sealed {
+                        key: names.key,
+                        version: event.version,
+                        bytes,
+                    };
+                    self.records.insert(event.record, sealed);
+                }
+            }
+            Event::MetadataChanged(event) => {
+                // They are sealed for the version that is the current one here.
+                let current = self
+                    .record(event.record)?
+                    .map_or(0, |record| record.current);
+                let changed = Changed {
+                    mount: event.mount,
+                    current,
+                };
+                self.changed.insert(event.record, changed);
+                if let Some(names) = event.names {
+                    let sealed = Sealed {
+                        key: names.key,
+                        version: current,
+                        bytes,
+                    };
+                    self.records.insert(event.record, sealed);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn record(&self, id: RecordId) -> Result<Option<Changed>, Error> {
+        if let Some(changed) = self.changed.get(&id) {
+            return Ok(Some(*changed));
+        }
+        let record = self.walk.state().record(&id)?;
+        Ok(record.map(|record| Changed {
+            mount: record.mount,
+            current: record.current,
+        }))
+    }
+
+    async fn request(
+        &self,
+        line: &mut Line,
+        opened: &Opened,
+        entry: &Entry,
+        asked: &ResolutionRequested,
+    ) -> Result<(), Error> {
+        let Some(names) = self.open_request(opened, entry, asked) else {
+            return Ok(());
+        };
+        line.client = Some(names.client);
+        line.execution = names.execution;
+        line.path = match (names.path, asked.record) {
+            (Some(path), _) => Some(Name::Open(path)),
+            // What the request named existed then: its own names tell it.
+            (None, Some(record)) => Some(self.path(record).await?),
+            (None, None) => None,
+        };
+        Ok(())
+    }
+
+    fn open_request(
+        &self,
+        opened: &Opened,
+        entry: &Entry,
+        asked: &ResolutionRequested,
+    ) -> Option<RequestNames> {
+        let (custody, sealed) = (self.walk.custody(), entry.names.as_ref()?);
+        let mut epochs = opened.header.fact_keys.iter();
+        epochs.find_map(|id| {
+            let place = request_names_place(custody.wallet(), *id, asked.request);
+            let epoch = custody.keys().epoch(id)?;
+            let plain = epoch.request_names.open(&place, sealed).ok()?;
+            cbor::decode(plain.expose()).ok()
+        })
+    }
+
+    async fn path(&self, record: RecordId) -> Result<Name, Error> {
+        let sealed = match self.records.get(&record) {
+            Some(sealed) => Some(sealed.clone()),
+            None => {
+                let stored = self.walk.view().stored_record(&record)?;
+                stored.map(|stored| Sealed {
+                    key: stored.record.names.key,
+                    version: stored.record.names_version,
+                    bytes: stored.names().clone(),
+                })
+            }
+        };
+        let Some(Sealed {
+            key,
+            version,
+            bytes,
+        }) = sealed
+        else {
+            return Ok(Name::Erased);
+        };
+        let names = open_names(self.walk.custody(), record, key, version, &bytes).await?;
+        Ok(names.map_or(Name::Erased, |names| Name::Open(names.path)))
+    }
+
+    async fn mount_path(&self, mount: MountId) -> Result<Option<Name>, Error> {
+        let custody = self.walk.custody();
+        let sealed = match self.mounts.get(&mount) {
+            Some(sealed) => Some((sealed.key, sealed.bytes.clone())),
+            None => {
+                let found = self.walk.state().mount(&mount)?;
+                found
+                    .zip(self.walk.view().mount_names(&mount)?)
+                    .map(|(mount, bytes)| (mount.names.key, bytes))
+            }
+        };
+        // A mount that is gone took its names with it; one that never was had none.
+        let Some((key, bytes)) = sealed else {
+            return Ok(None);
+        };
+        let names = match custody.dek(key).await? {
+            Some(dek) => open_mount_names(custody, mount, &dek, &bytes),
+            None => None,
+        };
+        Ok(Some(
+            names.map_or(Name::Erased, |names| Name::Open(names.path)),
+        ))
+    }
+}

@@ -1,0 +1,204 @@
+//! What is replayed: a log, the keys that open it, and perhaps a view to compare it with.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use billfold_core::{
+    id::{ProcessId, Seq},
+    keys::manager::KeyManager,
+    subject::Generation,
+};
+use billfold_streams::{
+    EventLog, KeyStore,
+    custody::Custody,
+    embedded::{Embedded, OpenError},
+    entropy::Os,
+    jetstream::{Config, Credentials, JetStream},
+    log::Filter,
+};
+use billfold_upstreams::{DevFile, KeyFile};
+use tempfile::TempDir;
+
+use crate::Error;
+
+/// The files of an embedded log in its folder.
+const FILES: [&str; 2] = ["log.redb", "keys.redb"];
+/// The key of the key manager `dev-file` in a data folder.
+const DEV_KEY: &str = "dev.key";
+/// The view in a data folder.
+const VIEW: &str = "view";
+/// All messages of the log.
+pub(crate) const EVERYTHING: Filter = Filter::All(Generation::FIRST);
+/// How long a log may give nothing although it has more.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a wallet is.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// The data folder of a node: the embedded log unless `nats` is set, the view, and the key of
+    /// the key manager `dev-file`.
+    pub data_dir: Option<PathBuf>,
+    /// The NATS server or servers that hold the log.
+    pub nats: Option<Nats>,
+    /// The key of the key manager `key-file`.
+    pub key_file: Option<PathBuf>,
+}
+
+/// How to reach a log on NATS.
+#[derive(Debug, Clone)]
+pub struct Nats {
+    /// The URL, or several with commas between them.
+    pub url: String,
+    /// A credentials file as `nsc` writes it.
+    pub credentials: Option<PathBuf>,
+}
+
+/// An open log and the wallet's open keys.
+#[derive(Debug)]
+pub struct Source {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) custody: Arc<Custody>,
+    pub(crate) view: Option<PathBuf>,
+    pub(crate) patience: Duration,
+    /// Declared last, so that the files in it are closed before it is removed.
+    _copy: Option<TempDir>,
+}
+
+impl Source {
+    /// Opens the log and the keys of this place, to read only.
+    ///
+    /// A data folder can be read beside the server that owns it. One that was not closed cleanly
+    /// and has no owner now is read from a copy in a temporary folder, which is repaired there.
+    ///
+    /// # Errors
+    /// When the place is incomplete, or the log, the key store or the keys cannot be opened.
+    pub async fn open(place: &Place) -> Result<Self, Error> {
+        let (log, keys, copy) = match (&place.nats, &place.data_dir) {
+            (Some(nats), _) => on_nats(nats).await?,
+            (None, Some(dir)) => on_files(dir.clone()).await?,
+            (None, None) => {
+                return Err(Error::Usage(
+                    "which wallet? give a data folder or the URL of a NATS server".to_owned(),
+                ));
+            }
+        };
+        let manager = manager(place)?;
+        let custody = Custody::open(keys, &*manager, ProcessId::default()).await?;
+        Ok(Self {
+            view: place.data_dir.as_ref().map(|dir| dir.join(VIEW)),
+            _copy: copy,
+            ..Self::of(log, Arc::new(custody))
+        })
+    }
+
+    /// A log and keys that are open already, and no view.
+    #[must_use]
+    pub fn of(log: Arc<dyn EventLog>, custody: Arc<Custody>) -> Self {
+        Self {
+            log,
+            custody,
+            view: None,
+            patience: PATIENCE,
+            _copy: None,
+        }
+    }
+
+    /// The same, with the view in this folder to compare with.
+    #[must_use]
+    pub fn with_view(self, dir: PathBuf) -> Self {
+        Self {
+            view: Some(dir),
+            ..self
+        }
+    }
+
+    /// The same, but the log may give nothing for another time than a minute before it counts as
+    /// unreachable.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Where the log ends now: what is replayed goes to here.
+    ///
+    /// # Errors
+    /// When the log cannot be reached.
+    pub async fn head(&self) -> Result<Seq, Error> {
+        Ok(self.log.head(EVERYTHING).await?)
+    }
+}
+
+type Opened = (Arc<dyn EventLog>, Arc<dyn KeyStore>, Option<TempDir>);
+
+async fn on_nats(nats: &Nats) -> Result<Opened, Error> {
+    let config = Config {
+        credentials: match &nats.credentials {
+            Some(file) => Credentials::File(file.clone()),
+            None => Credentials::None,
+        },
+        create: false,
+        ..Config::dev(&nats.url)
+    };
+    let open = JetStream::connect(config).await?;
+    Ok((open.log(), open.keys(), None))
+}
+
+async fn on_files(dir: PathBuf) -> Result<Opened, Error> {
+    let opening = tokio::task::spawn_blocking(move || match Embedded::open_reader(&dir) {
+        Err(OpenError::Unclean) => open_copy(&dir),
+        other => Ok((other?, None)),
+    });
+    let joined = opening.await;
+    let (open, copy) = joined.map_err(|error| Error::Machine(error.to_string()))??;
+    Ok((open.log(), open.keys(), copy))
+}
+
+/// Only an owner may repair what a crash left, and this is not one: it repairs a copy.
+fn open_copy(dir: &Path) -> Result<(Embedded, Option<TempDir>), Error> {
+    let copy = temporary_folder()?;
+    for file in FILES {
+        let copied = fs::copy(dir.join(file), copy.path().join(file));
+        copied.map_err(|error| Error::Machine(format!("{file} cannot be copied: {error}")))?;
+    }
+    match Embedded::open(copy.path()) {
+        Ok(open) => Ok((open, Some(copy))),
+        // An owner may have begun to write while the copy was made.
+        Err(error) => match Embedded::open_reader(dir) {
+            Ok(open) => Ok((open, None)),
+            Err(_) => Err(error.into()),
+        },
+    }
+}
+
+pub(crate) fn temporary_folder() -> Result<TempDir, Error> {
+    let made = TempDir::with_prefix("billfold-replay-");
+    made.map_err(|error| Error::Machine(format!("no temporary folder can be made: {error}")))
+}
+
+fn manager(place: &Place) -> Result<Box<dyn KeyManager>, Error> {
+    let unopened =
+        |error: billfold_core::keys::manager::Error| Error::Unreachable(error.to_string());
+    if let Some(file) = &place.key_file {
+        return Ok(Box::new(KeyFile::open(file).map_err(unopened)?));
+    }
+    let file = place.data_dir.as_ref().map(|dir| dir.join(DEV_KEY));
+    match file {
+        // The key manager would make a key that is not there.
+        Some(file) if file.is_file() => {
+            let opened = DevFile::open(&file, false, &mut Os::new());
+            Ok(Box::new(opened.map_err(unopened)?))
+        }
+        Some(file) => Err(Error::Unreachable(format!(
+            "the wallet's key is needed: give its key file (there is no {} either)",
+            file.display()
+        ))),
+        None => Err(Error::Unreachable(
+            "the wallet's key is needed: give its key file, or a data folder with a dev.key"
+                .to_owned(),
+        )),
+    }
+}

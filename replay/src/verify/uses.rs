@@ -1,0 +1,160 @@
+//! Which keys an event begins to use, and which it gives up.
+
+use billfold_core::{
+    commit::Entry,
+    event::{Event, v1::Retired},
+    id::{MountId, RecordId, WalletId},
+    keys::{Content, page::KeyRef},
+    names::{mount_names_place, names_place, payload_place},
+    seal::Place,
+    state::{Source, State},
+};
+use bytes::Bytes;
+
+/// A key that an event begins to use, and what it sealed with it.
+pub(super) struct Use {
+    pub(super) key: KeyRef,
+    pub(super) owner: Owner,
+    pub(super) sealed: Bytes,
+}
+
+/// What a key seals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    RootToken,
+    Mount(MountId),
+    Payload(RecordId, u32),
+    /// The names of a record, sealed for a version. Without one, they are sealed for the version
+    /// that is the current one at their place.
+    Names(RecordId, Option<u32>),
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::RootToken => f.write_str("the MAC of the root token"),
+            Self::Mount(mount) => write!(f, "the names of mount {mount}"),
+            Self::Payload(record, version) => {
+                write!(f, "the payload of record {record} version {version}")
+            }
+            Self::Names(record, Some(version)) if *version > 0 => {
+                write!(f, "the names of record {record} (as of version {version})")
+            }
+            Self::Names(record, _) => write!(f, "the names of record {record}"),
+        }
+    }
+}
+
+impl Owner {
+    /// Where the ciphertext was sealed, given the state after its commit. None for names that the
+    /// same commit replaced: their key is given up already.
+    pub(super) fn place<S: Source>(
+        &self,
+        key: KeyRef,
+        wallet: WalletId,
+        state: &State<S>,
+    ) -> Result<Option<(Content, Place)>, S::Error> {
+        Ok(match *self {
+            Self::RootToken => Some((
+                Content::Payload,
+                payload_place(wallet, RecordId::default(), 0),
+            )),
+            Self::Mount(mount) => Some((Content::Names, mount_names_place(wallet, mount))),
+            Self::Payload(record, version) => {
+                Some((Content::Payload, payload_place(wallet, record, version)))
+            }
+            Self::Names(record, Some(version)) => {
+                Some((Content::Names, names_place(wallet, record, version)))
+            }
+            Self::Names(record, None) => state
+                .record(&record)?
+                .filter(|found| found.names.key == key)
+                .map(|found| {
+                    (
+                        Content::Names,
+                        names_place(wallet, record, found.names_version),
+                    )
+                }),
+        })
+    }
+}
+
+/// The keys that an event begins to use.
+pub(super) fn used(entry: &Entry) -> Vec<Use> {
+    let payload = || entry.payload.clone().unwrap_or_default();
+    let names = || entry.names.clone().unwrap_or_default();
+    let mut uses = Vec::new();
+    let mut add = |key, owner, sealed| {
+        uses.push(Use { key, owner, sealed });
+    };
+    match &entry.fact.event {
+        Event::WalletCreated(event) => {
+            add(event.root_token_mac.key, Owner::RootToken, payload());
+        }
+        Event::MountEnabled(event) => {
+            add(event.names.key, Owner::Mount(event.mount), names());
+        }
+        Event::CredentialWritten(event) => {
+            let owner = Owner::Payload(event.record, event.version);
+            add(event.payload.key, owner, payload());
+            if let Some(sealed) = event.names {
+                let owner = Owner::Names(event.record, Some(event.version));
+                add(sealed.key, owner, names());
+            }
+        }
+        Event::MetadataChanged(event) => {
+            if let Some(sealed) = event.names {
+                add(sealed.key, Owner::Names(event.record, None), names());
+            }
+        }
+        Event::KekCreated(_)
+        | Event::KeyPageClosed(_)
+        | Event::KeysDestroyed(_)
+        | Event::MountTuned(_)
+        | Event::MountDisabled(_)
+        | Event::VersionsDeleted(_)
+        | Event::VersionsUndeleted(_)
+        | Event::VersionsDestroyed(_)
+        | Event::MetadataDeleted(_)
+        | Event::ResolutionRequested(_)
+        | Event::RequestsRefused(_) => {}
+    }
+    uses
+}
+
+/// The keys that an event gives up; those of a mount's names are in the state before it.
+pub(super) fn given_up<S: Source>(
+    event: &Event,
+    state: &State<S>,
+) -> Result<Vec<KeyRef>, S::Error> {
+    let keys = |retired: &[Retired]| retired.iter().map(|r| r.key).collect::<Vec<_>>();
+    Ok(match event {
+        Event::CredentialWritten(event) => [
+            keys(&event.trimmed),
+            event.retired_names.into_iter().collect(),
+        ]
+        .concat(),
+        Event::MetadataChanged(event) => [
+            keys(&event.trimmed),
+            event.retired_names.into_iter().collect(),
+        ]
+        .concat(),
+        Event::VersionsDestroyed(event) => keys(&event.versions),
+        Event::MetadataDeleted(event) => event.keys.clone(),
+        Event::MountDisabled(event) => state
+            .mount(&event.mount)?
+            .map(|mount| mount.names.key)
+            .into_iter()
+            .collect(),
+        Event::WalletCreated(_)
+        | Event::KekCreated(_)
+        | Event::KeyPageClosed(_)
+        | Event::KeysDestroyed(_)
+        | Event::MountEnabled(_)
+        | Event::MountTuned(_)
+        | Event::VersionsDeleted(_)
+        | Event::VersionsUndeleted(_)
+        | Event::ResolutionRequested(_)
+        | Event::RequestsRefused(_) => Vec::new(),
+    })
+}

@@ -1,0 +1,285 @@
+//! Going over the log from its beginning: every commit opened and held against the one before it,
+//! and the fold beside it.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use billfold_core::{
+    event::{Event, Fact, v1::ResolutionRequested},
+    id::Seq,
+    judge::{Verdict, judge},
+    state::State,
+    subject::Subject,
+};
+use billfold_projector::{
+    Fold, View,
+    chain::{Broken, Chains, Opened, open},
+    view::Shared,
+};
+use billfold_streams::{
+    custody::Custody,
+    log::{self, Tail},
+    replica::Head,
+};
+use futures::{StreamExt as _, stream::BoxStream};
+use tempfile::TempDir;
+
+use crate::{
+    Check, Error, Finding, Source,
+    source::{EVERYTHING, temporary_folder},
+};
+
+/// How many messages are opened at once on another thread, and how many such threads run.
+const CHUNK: usize = 512;
+const AT_ONCE: usize = 3;
+/// How many commits gather before they are written to the temporary view, and how many bytes.
+const GATHER: usize = 4096;
+const GATHER_BYTES: usize = 64 << 20;
+/// What the temporary view may keep in memory, in bytes.
+const CACHE: u64 = 128 << 20;
+
+type Item = Result<Result<Opened, Broken>, log::Error>;
+type Chunk = Result<Vec<Item>, tokio::task::JoinError>;
+
+/// The log's commits, opened, as they stand there.
+pub(crate) struct Reader {
+    chunks: BoxStream<'static, Chunk>,
+    ready: VecDeque<Item>,
+    patience: Duration,
+}
+
+impl Reader {
+    pub(crate) async fn start(source: &Source) -> Result<Self, Error> {
+        let tail = source.log.read(EVERYTHING, Seq::ZERO).await?;
+        Ok(Self {
+            chunks: chunks(tail, Arc::clone(&source.custody)),
+            ready: VecDeque::new(),
+            patience: source.patience,
+        })
+    }
+
+    /// The next commit, which the log said that it has.
+    pub(crate) async fn next(&mut self) -> Result<Result<Opened, Broken>, Error> {
+        let short = |why: &str| Error::Unreachable(format!("the log {why} before its end"));
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Ok(item?);
+            }
+            let chunk = tokio::time::timeout(self.patience, self.chunks.next()).await;
+            let chunk = chunk.map_err(|_| short("gives nothing more"))?;
+            let chunk = chunk.ok_or_else(|| short("closed"))?;
+            let items = chunk.map_err(|error| Error::Machine(error.to_string()))?;
+            self.ready.extend(items);
+        }
+    }
+}
+
+/// Messages as they come, opened on other threads, in their order. What stands before an error is
+/// given before it.
+fn chunks(tail: Tail, custody: Arc<Custody>) -> BoxStream<'static, Chunk> {
+    let open_all = move |messages: Vec<Result<log::Message, log::Error>>| {
+        let custody = Arc::clone(&custody);
+        tokio::task::spawn_blocking(move || {
+            let items = messages.into_iter();
+            items
+                .map(|message| message.map(|message| open(&custody, &message)))
+                .collect()
+        })
+    };
+    tail.ready_chunks(CHUNK)
+        .map(open_all)
+        .buffered(AT_ONCE)
+        .boxed()
+}
+
+/// A walk over the log. [`Walk::next`] gives the commits one by one; whoever wants the state calls
+/// [`Walk::fold`] with each of them, after looking at what was before it.
+pub struct Walk {
+    custody: Arc<Custody>,
+    end: Seq,
+    last: Seq,
+    reader: Reader,
+    chains: Chains,
+    fold: Fold,
+    view: Arc<View>,
+    unwritten: usize,
+    /// Declared last, so that the view in it is closed before it is removed.
+    _dir: TempDir,
+}
+
+impl std::fmt::Debug for Walk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Walk(at {} of {})", self.last, self.end)
+    }
+}
+
+impl Walk {
+    /// Begins before the first commit; `end` is the last sequence to come.
+    ///
+    /// # Errors
+    /// When the log cannot be reached, or there is no room for a temporary view.
+    pub async fn start(source: &Source, end: Seq) -> Result<Self, Error> {
+        let dir = temporary_folder()?;
+        let view = Arc::new(View::open(dir.path(), &source.custody, CACHE)?);
+        Ok(Self {
+            custody: Arc::clone(&source.custody),
+            end,
+            last: Seq::ZERO,
+            reader: Reader::start(source).await?,
+            chains: Chains::default(),
+            fold: Fold::over(Arc::clone(&view), Arc::clone(&source.custody)),
+            view,
+            unwritten: 0,
+            _dir: dir,
+        })
+    }
+
+    /// The last sequence that was given.
+    #[must_use]
+    pub const fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// Where it ends.
+    #[must_use]
+    pub const fn end(&self) -> Seq {
+        self.end
+    }
+
+    /// Lets it go on to a later end.
+    pub fn extend(&mut self, end: Seq) {
+        self.end = self.end.max(end);
+    }
+
+    /// The next commit, which follows the one before it; none at the end.
+    ///
+    /// # Errors
+    /// At the first commit that is missing or not what a node of the wallet wrote there, or when
+    /// the log cannot be reached.
+    pub async fn next(&mut self) -> Result<Option<Opened>, Error> {
+        if self.last >= self.end {
+            return Ok(None);
+        }
+        let opened = self.reader.next().await?;
+        let seq = match &opened {
+            Ok(opened) => opened.seq,
+            Err(broken) => broken.seq,
+        };
+        let expected = self.last.next();
+        if seq > expected {
+            let what = format!("it is missing: sequence {seq} follows {}", self.last);
+            return Err(Finding::new(Check::Sequence, expected, what).into());
+        }
+        let opened = opened?;
+        self.chains.follow(&opened)?;
+        belongs(&opened)?;
+        self.last = opened.seq;
+        Ok(Some(opened))
+    }
+
+    /// Folds a commit that was given, if it is one that was decided.
+    ///
+    /// # Errors
+    /// When it does not follow from the state, or the key store or the temporary view fails.
+    pub async fn fold(&mut self, opened: &Opened) -> Result<(), Error> {
+        if !opened.header.subject.is_decided() {
+            return Ok(());
+        }
+        let added = self.fold.add(opened).await;
+        added.map_err(|error| Error::from(error).at(opened.seq))?;
+        let ciphertexts = opened
+            .entries
+            .iter()
+            .flat_map(|entry| [&entry.names, &entry.payload]);
+        self.unwritten += ciphertexts
+            .flatten()
+            .map(|bytes| bytes.len())
+            .sum::<usize>();
+        if self.fold.unwritten() >= GATHER || self.unwritten >= GATHER_BYTES {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// Brings the temporary view to where the fold is.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn write(&mut self) -> Result<(), Error> {
+        self.fold.write()?;
+        self.unwritten = 0;
+        Ok(())
+    }
+
+    /// The state at this place.
+    #[must_use]
+    pub const fn state(&self) -> &State<Shared> {
+        self.fold.state()
+    }
+
+    /// The last decided commit that was folded.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.fold.head()
+    }
+
+    /// The temporary view: as far as [`Walk::write`] brought it.
+    #[must_use]
+    pub const fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// The wallet's keys.
+    #[must_use]
+    pub const fn custody(&self) -> &Arc<Custody> {
+        &self.custody
+    }
+
+    /// What a request in this commit was answered: the state here is that of its place.
+    ///
+    /// # Errors
+    /// When the temporary view fails.
+    pub fn judge(
+        &self,
+        opened: &Opened,
+        fact: &Fact,
+        asked: &ResolutionRequested,
+    ) -> Result<Verdict, Error> {
+        Ok(judge(self.state(), opened.header.time, fact, asked)?)
+    }
+}
+
+/// Requests stand under their process's own subject, and everything else under `decided`: the fold
+/// leaves out what stands under another, so it would be lost unseen.
+fn belongs(opened: &Opened) -> Result<(), Finding> {
+    let wrong = |what: String| Err(Finding::new(Check::Commit, opened.seq, what));
+    for entry in &opened.entries {
+        let event = &entry.fact.event;
+        let observed = match event {
+            Event::ResolutionRequested(_) | Event::RequestsRefused(_) => true,
+            Event::WalletCreated(_)
+            | Event::KekCreated(_)
+            | Event::KeyPageClosed(_)
+            | Event::KeysDestroyed(_)
+            | Event::MountEnabled(_)
+            | Event::MountTuned(_)
+            | Event::MountDisabled(_)
+            | Event::CredentialWritten(_)
+            | Event::VersionsDeleted(_)
+            | Event::VersionsUndeleted(_)
+            | Event::VersionsDestroyed(_)
+            | Event::MetadataChanged(_)
+            | Event::MetadataDeleted(_) => false,
+        };
+        if observed == opened.header.subject.is_decided() {
+            let subject = opened.header.subject;
+            return wrong(format!("{} does not belong on {subject}", event.name()));
+        }
+    }
+    match opened.header.subject {
+        Subject::Observed(_, process) if process != opened.header.writer => wrong(format!(
+            "process {} wrote on the subject of process {process}",
+            opened.header.writer
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,103 @@
+//! The vectors of the fold: logs, their states and digests.
+
+use billfold_core::event::{
+    CommandRef, Event, Fact,
+    v1::{KeysDestroyed, Retired, VersionsDestroyed},
+};
+
+use crate::{
+    facts,
+    file::Vector,
+    made::{Made, OPENS, RECORD},
+    made_commits::{entry, key_ref, written},
+    read,
+};
+
+pub(crate) fn folded() -> Made {
+    let start = 1_800_000_000_000_u64;
+    let of = |name: &str| {
+        let known = facts::all();
+        let found = known.into_iter().find(|(known, _)| *known == name);
+        found.unwrap().1
+    };
+    let with_command = |mut fact: Fact| {
+        fact.command = Some(CommandRef {
+            id: "01a3185c-5000-7001-8002-030405060708".parse().unwrap(),
+            fingerprint: [0x99; 16].into(),
+        });
+        fact
+    };
+    let destroyed = Event::VersionsDestroyed(VersionsDestroyed {
+        record: RECORD,
+        versions: vec![Retired {
+            version: 1,
+            key: key_ref(8),
+        }],
+    });
+    let mut first = written(4, b"payload", Some(b"names")).fact;
+    if let Event::CredentialWritten(event) = &mut first.event {
+        event.version = 1;
+    }
+    let gone = Event::KeysDestroyed(KeysDestroyed {
+        keys: vec![key_ref(8)],
+    });
+    let commits = [
+        (1, start, vec![of("wallet-created"), of("kek-created")]),
+        (2, start, vec![of("mount-enabled")]),
+        (5, start + 1, vec![with_command(first)]),
+        (
+            6,
+            start + 2,
+            vec![entry(destroyed, None, None).fact, of("key-page-closed")],
+        ),
+        (9, start + 3, vec![entry(gone, None, None).fact]),
+        (
+            10,
+            start + 48 * 3_600_000 + 5 * 60_000 + 1,
+            vec![of("mount-tuned")],
+        ),
+        (
+            11,
+            start + 48 * 3_600_000 + 5 * 60_000 + 2,
+            vec![of("mount-tuned")],
+        ),
+    ];
+    let cases = [
+        ("wallet", 1, "a wallet"),
+        (
+            "secret",
+            3,
+            "a wallet with a mount and a secret, written by a command with an id",
+        ),
+        (
+            "destroyed",
+            5,
+            "the secret's version is destroyed, and its key",
+        ),
+        (
+            "not-yet-forgotten",
+            6,
+            "the command's id is at the end of its time",
+        ),
+        ("forgotten", 7, "the command's id is forgotten"),
+    ];
+    let made = cases.into_iter().map(|(case, count, comment)| {
+        let vector = commits.iter().take(count).fold(
+            Vector::new(comment, OPENS, Vec::new()),
+            |vector, (seq, time, facts)| {
+                let facts: String = facts
+                    .iter()
+                    .map(|fact| format!(" {}", hex::encode(fact.encode())))
+                    .collect();
+                vector.with("commit", format!("{seq} {time}{facts}"))
+            },
+        );
+        let (digest, entries) = read::fold(&vector);
+        let mut vector = entries
+            .iter()
+            .fold(vector, |vector, entry| vector.with("entry", entry));
+        vector.body = hex::decode(digest.to_string()).unwrap();
+        (case, vector)
+    });
+    made.collect()
+}

@@ -1,0 +1,284 @@
+//! The vectors of the key store: pages, wallet keys, the keyring.
+
+use billfold_core::{
+    Millis,
+    entropy::Entropy,
+    id::{FactKeyId, PageId, ProcessId, WalletId},
+    keys::{
+        CommandKey, FactKey, FileKey, IdKey, Kek, RequestNameKey, TokenMacKey, ViewWrapKey,
+        keyring::Keyring,
+        manager::GenerationId,
+        page::Page,
+        wallet::{Epoch, WalletKeys},
+    },
+    test_entropy::Counter,
+};
+
+use crate::{
+    file::Vector,
+    made::{Made, NO_OPEN, NO_PARSE, OPENS, WALLET},
+};
+
+/// A key that is all of one byte, and its bytes.
+fn key(byte: u8) -> [u8; 32] {
+    [byte; 32]
+}
+
+pub(crate) fn pages() -> Made {
+    let id = PageId::from_bytes([0x66; 16]);
+    let owner = ProcessId::from_bytes([0xcc; 16]);
+    let kek = Kek::danger_from_bytes(&key(0xe1));
+    let whole = Page::generate(id, owner, Millis(1_800_000_000_000), &mut Counter::new(40));
+    let mut drawn = Counter::new(40);
+    let keys: Vec<[u8; 32]> = (0..256).map(|_| drawn.bytes()).collect();
+    let vector = |comment: &str, page: &Page, listed: &[usize], absent: &[u8], seed| {
+        let body = page.wrap(WALLET, 3, &kek, &mut Counter::new(seed));
+        let mut vector = Vector::new(comment, OPENS, body)
+            .with("kek", format!("3 {}", hex::encode(key(0xe1))))
+            .with("wallet", WALLET)
+            .with("page", id)
+            .with("owner", owner)
+            .with("made", page.made.0)
+            .with("keys", page.slots().len());
+        for slot in listed {
+            vector = vector.with("key", format!("{slot} {}", hex::encode(keys[*slot])));
+        }
+        for slot in absent {
+            vector = vector.with("no-key", slot);
+        }
+        vector
+    };
+    let full = vector(
+        "a page as it is made, with 256 keys",
+        &whole,
+        &[0, 1, 127, 255],
+        &[],
+        41,
+    );
+    let left = whole.keeping(|slot| [0, 9, 255].contains(&slot));
+    let left = vector(
+        "a page of which three keys are left",
+        &left,
+        &[0, 9, 255],
+        &[1, 254],
+        42,
+    );
+    let none = vector(
+        "a page of which no key is left",
+        &whole.keeping(|_| false),
+        &[],
+        &[0],
+        43,
+    );
+    let end = left.body.len() - 1;
+    // Behind the array of two and the length of the header stands the header: an array of six.
+    let format = 4;
+    assert_eq!(left.body[..5], [0x82, 0x58, left.body[2], 0x86, 0x01]);
+    let other_page = PageId::from_bytes([0x67; 16]);
+    let other_wallet = WalletId::from_bytes([0x56; 16]);
+    let corrupt = vec![
+        (
+            "changed-tag",
+            left.but("the last byte is changed", NO_OPEN, |b| b[end] ^= 1),
+        ),
+        (
+            "changed-owner",
+            left.but("the owner in the header is changed", NO_OPEN, |b| {
+                let at = b.windows(16).position(|w| w == [0xcc; 16]).unwrap();
+                b[at] ^= 1;
+            }),
+        ),
+        (
+            "other-page",
+            left.but(
+                "the bytes of one page in the slot of another",
+                NO_PARSE,
+                |_| (),
+            )
+            .replacing("page", other_page),
+        ),
+        (
+            "other-wallet",
+            left.but("the bytes of another wallet", NO_PARSE, |_| ())
+                .replacing("wallet", other_wallet),
+        ),
+        (
+            "other-kek",
+            left.but("another key of the same version", NO_OPEN, |_| ())
+                .replacing("kek", format!("3 {}", hex::encode(key(0xe2)))),
+        ),
+        (
+            "unknown-kek",
+            left.but("the KEK version is not in the keyring", NO_OPEN, |_| ())
+                .replacing("kek", format!("4 {}", hex::encode(key(0xe1)))),
+        ),
+        (
+            "unknown-format",
+            left.but("the header has format 2", NO_PARSE, |b| b[format] = 2),
+        ),
+        (
+            "cut",
+            left.but("the last byte is missing", NO_PARSE, |b| b.truncate(end)),
+        ),
+        (
+            "trailing",
+            left.but("a byte stands behind the end", NO_PARSE, |b| b.push(0)),
+        ),
+        (
+            "unfilled-array",
+            left.but("the array says that it has three elements", NO_PARSE, |b| {
+                b[0] = 0x83
+            }),
+        ),
+        ("empty", left.but("nothing", NO_PARSE, Vec::clear)),
+    ];
+    let healthy = vec![("full", full), ("three-left", left), ("none-left", none)];
+    healthy.into_iter().chain(corrupt).collect()
+}
+
+pub(crate) fn wallet_keys() -> Made {
+    let epoch = |byte: u8, number| Epoch {
+        id: FactKeyId::from_bytes([byte; 16]),
+        number,
+        facts: FactKey::danger_from_bytes(&key(byte + 1)),
+        request_names: RequestNameKey::danger_from_bytes(&key(byte + 2)),
+    };
+    let epoch_line = |byte: u8, number: u32| {
+        let [facts, names] = [byte + 1, byte + 2].map(|byte| hex::encode(key(byte)));
+        format!("{} {number} {facts} {names}", hex::encode([byte; 16]))
+    };
+    let keys = |epochs| WalletKeys {
+        id: IdKey::danger_from_bytes(&key(0xa1)),
+        view: ViewWrapKey::danger_from_bytes(&key(0xa2)),
+        token_mac: TokenMacKey::danger_from_bytes(&key(0xa3)),
+        command: CommandKey::danger_from_bytes(&key(0xa4)),
+        epochs,
+    };
+    let kek = Kek::danger_from_bytes(&key(0xe1));
+    let vector = |comment: &str, epochs, seed| {
+        let body = keys(epochs).wrap(WALLET, 3, &kek, &mut Counter::new(seed));
+        Vector::new(comment, OPENS, body)
+            .with("kek", format!("3 {}", hex::encode(key(0xe1))))
+            .with("wallet", WALLET)
+            .with_hex("id-key", key(0xa1))
+            .with_hex("view-key", key(0xa2))
+            .with_hex("token-mac-key", key(0xa3))
+            .with_hex("command-key", key(0xa4))
+            .with("epoch", epoch_line(0x10, 1))
+    };
+    let one = vector("one epoch", vec![epoch(0x10, 1)], 50);
+    let two = vector("two epochs", vec![epoch(0x10, 1), epoch(0x20, 2)], 51);
+    let two = two.with("epoch", epoch_line(0x20, 2));
+    let none = vector("no epoch", Vec::new(), 52).but("no epoch", NO_PARSE, |_| ());
+    let end = one.body.len() - 1;
+    assert_eq!(one.body[..3], [0x83, 0x01, 0x03]);
+    let other_wallet = WalletId::from_bytes([0x56; 16]);
+    vec![
+        (
+            "changed-tag",
+            one.but("the last byte is changed", NO_OPEN, |b| b[end] ^= 1),
+        ),
+        (
+            "changed-version",
+            one.but("the KEK version is changed", NO_OPEN, |b| b[2] = 4)
+                .with("kek", format!("4 {}", hex::encode(key(0xe1)))),
+        ),
+        (
+            "unknown-kek",
+            one.but("the KEK version is not in the keyring", NO_OPEN, |b| {
+                b[2] = 4
+            }),
+        ),
+        (
+            "other-wallet",
+            one.but("the bytes of another wallet", NO_OPEN, |_| ())
+                .replacing("wallet", other_wallet),
+        ),
+        (
+            "unknown-format",
+            one.but("format 2", NO_PARSE, |b| b[1] = 2),
+        ),
+        (
+            "cut",
+            one.but("the last byte is missing", NO_PARSE, |b| b.truncate(end)),
+        ),
+        (
+            "trailing",
+            one.but("a byte stands behind the end", NO_PARSE, |b| b.push(0)),
+        ),
+        ("no-epoch", none),
+        ("one-epoch", one),
+        ("two-epochs", two),
+    ]
+}
+
+pub(crate) fn keyrings() -> Made {
+    let id = GenerationId {
+        wallet: WALLET,
+        number: 2,
+    };
+    let file = FileKey::danger_from_bytes(&key(0xf1));
+    let mut first: Counter = Counter::new(60);
+    let generation_bytes: [u8; 32] = first.bytes();
+    let mut second = Counter::new(61);
+    let kek_bytes: [u8; 32] = second.bytes();
+    let (generation, wrapped) = file.create_generation(id, &mut Counter::new(60));
+    let (keyring, _) = Keyring::create(id, "key-file", wrapped, &generation, &mut Counter::new(61));
+    let healthy = Vector::new("one KEK version under a key file", OPENS, keyring.encode())
+        .with_hex("file-key", key(0xf1))
+        .with_hex("generation-key", generation_bytes)
+        .with("wallet", WALLET)
+        .with("generation", 2)
+        .with("manager", "key-file")
+        .with("current", 1)
+        .with("kek", format!("1 {}", hex::encode(kek_bytes)));
+    let end = healthy.body.len() - 1;
+    // [ format, wallet: bstr .16, generation, … ]
+    assert_eq!(healthy.body[..3], [0x87, 0x01, 0x50]);
+    assert_eq!(healthy.body[19], 2);
+    vec![
+        (
+            "changed-kek",
+            healthy.but(
+                "the last byte of the wrapped KEK is changed",
+                NO_OPEN,
+                |b| {
+                    b[end] ^= 1;
+                },
+            ),
+        ),
+        (
+            "changed-wallet",
+            healthy.but("the wallet is changed", NO_OPEN, |b| b[3] ^= 1),
+        ),
+        (
+            "changed-generation",
+            healthy.but("the unseal generation is changed", NO_OPEN, |b| b[19] = 3),
+        ),
+        (
+            "other-file-key",
+            healthy
+                .but("another key file", NO_OPEN, |_| ())
+                .replacing("file-key", hex::encode(key(0xf2))),
+        ),
+        (
+            "unknown-format",
+            healthy.but("format 2", NO_PARSE, |b| b[1] = 2),
+        ),
+        (
+            "cut",
+            healthy.but("the last byte is missing", NO_PARSE, |b| b.truncate(end)),
+        ),
+        (
+            "trailing",
+            healthy.but("a byte stands behind the end", NO_PARSE, |b| b.push(0)),
+        ),
+        (
+            "unfilled-array",
+            healthy.but("the array says that it has eight elements", NO_PARSE, |b| {
+                b[0] = 0x88
+            }),
+        ),
+        ("key-file", healthy),
+    ]
+}
