@@ -295,7 +295,9 @@ impl<S: Source> Deciding<'_, S> {
             fact_key: new.fact_key,
         };
         self.happen(Event::KekCreated(event), None, None)?;
-        new.mounts.iter().try_for_each(|mount| self.enable_mount(mount, sealer))
+        new.mounts
+            .iter()
+            .try_for_each(|mount| self.enable_mount(mount, sealer))
     }
 
     fn enable_mount(&mut self, new: &NewMount, sealer: &mut Sealer<'_>) -> Decided<S::Error> {

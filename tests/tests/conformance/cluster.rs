@@ -7,11 +7,10 @@ use billfold_core::id::Seq;
 use billfold_streams::{
     jetstream::{Config, JetStream},
     keys::{Revision, Slot},
-    settle::append_settled,
 };
 use billfold_tests::nats::NatsCluster;
 
-use crate::fixture::{ALL, DECIDED, config, everything, page, take, unique, within};
+use crate::fixture::{ALL, DECIDED, append, config, everything, page, take, unique, within};
 
 async fn connect(config: &Config) -> JetStream {
     // A cluster that has just started elects its leaders first.
@@ -69,8 +68,7 @@ async fn inv02_commits_and_tails_go_on_when_the_leader_dies() {
         };
         for _ in 0..50 {
             let bytes = unique(300);
-            let sent = within(append_settled(&*log, &DECIDED, last, bytes.clone(), |_| {})).await;
-            last = sent.unwrap();
+            last = append(&log, &DECIDED, last, bytes.clone()).await;
             commits.push(bytes);
         }
         key = within(async {

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use billfold_core::id::Seq;
-use billfold_streams::{
-    embedded::Embedded, jetstream::JetStream, log::AppendError, settle::append_settled,
-};
+use billfold_streams::{embedded::Embedded, jetstream::JetStream, log::AppendError};
 use billfold_tests::{
     nats::{NatsServer, Settings},
     tmpfs::Tmpfs,
@@ -94,15 +92,7 @@ pub async fn inv02_a_full_disk_loses_nothing<F: OnDisk>() {
         }
         disk.free();
         fixture.revive().await;
-        last = within(append_settled(
-            &*log,
-            &DECIDED,
-            last,
-            refused.clone(),
-            |_| {},
-        ))
-        .await
-        .unwrap();
+        last = append(&log, &DECIDED, last, refused.clone()).await;
         commits.push(refused);
         let stored: Vec<_> = everything(&log)
             .await

@@ -10,7 +10,8 @@ use billfold_streams::{
     EventLog, KeyStore,
     embedded::Embedded,
     jetstream::{Config, JetStream},
-    log::{Filter, Message, Tail},
+    log::{Error, Filter, Message, Tail},
+    settle::{SettleError, append_settled},
 };
 use billfold_tests::{nats::NatsServer, tools};
 use bytes::Bytes;
@@ -88,7 +89,7 @@ pub struct OnNats {
 
 pub fn config(url: String) -> Config {
     Config {
-        ack_timeout: Duration::from_secs(2),
+        ack_timeout: Duration::from_secs(5),
         ..Config::dev(url)
     }
 }
@@ -141,10 +142,43 @@ pub fn unique(size: usize) -> Bytes {
     bytes.into()
 }
 
-/// Appends until the backend is back.
+/// Appends until the outcome is known, for as long as the backend may be away.
+pub async fn settle(
+    log: &Arc<dyn EventLog>,
+    subject: &Subject,
+    after: Seq,
+    bytes: Bytes,
+) -> Result<Seq, SettleError> {
+    within(async {
+        loop {
+            match append_settled(&**log, subject, after, bytes.clone(), |_| {}).await {
+                // Nobody was there to take it for as long as one attempt waits.
+                Err(SettleError::Refused(why)) => eprintln!("not yet: {why}"),
+                known => break known,
+            }
+        }
+    })
+    .await
+}
+
+/// Appends, for as long as the backend may be away.
 pub async fn append(log: &Arc<dyn EventLog>, subject: &Subject, after: Seq, bytes: Bytes) -> Seq {
-    let settled = billfold_streams::settle::append_settled(&**log, subject, after, bytes, |_| {});
-    within(settled).await.unwrap()
+    settle(log, subject, after, bytes).await.unwrap()
+}
+
+/// Asks, for as long as the backend may be away.
+pub async fn ask<T>(mut question: impl AsyncFnMut() -> Result<T, Error>) -> T {
+    within(async {
+        loop {
+            match question().await {
+                Ok(answer) => break answer,
+                Err(Error::Unavailable(why)) => eprintln!("not yet: {why}"),
+                Err(other) => panic!("{other:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
 }
 
 /// Fails a test that hangs.
@@ -170,8 +204,8 @@ pub async fn take(tail: &mut Tail, count: usize) -> Vec<Message> {
 
 /// All that the log holds.
 pub async fn everything(log: &Arc<dyn EventLog>) -> Vec<Message> {
-    let head = log.head(ALL).await.unwrap();
-    let mut tail = log.read(ALL, Seq::ZERO).await.unwrap();
+    let head = ask(|| log.head(ALL)).await;
+    let mut tail = ask(|| log.read(ALL, Seq::ZERO)).await;
     let messages = take(&mut tail, usize::try_from(head.0).unwrap()).await;
     for (message, seq) in messages.iter().zip(1..) {
         assert_eq!(message.seq, Seq(seq), "sequences have no gap");

@@ -352,7 +352,7 @@ fn inv09_a_command_id_stands_in_one_commit_only() {
     };
     let (second, third) = (with(2, 0, 1), with(3, 1, 1));
     assert_eq!(stage.taken(&[&[second.clone(), third.clone()]]), 1);
-    assert_eq!(stage.taken(&[&[second.clone()], &[third]]), 1);
+    assert_eq!(stage.taken(&[std::slice::from_ref(&second), &[third]]), 1);
     assert_eq!(stage.taken(&[&[second, with(3, 1, 2)]]), 0, "another print");
 }
 

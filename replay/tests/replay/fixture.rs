@@ -1,0 +1,359 @@
+//! A node's parts, put together as a server does it, over an embedded log in a temporary folder.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use billfold_core::{
+    SecretBytes,
+    command::{Action, Change, Command, NewMount, NewNames, NewWallet, What},
+    entropy::Entropy as _,
+    event::{
+        Actor,
+        v1::{MountKind, Operation, ResolutionRequested, Settings},
+    },
+    id::{MountId, PrincipalId, ProcessId, RecordId, RequestId, Seq, TokenId},
+    names::{MountNames, Names, RequestNames},
+    subject::Generation,
+};
+use billfold_projector::{
+    Keychain,
+    keychain::{Ask, Parts, Progress},
+};
+use billfold_replay::{Place, Source};
+use billfold_streams::{
+    clock,
+    committer::{self, Committed},
+    custody::Custody,
+    embedded::Embedded,
+    entropy::Os,
+    pool::Pool,
+    recorder,
+    replica::Replica as _,
+    sweeper::Sweeper,
+};
+use billfold_upstreams::DevFile;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+pub const MOUNT: MountId = MountId::from_bytes([0x33; 16]);
+pub const TOKEN: TokenId = TokenId::from_bytes([0x22; 16]);
+pub const ROOT: Actor = Actor::Principal(PrincipalId::from_bytes([0x11; 16]), TOKEN);
+pub const CLIENT: &str = "192.0.2.7";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A wallet, running or not.
+pub struct Wallet {
+    pub dir: TempDir,
+    pub node: Option<Node>,
+    requests: AtomicU8,
+}
+
+/// The parts of a running server.
+pub struct Node {
+    pub embedded: Embedded,
+    pub custody: Arc<Custody>,
+    pub keychain: Arc<Keychain>,
+    committer: committer::Handle,
+    recorder: recorder::Handle,
+    tasks: Vec<JoinHandle<()>>,
+    endless: Vec<JoinHandle<()>>,
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn at(&self, _: Seq, _: Seq) {}
+    fn caught_up(&self, _: u64) {}
+}
+
+pub async fn open_custody(embedded: &Embedded, dir: &Path, process: ProcessId) -> Arc<Custody> {
+    let manager = DevFile::open(&dir.join("dev.key"), false, &mut Os::new()).unwrap();
+    Arc::new(
+        Custody::found(embedded.keys(), &manager, process)
+            .await
+            .unwrap(),
+    )
+}
+
+impl Node {
+    async fn start(dir: &Path) -> Self {
+        let embedded = Embedded::open(dir).unwrap();
+        let process = ProcessId::from_bytes(Os::new().bytes());
+        let custody = open_custody(&embedded, dir, process).await;
+        let (log, clock) = (embedded.log(), Arc::new(clock::System));
+        let parts = Parts {
+            log: log.clone(),
+            generation: Generation::FIRST,
+            custody: custody.clone(),
+            dir: dir.join("view"),
+            cache_bytes: 8 << 20,
+            progress: Box::new(Silent),
+        };
+        let (keychain, follower) = Keychain::start(parts).await.unwrap();
+        let pool = Pool::new(custody.clone(), clock.clone());
+        let filling = tokio::spawn(pool.clone().run());
+        let (committer, committing) = committer::start(committer::Parts {
+            log: log.clone(),
+            generation: Generation::FIRST,
+            courier: None,
+            custody: custody.clone(),
+            pool,
+            replica: keychain.clone(),
+            clock: clock.clone(),
+            patience: PATIENCE,
+        });
+        let (recorder, recording) = recorder::start(recorder::Parts {
+            log,
+            generation: Generation::FIRST,
+            custody: custody.clone(),
+            clock,
+            patience: PATIENCE,
+        });
+        let sweeper = Sweeper::new(custody.clone(), keychain.clone(), committer.clone());
+        let sweeping = tokio::spawn(sweeper.run());
+        Self {
+            embedded,
+            custody,
+            keychain,
+            committer,
+            recorder,
+            tasks: vec![committing, recording],
+            endless: vec![follower, filling, sweeping],
+        }
+    }
+
+    async fn stop(self) {
+        for task in &self.endless {
+            task.abort();
+        }
+        drop((self.committer, self.recorder));
+        for task in self.endless.into_iter().chain(self.tasks) {
+            let _ = task.await;
+        }
+        drop((self.keychain, self.custody, self.embedded));
+    }
+
+    pub async fn submit(&self, actor: Actor, action: Action) -> Committed {
+        let command = Command {
+            id: None,
+            actor,
+            action,
+        };
+        let committed = self.committer.submit(command).await.unwrap();
+        self.keychain.caught_up(committed.seq).await.unwrap();
+        committed
+    }
+}
+
+impl Wallet {
+    /// A new wallet with one mount, `secret/`, running.
+    pub async fn new() -> Self {
+        let wallet = Self {
+            dir: tempfile::tempdir().unwrap(),
+            node: None,
+            requests: AtomicU8::new(0),
+        }
+        .started()
+        .await;
+        let custody = &wallet.node().custody;
+        let names = MountNames {
+            path: "secret/".into(),
+            description: String::new(),
+        };
+        let new = NewWallet {
+            wallet: custody.wallet(),
+            root: PrincipalId::from_bytes([0x11; 16]),
+            root_token: TOKEN,
+            root_token_mac: custody.keys().token_mac.mac(b"hvs.canary-token"),
+            kek: custody.current_kek(),
+            generation: custody.generation(),
+            fact_key: custody.epoch().unwrap().id,
+            mounts: vec![NewMount {
+                mount: MOUNT,
+                kind: MountKind::KvV2,
+                path: vec![custody.keys().id.mount_path("secret/")],
+                settings: Settings {
+                    max_versions: 3,
+                    ..Settings::default()
+                },
+                names,
+            }],
+        };
+        let node = wallet.node();
+        node.submit(Actor::System, Action::CreateWallet(new)).await;
+        wallet
+    }
+
+    pub async fn started(mut self) -> Self {
+        self.node = Some(Node::start(self.dir.path()).await);
+        self
+    }
+
+    /// Closes everything, cleanly.
+    pub async fn stopped(mut self) -> Self {
+        if let Some(node) = self.node.take() {
+            node.stop().await;
+        }
+        self
+    }
+
+    pub fn node(&self) -> &Node {
+        self.node.as_ref().unwrap()
+    }
+
+    pub fn place(&self) -> Place {
+        Place {
+            data_dir: Some(self.dir.path().to_owned()),
+            ..Place::default()
+        }
+    }
+
+    /// As the command opens it.
+    pub async fn source(&self) -> Source {
+        Source::open(&self.place()).await.unwrap()
+    }
+
+    pub fn view_dir(&self) -> PathBuf {
+        self.dir.path().join("view")
+    }
+
+    pub fn record(&self, path: &str) -> RecordId {
+        self.node().custody.keys().id.record(MOUNT, path)
+    }
+
+    pub async fn change(&self, changes: Vec<(&str, What)>) -> Committed {
+        let changes = changes.into_iter().map(|(path, what)| Change {
+            mount: MOUNT,
+            record: self.record(path),
+            what,
+        });
+        let action = Action::Change(changes.collect());
+        self.node().submit(ROOT, action).await
+    }
+
+    pub async fn put(&self, path: &str) -> Committed {
+        self.change(vec![(path, put(path))]).await
+    }
+
+    /// Asks for a version as the doors do it; returns what it was answered, in one word.
+    pub async fn read(&self, actor: Actor, path: &str, version: Option<u32>) -> &'static str {
+        let node = self.node();
+        let record = self.record(path);
+        let known = node.keychain.view().stored_record(&record).unwrap();
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let request = RequestId::from_bytes([number; 16]);
+        let ticket = node.keychain.desk().register(request, Ask::Version(record));
+        let asked = ResolutionRequested {
+            request,
+            operation: Operation::ReadData,
+            mount: Some(MOUNT),
+            record: Some(record),
+            version,
+            names: Default::default(),
+        };
+        let names = RequestNames {
+            path: known.is_none().then(|| path.to_owned()),
+            client: CLIENT.to_owned(),
+            execution: Some("execution-9".to_owned()),
+        };
+        let request = recorder::Request {
+            actor,
+            asked,
+            names,
+        };
+        node.recorder.request(request).await.unwrap();
+        ticket.judged().await.unwrap().verdict.name()
+    }
+
+    /// A request without a valid token.
+    pub async fn refuse(&self) {
+        self.node().recorder.refusal().await.unwrap();
+    }
+
+    /// Waits until every key that was given up is destroyed, and the log says so.
+    pub async fn swept(&self) {
+        let view = self.node().keychain.view();
+        let swept = async {
+            while !view.pages_with_dying_keys().unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, swept).await.unwrap();
+    }
+
+    /// A bit of everything: several versions, deleted and destroyed ones, a record that is gone,
+    /// requests of every verdict.
+    pub async fn lived_in(self) -> Self {
+        for _ in 0..5 {
+            self.put("app/db").await;
+        }
+        self.put("app/api").await;
+        self.put("gone/soon").await;
+        assert_eq!(self.read(ROOT, "app/db", None).await, "permitted");
+        assert_eq!(self.read(ROOT, "app/db", Some(1)).await, "absent");
+        assert_eq!(self.read(ROOT, "no/such", None).await, "absent");
+        assert_eq!(self.read(stranger(), "app/db", None).await, "denied");
+        self.change(vec![("app/db", What::Delete(vec![4]))]).await;
+        assert_eq!(self.read(ROOT, "app/db", Some(4)).await, "deleted");
+        self.change(vec![("app/db", What::Undelete(vec![4]))]).await;
+        self.change(vec![("app/db", What::Destroy(vec![3]))]).await;
+        self.change(vec![("app/db", What::Delete(vec![4]))]).await;
+        self.change(vec![("app/api", rename("app/api"))]).await;
+        assert_eq!(self.read(ROOT, "gone/soon", None).await, "permitted");
+        self.change(vec![("gone/soon", What::DeleteMetadata)]).await;
+        assert_eq!(self.read(ROOT, "gone/soon", None).await, "absent");
+        self.change(vec![
+            ("brief", put("brief")),
+            ("brief", What::DeleteMetadata),
+            ("new", rename("new")),
+            ("new", put("new")),
+        ])
+        .await;
+        self.refuse().await;
+        self.swept().await;
+        self
+    }
+}
+
+pub fn stranger() -> Actor {
+    Actor::Principal(PrincipalId::from_bytes([0x99; 16]), TOKEN)
+}
+
+/// A payload and a path with a word in them that must not be seen anywhere.
+pub fn put(path: &str) -> What {
+    What::Put {
+        cas: None,
+        payload: SecretBytes::copied_from(format!("canary-payload of {path}").as_bytes()),
+        names: NewNames::IfNew(names(path)),
+    }
+}
+
+pub fn rename(path: &str) -> What {
+    What::ChangeMetadata {
+        settings: Settings::default(),
+        names: NewNames::Replace(names(path)),
+    }
+}
+
+fn names(path: &str) -> Names {
+    Names {
+        path: path.to_owned(),
+        custom: [("canary-custom".to_owned(), "x".to_owned())].into(),
+        credential: None,
+    }
+}
+
+/// How the fold uses a page, as the node has it.
+pub fn page_use(wallet: &Wallet, page: billfold_core::id::PageId) -> billfold_core::state::PageUse {
+    let key = billfold_core::state::Key::Page(page);
+    match billfold_core::state::Source::get(&**wallet.node().keychain.view(), &key).unwrap() {
+        Some(billfold_core::state::Value::Page(page)) => page,
+        _ => Default::default(),
+    }
+}

@@ -1,0 +1,19 @@
+//! Replays of small wallets that real writers made: sound ones, and each kind of broken one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod command;
+mod digests;
+mod fixture;
+mod keys;
+mod listing;
+mod recorded;
+mod tampered;
+mod views;

@@ -1,0 +1,191 @@
+//! Writes and audited reads through the library, beside raw appends to the same log.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use billfold::{
+    config::{KeyManagerName, Settings},
+    node::{self, Backend, Node},
+    wallet::{Caller, Mount, Put, Step, Token, Wallet},
+};
+use billfold_core::{
+    SecretBytes,
+    id::{ProcessId, Seq},
+    subject::{Generation, Subject},
+};
+use billfold_projector::keychain::Progress;
+use billfold_tests::tools;
+use bytes::Bytes;
+
+/// A message as large as a commit of one write.
+const RAW: usize = 600;
+
+const TOKEN: &str = "bench-root-token";
+
+/// A backend of the log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    JetStream,
+    Embedded,
+}
+
+/// What was measured with a number of clients.
+pub(crate) struct Line {
+    pub(crate) clients: usize,
+    pub(crate) raw: Rate,
+    pub(crate) writes: Rate,
+    pub(crate) reads: Rate,
+}
+
+/// How many of something were done, and how long each took.
+pub(crate) struct Rate {
+    pub(crate) per_second: f64,
+    pub(crate) p50: Duration,
+    pub(crate) p99: Duration,
+}
+
+/// Progress that nobody looks at.
+pub(crate) struct Silent;
+
+impl Progress for Silent {
+    fn at(&self, _done: Seq, _total: Seq) {}
+    fn caught_up(&self, _commits: u64) {}
+}
+
+pub(crate) fn settings(dir: &std::path::Path, url: Option<&str>) -> Settings {
+    Settings {
+        data_dir: dir.to_owned(),
+        nats_url: url.map(str::to_owned),
+        key_manager: Some(KeyManagerName::DevFile),
+        ..Settings::default()
+    }
+}
+
+pub(crate) async fn measure(kind: Kind, url: &str, clients: &[usize], time: Duration) -> Vec<Line> {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = settings(dir.path(), (kind == Kind::JetStream).then_some(url));
+    let backend = Backend::open(&settings, true).await.unwrap();
+    node::create(&settings, &backend, TOKEN, Box::new(Silent)).await.unwrap();
+    let node = Node::start(&settings, &backend, Box::new(Silent)).await.unwrap();
+    let wallet = Arc::clone(node.wallet());
+    let (mount, _) = wallet.mount_of("secret/x").await.unwrap().unwrap();
+    let mut lines = Vec::new();
+    for &clients in clients {
+        let raw = raw(&backend, clients, time).await;
+        let writes = writes(&wallet, &mount, clients, time).await;
+        let reads = reads(&wallet, &mount, clients, time).await;
+        eprintln!(
+            "{clients} clients: raw {:.0}/s, writes {:.0}/s, reads {:.0}/s",
+            raw.per_second, writes.per_second, reads.per_second
+        );
+        lines.push(Line { clients, raw, writes, reads });
+    }
+    drop(wallet);
+    node.stop().await;
+    lines
+}
+
+/// Each client appends to a subject of its own, as the log allows it at its fastest.
+async fn raw(backend: &Backend, clients: usize, time: Duration) -> Rate {
+    let log = backend.log();
+    run(clients, time, move |_| {
+        let log = Arc::clone(&log);
+        let process = ProcessId::from_bytes(tools::random());
+        let subject = Subject::Observed(Generation::FIRST, process);
+        let message = Bytes::from(vec![7; RAW]);
+        let last = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        move |_| {
+            let (log, message, last) = (Arc::clone(&log), message.clone(), Arc::clone(&last));
+            Box::pin(async move {
+                let before = Seq(last.load(Ordering::Relaxed));
+                let seq = log.append(&subject, before, message).await.unwrap();
+                last.store(seq.0, Ordering::Relaxed);
+            }) as Turn
+        }
+    })
+    .await
+}
+
+async fn writes(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Duration) -> Rate {
+    let (wallet, mount) = (Arc::clone(wallet), mount.clone());
+    run(clients, time, move |client| {
+        let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller(&wallet));
+        move |turn: u64| {
+            let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller.clone());
+            Box::pin(async move {
+            let path = path(client, turn);
+            let data = SecretBytes::copied_from(br#"{"password":"correct horse battery staple"}"#);
+            let put = Step::Put(Put { cas: None, data, credential: None });
+            wallet.change(&caller, &mount, &path, put, None).await.unwrap();
+            }) as Turn
+        }
+    })
+    .await
+}
+
+async fn reads(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Duration) -> Rate {
+    let (wallet, mount) = (Arc::clone(wallet), mount.clone());
+    run(clients, time, move |client| {
+        let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller(&wallet));
+        move |turn: u64| {
+            let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller.clone());
+            Box::pin(async move {
+            let caller = Caller { request: Wallet::new_request(), ..caller.clone() };
+            // Paths that were written just before.
+            wallet.read(&caller, &mount, &path(client, turn % 50), None).await.unwrap();
+            }) as Turn
+        }
+    })
+    .await
+}
+
+/// A thousand paths to a client: new ones at first, then new versions.
+fn path(client: usize, turn: u64) -> String {
+    format!("bench/client-{client}/secret-{}", turn % 1000)
+}
+
+fn caller(wallet: &Wallet) -> Caller {
+    Caller {
+        actor: wallet.authenticate(&Token(TOKEN.as_bytes())).unwrap(),
+        request: Wallet::new_request(),
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        execution: None,
+    }
+}
+
+/// One turn of a client.
+type Turn = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Lets clients do something over and over for a while. `client` gives a client's work: what it does
+/// in each of its turns.
+async fn run<W>(clients: usize, time: Duration, client: impl Fn(usize) -> W) -> Rate
+where
+    W: FnMut(u64) -> Turn + Send + 'static,
+{
+    let began = Instant::now();
+    let tasks: Vec<_> = (0..clients)
+        .map(|number| {
+            let mut work = client(number);
+            tokio::spawn(async move {
+                let mut took = Vec::new();
+                while began.elapsed() < time {
+                    let start = Instant::now();
+                    work(took.len() as u64).await;
+                    took.push(start.elapsed());
+                }
+                took
+            })
+        })
+        .collect();
+    let mut took: Vec<Duration> = Vec::new();
+    for task in tasks {
+        took.extend(task.await.unwrap());
+    }
+    let all = began.elapsed().as_secs_f64();
+    took.sort_unstable();
+    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
+    Rate { per_second: took.len() as f64 / all, p50: at(0.5), p99: at(0.99) }
+}

@@ -1,0 +1,63 @@
+//! The numbers of `docs/performance.md`, all made in one run on one machine.
+//!
+//! `cargo bench -p billfold-tests --bench spine` prints them; `-- --write` puts them into the page
+//! with the date of `--date`; `-- --quick` takes a twentieth of the time and events.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_precision_loss
+)]
+
+mod load;
+mod rebuild;
+mod table;
+
+use std::time::Duration;
+
+use billfold_tests::nats::{NatsServer, Settings};
+
+/// How many clients are tried.
+const CLIENTS: [usize; 4] = [1, 8, 32, 256];
+
+struct Options {
+    seconds: f64,
+    events: u64,
+    write: Option<String>,
+}
+
+fn options() -> Options {
+    let arguments: Vec<String> = std::env::args().collect();
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    let date = arguments.iter().skip_while(|argument| *argument != "--date").nth(1).cloned();
+    let (seconds, events) = if has("--quick") { (0.5, 50_000) } else { (5.0, 1_000_000) };
+    let write = has("--write").then(|| date.expect("--write needs --date YYYY-MM-DD"));
+    Options { seconds, events, write }
+}
+
+#[tokio::main]
+async fn main() {
+    let options = options();
+    let time = Duration::from_secs_f64(options.seconds);
+    let mut page = String::new();
+    for backend in [load::Kind::JetStream, load::Kind::Embedded] {
+        let server = NatsServer::start_with(&large(), None);
+        let lines = load::measure(backend, &server.url(), &CLIENTS, time).await;
+        page.push_str(&table::load(backend, &lines));
+    }
+    // Filling a log is not what is measured: the server may sync when it likes.
+    let unsynced = Settings { sync_always: false, ..large() };
+    let server = NatsServer::start_with(&unsynced, None);
+    page.push_str(&table::rebuild(&rebuild::measure(&server.url(), options.events).await));
+    println!("{page}");
+    if let Some(date) = options.write {
+        table::write(&page, &date);
+    }
+}
+
+fn large() -> Settings {
+    Settings { max_file_store: "20GB".into(), ..Settings::default() }
+}

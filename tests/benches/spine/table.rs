@@ -1,0 +1,81 @@
+//! The tables of `docs/performance.md`.
+
+use std::{fmt::Write as _, fs, path::Path, time::Duration};
+
+use super::{
+    load::{Kind, Line, Rate},
+    rebuild::Rebuilt,
+};
+
+const BEGIN: &str = "<!-- measured: begin -->";
+const END: &str = "<!-- measured: end -->";
+
+pub(crate) fn load(kind: Kind, lines: &[Line]) -> String {
+    let name = match kind {
+        Kind::JetStream => "JetStream, `sync_interval: always`",
+        Kind::Embedded => "Embedded log",
+    };
+    let mut text = format!(
+        "### {name}\n\n\
+         | clients | raw append/s | p50 | p99 | writes/s | p50 | p99 | ratio | audited reads/s | p50 | p99 | ratio |\n\
+         | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+    );
+    for Line { clients, raw, writes, reads } in lines {
+        let ratio = |rate: &Rate| rate.per_second / raw.per_second;
+        writeln!(
+            text,
+            "| {clients} | {} | {} | {:.2} | {} | {:.2} |",
+            rate(raw),
+            rate(writes),
+            ratio(writes),
+            rate(reads),
+            ratio(reads)
+        )
+        .unwrap();
+    }
+    text.push('\n');
+    text
+}
+
+fn rate(rate: &Rate) -> String {
+    format!("{:.0} | {} | {}", rate.per_second, millis(rate.p50), millis(rate.p99))
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.2} ms", time.as_secs_f64() * 1000.0)
+}
+
+pub(crate) fn rebuild(rebuilt: &Rebuilt) -> String {
+    let Rebuilt { events, singles, commits, bytes, raw, opened, folded, rebuilt, view_bytes } = rebuilt;
+    let line = |what: &str, time: &Duration| {
+        let seconds = time.as_secs_f64();
+        format!(
+            "| {what} | {seconds:.2} s | {:.0} | {:.0} | {:.2} |\n",
+            *commits as f64 / seconds,
+            *events as f64 / seconds,
+            raw.as_secs_f64() / seconds
+        )
+    };
+    format!(
+        "### Rebuild of {events} events, {singles} of them single writes, in {commits} commits ({} MB)\n\n\
+         | what | time | commits/s | events/s | ratio to the raw read |\n\
+         | --- | ---: | ---: | ---: | ---: |\n\
+         {}{}{}{}\nThe view takes {} MB on disk.\n",
+        bytes >> 20,
+        line("raw ordered consume", raw),
+        line("and open every commit, one thread", opened),
+        line("and fold and write the view, one thread", folded),
+        line("rebuild as a node does it", rebuilt),
+        view_bytes >> 20
+    )
+}
+
+/// Puts the tables into the page, between its marks.
+pub(crate) fn write(tables: &str, date: &str) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
+    let text = fs::read_to_string(&page).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect("the page has its first mark");
+    let (_, after) = rest.split_once(END).expect("the page has its last mark");
+    let text = format!("{before}{BEGIN}\n\nMeasured on {date}.\n\n{tables}\n{END}{after}");
+    fs::write(page, text).unwrap();
+}
