@@ -10,12 +10,14 @@ use billfold_core::{
     entropy::Entropy as _,
     id::ProcessId,
     keys::manager::{self, KeyManager},
+    subject::Generation,
 };
 use billfold_projector::{
-    Keychain,
+    Keychain, audit,
     keychain::{self, Progress},
 };
 use billfold_streams::{
+    EventLog,
     clock::{Clock, System},
     committer, custody,
     custody::Custody,
@@ -49,6 +51,9 @@ pub enum Error {
     /// The view's word.
     #[error(transparent)]
     Keychain(#[from] keychain::Error),
+    /// The audit index's word.
+    #[error(transparent)]
+    Audit(#[from] audit::Error),
     /// The use cases' word.
     #[error(transparent)]
     Wallet(#[from] wallet::Error),
@@ -87,6 +92,8 @@ pub struct Node {
     wallet: Arc<Wallet>,
     recording: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    auditing: JoinHandle<()>,
+    audit: Arc<audit::Index>,
 }
 
 impl Node {
@@ -128,18 +135,29 @@ impl Node {
             Arc::clone(&engine.keychain),
             engine.committer.clone(),
         );
+        let audit = open_audit(settings, engine.keychain.custody())?;
         let wallet = Wallet::open(
             Arc::clone(&engine.keychain),
             engine.committer.clone(),
             recorder,
+            Arc::clone(&audit),
             settings.patience(),
         );
         let wallet = Arc::new(wallet.await?);
+        let auditing = tokio::spawn(keep_audit(
+            Arc::clone(&audit),
+            backend.log(),
+            backend.generation(),
+            Arc::clone(&engine.keychain),
+        ));
+        let sweeping = tokio::spawn(sweeper.run());
         Ok(Self {
             engine,
             wallet,
             recording,
-            sweeping: tokio::spawn(sweeper.run()),
+            sweeping,
+            auditing,
+            audit,
         })
     }
 
@@ -158,7 +176,12 @@ impl Node {
     /// Lets what is under way come to its end, and puts the view on disk. No request may be open.
     pub async fn stop(self) {
         self.sweeping.abort();
+        self.auditing.abort();
         let _ = self.sweeping.await;
+        let _ = self.auditing.await;
+        if let Err(error) = self.audit.flush() {
+            tracing::warn!(%error, "the audit index is not on disk; the next start catches up");
+        }
         // The last handles go with the wallet: then both writers end by themselves.
         drop(self.wallet);
         let _ = self.recording.await;
@@ -223,6 +246,31 @@ impl Engine {
         if let Err(error) = keychain.view().flush() {
             tracing::warn!(%error, "the view is not on disk; the next start catches up");
         }
+    }
+}
+
+fn open_audit(settings: &Settings, custody: &Custody) -> Result<Arc<audit::Index>, Error> {
+    /// The index is written in large batches and seldom read.
+    const CACHE: u64 = 16 << 20;
+    Ok(audit::open(
+        &settings.data_dir.join("audit"),
+        custody,
+        CACHE,
+    )?)
+}
+
+/// Follows the log for the audit index. What it finds broken, no other part may go on serving.
+async fn keep_audit(
+    audit: Arc<audit::Index>,
+    log: Arc<dyn EventLog>,
+    generation: Generation,
+    keychain: Arc<Keychain>,
+) {
+    let custody = Arc::clone(keychain.custody());
+    let Err(error) = audit::follow(audit, log, generation, custody).await;
+    match error {
+        audit::Error::Broken(_) | audit::Error::Evidence { .. } => keychain.stop(error.to_string()),
+        other => tracing::error!(error = %other, "the audit index is not kept any more"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `/api`: the wallet's own door.
 
+mod audit;
 mod credentials;
 mod transactions;
 
@@ -24,6 +25,7 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         Endpoint::CredentialRemove => credentials::remove(call).await,
         Endpoint::Transaction => transactions::transact(call).await,
         Endpoint::State => Ok(state(call)),
+        Endpoint::Audit => audit::read(call).await,
         Endpoint::Metrics => v1::prometheus(&call.wallet),
         _ => Err(Failure::silent(StatusCode::NOT_FOUND)),
     }

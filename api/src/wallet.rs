@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod audit;
 mod mounts;
 mod read;
 mod write;
@@ -20,6 +21,7 @@ use billfold_streams::{committer, custody, recorder};
 
 pub use access::{Caller, Token};
 pub use answer::{Credential, Secret, SecretMetadata, VersionFacts};
+pub use audit::AuditRow;
 pub use mounts::{Mount, Mounts};
 pub use write::{Put, Step};
 
@@ -29,6 +31,7 @@ pub struct Wallet {
     keychain: Arc<Keychain>,
     committer: committer::Handle,
     recorder: recorder::Handle,
+    audit: Arc<billfold_projector::audit::Index>,
     mounts: Mounts,
     root: Root,
     /// How long a caller waits for its place in the log.
@@ -99,6 +102,12 @@ impl From<custody::Error> for Error {
     }
 }
 
+impl From<billfold_projector::fold::NamesError> for Error {
+    fn from(error: billfold_projector::fold::NamesError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
 impl From<view::Error> for Error {
     fn from(error: view::Error) -> Self {
         Self::Unavailable(error.to_string())
@@ -114,6 +123,7 @@ impl Wallet {
         keychain: Arc<Keychain>,
         committer: committer::Handle,
         recorder: recorder::Handle,
+        audit: Arc<billfold_projector::audit::Index>,
         patience: Duration,
     ) -> Result<Self, Error> {
         let root = access::open_root(&keychain).await?;
@@ -123,6 +133,7 @@ impl Wallet {
             keychain,
             committer,
             recorder,
+            audit,
             mounts,
             root,
             patience,

@@ -128,6 +128,16 @@ pub enum NewNames {
     Replace(Names),
 }
 
+impl NewNames {
+    /// The names, whatever they do.
+    #[must_use]
+    pub const fn names(&self) -> &Names {
+        match self {
+            Self::IfNew(names) | Self::Replace(names) => names,
+        }
+    }
+}
+
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Done {

@@ -7,7 +7,7 @@ use serde_bytes::ByteArray;
 
 use crate::{
     cbor::{self, as_array},
-    id::{CommandId, PrincipalId, TokenId},
+    id::{CommandId, PrincipalId, RecordId, TokenId},
     keys::page::KeyRef,
 };
 
@@ -177,6 +177,28 @@ impl Event {
             Self::MetadataChanged(event) => event.names.map(|names| names.hash),
             Self::ResolutionRequested(event) => Some(event.names),
             _ => None,
+        }
+    }
+
+    /// The record that it is about, if it is about one.
+    #[must_use]
+    pub const fn record(&self) -> Option<RecordId> {
+        match self {
+            Self::CredentialWritten(event) => Some(event.record),
+            Self::VersionsDeleted(event) => Some(event.record),
+            Self::VersionsUndeleted(event) => Some(event.record),
+            Self::VersionsDestroyed(event) => Some(event.record),
+            Self::MetadataChanged(event) => Some(event.record),
+            Self::MetadataDeleted(event) => Some(event.record),
+            Self::ResolutionRequested(event) => event.record,
+            Self::WalletCreated(_)
+            | Self::KekCreated(_)
+            | Self::KeyPageClosed(_)
+            | Self::KeysDestroyed(_)
+            | Self::MountEnabled(_)
+            | Self::MountTuned(_)
+            | Self::MountDisabled(_)
+            | Self::RequestsRefused(_) => None,
         }
     }
 

@@ -89,7 +89,10 @@ as_array!(WireNames { replace, names });
 
 /// The plaintext of a hand-over. `None` when a command is of a kind that no other node can do.
 #[must_use]
-pub fn encode<'a>(commands: impl Iterator<Item = &'a Command>) -> Option<Zeroizing<Vec<u8>>> {
+pub fn encode<'a>(
+    commands: impl Iterator<Item = &'a Command> + Clone,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let room: usize = commands.clone().map(room_for).sum();
     let wire: Option<Vec<_>> = commands
         .map(|command| match &command.action {
             Action::Change(changes) => Some((
@@ -101,7 +104,7 @@ pub fn encode<'a>(commands: impl Iterator<Item = &'a Command>) -> Option<Zeroizi
         })
         .collect();
     // Grown in place it would leave pieces of secrets behind: take room for all of it at once.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(1 << 20));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
     ciborium::into_writer(&(FORMAT, wire?), &mut *bytes).ok()?;
     Some(bytes)
 }
@@ -144,6 +147,25 @@ pub fn decode_answers(bytes: &[u8]) -> Result<Vec<Answer>, cbor::Malformed> {
         (FORMAT, answers) => Ok(answers),
         _ => Err(cbor::Malformed),
     }
+}
+
+/// An upper bound of a command's bytes.
+fn room_for(command: &Command) -> usize {
+    const REST: usize = 512;
+    let Action::Change(changes) = &command.action else {
+        return REST;
+    };
+    let room = |change: &Change| match &change.what {
+        What::Put { payload, names, .. } => {
+            payload.len() + cbor::encode(names.names()).len() + REST
+        }
+        What::ChangeMetadata { names, .. } => cbor::encode(names.names()).len() + REST,
+        What::Delete(versions) | What::Undelete(versions) | What::Destroy(versions) => {
+            versions.len() * 5 + REST
+        }
+        What::DeleteCurrent | What::DeleteMetadata => REST,
+    };
+    REST + changes.iter().map(room).sum::<usize>()
 }
 
 fn wire(change: &Change) -> WireChange<'_> {

@@ -8,7 +8,7 @@ mod apply;
 mod entry;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -84,6 +84,8 @@ pub struct State<S> {
     settled: HashMap<Key, Option<Value>>,
     /// The commit or command at work.
     open: BTreeMap<Key, Option<Value>>,
+    /// The commands that any layer here has ever held, by time: a commit must not search them all.
+    remembered: BTreeSet<(Millis, CommandId)>,
 }
 
 impl<S: Source> State<S> {
@@ -95,6 +97,7 @@ impl<S: Source> State<S> {
             flying: HashMap::new(),
             settled: HashMap::new(),
             open: BTreeMap::new(),
+            remembered: BTreeSet::new(),
         }
     }
 
@@ -175,6 +178,7 @@ impl<S: Source> State<S> {
         self.flying.clear();
         self.settled.clear();
         self.open.clear();
+        self.remembered.clear();
         self.digest = digest;
     }
 
@@ -185,6 +189,9 @@ impl<S: Source> State<S> {
     }
 
     fn put(&mut self, key: Key, value: Value) {
+        if let (Key::Command(id), Value::Command(record)) = (&key, &value) {
+            self.remembered.insert((record.time, *id));
+        }
         self.open.insert(key, Some(value));
     }
 
@@ -248,11 +255,8 @@ impl<S: Source> State<S> {
 
     fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, S::Error> {
         let mut due: Vec<CommandId> = self.source.commands_before(time)?;
-        let changed = self.flying.iter().chain(&self.settled).chain(&self.open);
-        due.extend(changed.filter_map(|(key, value)| match (key, value) {
-            (Key::Command(id), Some(Value::Command(record))) if record.time < time => Some(*id),
-            _ => None,
-        }));
+        let until = (time, CommandId::default());
+        due.extend(self.remembered.range(..until).map(|(_, id)| *id));
         due.sort_unstable();
         due.dedup();
         let mut left = Vec::with_capacity(due.len());
@@ -295,9 +299,8 @@ impl Source for Memory {
     }
 
     fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, Self::Error> {
-        Ok(self
-            .0
-            .iter()
+        let commands = self.0.range(Key::Command(CommandId::default())..);
+        Ok(commands
             .filter_map(|(key, value)| match (key, value) {
                 (Key::Command(id), Value::Command(record)) if record.time < time => Some(*id),
                 _ => None,

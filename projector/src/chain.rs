@@ -47,6 +47,18 @@ pub struct Broken {
     pub fault: Fault,
 }
 
+impl Broken {
+    /// Positions between `last` and this commit are missing.
+    #[must_use]
+    pub const fn gap(opened: &Opened, last: Seq) -> Self {
+        Self {
+            seq: opened.seq,
+            subject: opened.header.subject,
+            fault: Fault::Gap(last),
+        }
+    }
+}
+
 /// What is wrong with a commit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -74,6 +86,12 @@ pub enum Fault {
     /// It stands at or before one that was read already.
     #[error("the position was read before")]
     Order,
+    /// Positions before it are missing.
+    #[error("positions are missing: the one before it is {0}")]
+    Gap(Seq),
+    /// Names in it are not what their key sealed.
+    #[error("a record's names do not open, though their key is there")]
+    Names,
     /// Its events do not follow from the state.
     #[error(transparent)]
     State(#[from] billfold_core::state::Broken),
@@ -137,6 +155,12 @@ impl Chains {
     /// The heads, by subject.
     pub fn heads(&self) -> impl Iterator<Item = (&Subject, &Head)> {
         self.heads.iter()
+    }
+
+    /// The last position that was read.
+    #[must_use]
+    pub const fn last(&self) -> Seq {
+        self.last
     }
 
     /// Lets a commit join its chain.

@@ -11,7 +11,6 @@ use std::{
 };
 
 use billfold_core::{
-    commit::Entry,
     event::{Event, Fact},
     id::{PageId, RecordId},
     keys::{Content, Dek, page::KeyRef},
@@ -25,7 +24,7 @@ use billfold_streams::{
 };
 
 use crate::{
-    chain::{Broken, Opened},
+    chain::{Broken, Fault, Opened},
     view::{self, Extras, Meta, Shared, View},
 };
 
@@ -110,8 +109,10 @@ impl Fold {
     /// When it does not follow from the state, or names cannot be looked up.
     pub async fn add(&mut self, opened: &Opened) -> Result<(), Error> {
         // All that may fail for a while comes first, before anything has changed.
-        let paths = self.paths(&opened.entries).await?;
-        let at = At { time: opened.header.time };
+        let paths = self.paths(opened).await?;
+        let at = At {
+            time: opened.header.time,
+        };
         self.state.begin_commit(at)?;
         for (entry, path) in opened.entries.iter().zip(paths) {
             self.apply(opened, at, &entry.fact)?;
@@ -123,23 +124,47 @@ impl Fold {
         Ok(())
     }
 
-    /// The paths that events bring, as far as they are not erased.
-    async fn paths(&self, entries: &[Entry]) -> Result<Vec<Option<String>>, Error> {
-        let mut paths = Vec::with_capacity(entries.len());
-        for entry in entries {
+    /// The paths that events bring for records that have no line in the folders yet, as far as they
+    /// are not erased.
+    async fn paths(&self, opened: &Opened) -> Result<Vec<Option<String>>, Error> {
+        let mut versions: HashMap<RecordId, u32> = HashMap::new();
+        let mut paths = Vec::with_capacity(opened.entries.len());
+        for entry in &opened.entries {
+            // Names are sealed for the version that the record had once they were written.
             let (record, version, names) = match &entry.fact.event {
-                Event::CredentialWritten(event) => (event.record, event.version, event.names),
-                // A record that is named without a version has none yet.
-                Event::MetadataChanged(event) => (event.record, 0, event.names),
+                Event::CredentialWritten(event) => {
+                    versions.insert(event.record, event.version);
+                    (event.record, event.version, event.names)
+                }
+                Event::MetadataChanged(event) => {
+                    let version = match versions.get(&event.record) {
+                        Some(version) => *version,
+                        None => self
+                            .state
+                            .record(&event.record)?
+                            .map_or(0, |record| record.current),
+                    };
+                    (event.record, version, event.names)
+                }
+                Event::MetadataDeleted(event) => {
+                    versions.insert(event.record, 0);
+                    (event.record, 0, None)
+                }
                 _ => (RecordId::default(), 0, None),
             };
             let path = match (names, &entry.names) {
                 (Some(names), Some(sealed)) => {
-                    open_names(&self.custody, record, names.key, version, sealed).await?
+                    let opened_names =
+                        open_names(&self.custody, record, names.key, version, sealed);
+                    match opened_names.await {
+                        Err(NamesError::Damaged) => return Err(names_damaged(opened)),
+                        Err(NamesError::Custody(error)) => return Err(error.into()),
+                        Ok(names) => names.map(|names| names.path),
+                    }
                 }
                 _ => None,
             };
-            paths.push(path.map(|names| names.path));
+            paths.push(path);
         }
         Ok(paths)
     }
@@ -206,22 +231,46 @@ impl Fold {
     }
 }
 
+/// Why names did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum NamesError {
+    /// Their key is there, and they are not what it sealed.
+    #[error("a record's names do not open")]
+    Damaged,
+    /// The key store's fault.
+    #[error(transparent)]
+    Custody(#[from] custody::Error),
+}
+
+fn names_damaged(opened: &Opened) -> Error {
+    let (seq, subject) = (opened.seq, opened.header.subject);
+    Error::Broken(Broken {
+        seq,
+        subject,
+        fault: Fault::Names,
+    })
+}
+
 /// Opens a record's names; none when they are erased.
 ///
 /// # Errors
-/// When the key store cannot be reached.
+/// When the key store cannot be reached, or the names are not what their key sealed.
 pub async fn open_names(
     custody: &Custody,
     record: RecordId,
     key: KeyRef,
     version: u32,
     sealed: &[u8],
-) -> Result<Option<Names>, custody::Error> {
+) -> Result<Option<Names>, NamesError> {
+    let Some(dek) = custody.dek(key).await? else {
+        return Ok(None);
+    };
     let place = names_place(custody.wallet(), record, version);
-    Ok(custody.dek(key).await?.and_then(|dek| {
-        let plain = dek.open(Content::Names, &place, sealed).ok()?;
-        billfold_core::cbor::decode(plain.expose()).ok()
-    }))
+    let plain = dek
+        .open(Content::Names, &place, sealed)
+        .map_err(|_| NamesError::Damaged)?;
+    let names = billfold_core::cbor::decode(plain.expose()).map_err(|_| NamesError::Damaged)?;
+    Ok(Some(names))
 }
 
 /// Opens a mount's names; none when they are erased.

@@ -189,7 +189,8 @@ impl Keychain {
         self.status.send_modify(|status| status.head = head);
     }
 
-    fn stop(&self, why: String) {
+    /// Stops for good: something in the log cannot be vouched for. Requests that wait get no answer.
+    pub fn stop(&self, why: String) {
         self.status
             .send_modify(|status| status.stopped = Some(Stopped(why.clone())));
         self.desk.close();

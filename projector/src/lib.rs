@@ -2,6 +2,7 @@
 //!
 //! A view is a cache of the log. It can be deleted at any time, and only it knows sled.
 
+pub mod audit;
 pub mod chain;
 pub mod fold;
 pub mod keychain;

@@ -9,7 +9,7 @@ pub(crate) mod layout;
 mod meta;
 mod record;
 mod scan;
-mod store;
+pub(crate) mod store;
 
 use std::{
     path::{Path, PathBuf},
@@ -381,7 +381,7 @@ impl View {
     }
 }
 
-fn damaged(what: &str) -> Error {
+pub(crate) fn damaged(what: &str) -> Error {
     Error::Unusable(format!("{what} is damaged"))
 }
 

@@ -19,4 +19,3 @@ pub mod nats;
 pub mod proxy;
 pub mod tmpfs;
 pub mod tools;
-

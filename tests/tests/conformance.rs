@@ -4,7 +4,12 @@
 //! acknowledgement, a message that lands late) is beside them. Invariant 2 above all: what was
 //! acknowledged is there, whatever happened since.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 #![allow(clippy::print_stdout, missing_docs, unreachable_pub)]
 
 #[path = "conformance/cluster.rs"]

@@ -67,6 +67,7 @@ pub enum Endpoint {
     CredentialRemove,
     Transaction,
     State,
+    Audit,
     Metrics,
 }
 
@@ -228,6 +229,12 @@ pub const ROUTES: &[Route] = &[
         Endpoint::Transaction,
     ),
     route(GET, "api/internal/state", Access::Token, Endpoint::State),
+    route(
+        GET,
+        "api/internal/secret-audit",
+        Access::Token,
+        Endpoint::Audit,
+    ),
     route(GET, "metrics", Access::Token, Endpoint::Metrics),
 ];
 

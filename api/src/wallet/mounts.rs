@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use arc_swap::ArcSwap;
 use billfold_core::{
     Millis,
-    event::v1::{MountKind, Settings},
+    event::v1::{MountKind, Operation, Settings},
     id::MountId,
     state::{self, Key, Source as _, Value},
 };
@@ -116,7 +116,7 @@ impl Wallet {
     /// # Errors
     /// When the request is denied or cannot be recorded.
     pub async fn mounts(&self, caller: &Caller) -> Result<At<Vec<Mount>>, Error> {
-        let seq = self.look_at_mounts(caller).await?;
+        let seq = self.look_at(caller, Operation::ReadMounts, None).await?;
         self.mounts.refresh(&self.keychain).await?;
         Ok(At {
             seq,

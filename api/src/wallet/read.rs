@@ -203,12 +203,17 @@ impl Wallet {
         })
     }
 
-    /// Records that someone looks at the mounts.
-    pub(super) async fn look_at_mounts(&self, caller: &Caller) -> Result<Seq, Error> {
+    /// Records that someone looks at the mounts, or at the audit trail of a record or of all.
+    pub(super) async fn look_at(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        record: Option<RecordId>,
+    ) -> Result<Seq, Error> {
         let question = Question {
-            operation: Operation::ReadMounts,
+            operation,
             mount: None,
-            record: None,
+            record,
             version: None,
             path: None,
             ask: Ask::Nothing,

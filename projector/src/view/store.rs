@@ -18,7 +18,7 @@ const FLUSH_MILLIS: u64 = 500;
 
 type Wire = (u16, WalletId, ByteArray<16>, ByteBuf);
 
-pub(super) fn open(
+pub(crate) fn open(
     dir: &Path,
     custody: &Custody,
     cache_bytes: u64,

@@ -12,7 +12,7 @@ use billfold_core::{
 };
 use billfold_projector::{
     chain::Opened,
-    fold::{open_mount_names, open_names},
+    fold::{NamesError, open_mount_names, open_names},
 };
 use bytes::Bytes;
 
@@ -198,8 +198,12 @@ impl<'a> Names<'a> {
         else {
             return Ok(Name::Erased);
         };
-        let names = open_names(self.walk.custody(), record, key, version, &bytes).await?;
-        Ok(names.map_or(Name::Erased, |names| Name::Open(names.path)))
+        match open_names(self.walk.custody(), record, key, version, &bytes).await {
+            Ok(names) => Ok(names.map_or(Name::Erased, |names| Name::Open(names.path))),
+            // The walk stops at names that do not open; a listing that gets here shows none.
+            Err(NamesError::Damaged) => Ok(Name::Erased),
+            Err(NamesError::Custody(error)) => Err(error.into()),
+        }
     }
 
     async fn mount_path(&self, mount: MountId) -> Result<Option<Name>, Error> {

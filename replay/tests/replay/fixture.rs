@@ -348,12 +348,3 @@ fn names(path: &str) -> Names {
         credential: None,
     }
 }
-
-/// How the fold uses a page, as the node has it.
-pub fn page_use(wallet: &Wallet, page: billfold_core::id::PageId) -> billfold_core::state::PageUse {
-    let key = billfold_core::state::Key::Page(page);
-    match billfold_core::state::Source::get(&**wallet.node().keychain.view(), &key).unwrap() {
-        Some(billfold_core::state::Value::Page(page)) => page,
-        _ => Default::default(),
-    }
-}

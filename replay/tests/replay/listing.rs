@@ -84,7 +84,6 @@ async fn inv04_no_name_unless_asked_for_and_never_a_payload() {
     let telling = text(&all(&wallet, true).await);
     for name in [
         "app/",
-        "db",
         "secret/",
         "gone/soon",
         "no/such",

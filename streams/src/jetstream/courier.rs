@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::Request;
+use async_nats::{Request, RequestErrorKind};
 use async_trait::async_trait;
 use billfold_core::id::ProcessId;
 use bytes::Bytes;
@@ -49,8 +49,18 @@ impl Courier for NatsCourier {
             .subscribe(subject(me))
             .await
             .map_err(|error| lost(&error))?;
-        // Others may hand over as soon as this returns: the server must know of it.
-        client.flush().await.map_err(|error| lost(&error))?;
+        // Others may hand over as soon as this returns: the server must know of it. It takes what
+        // one connection sends in order, so any answer will do, also that nobody is there.
+        let probe = Request::new().timeout(Some(ANSWER_WITHIN));
+        match client
+            .send_request(format!("{}.probe", subject(me)), probe)
+            .await
+        {
+            Err(error) if error.kind() != RequestErrorKind::NoResponders => {
+                return Err(lost(&error));
+            }
+            _ => {}
+        }
         Ok(messages
             .filter_map(move |message| {
                 let parcel = message.reply.map(|to| {

@@ -68,8 +68,12 @@ pub(crate) async fn measure(kind: Kind, url: &str, clients: &[usize], time: Dura
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(dir.path(), (kind == Kind::JetStream).then_some(url));
     let backend = Backend::open(&settings, true).await.unwrap();
-    node::create(&settings, &backend, TOKEN, Box::new(Silent)).await.unwrap();
-    let node = Node::start(&settings, &backend, Box::new(Silent)).await.unwrap();
+    node::create(&settings, &backend, TOKEN, Box::new(Silent))
+        .await
+        .unwrap();
+    let node = Node::start(&settings, &backend, Box::new(Silent))
+        .await
+        .unwrap();
     let wallet = Arc::clone(node.wallet());
     let (mount, _) = wallet.mount_of("secret/x").await.unwrap().unwrap();
     let mut lines = Vec::new();
@@ -81,7 +85,12 @@ pub(crate) async fn measure(kind: Kind, url: &str, clients: &[usize], time: Dura
             "{clients} clients: raw {:.0}/s, writes {:.0}/s, reads {:.0}/s",
             raw.per_second, writes.per_second, reads.per_second
         );
-        lines.push(Line { clients, raw, writes, reads });
+        lines.push(Line {
+            clients,
+            raw,
+            writes,
+            reads,
+        });
     }
     drop(wallet);
     node.stop().await;
@@ -116,10 +125,18 @@ async fn writes(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Durat
         move |turn: u64| {
             let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller.clone());
             Box::pin(async move {
-            let path = path(client, turn);
-            let data = SecretBytes::copied_from(br#"{"password":"correct horse battery staple"}"#);
-            let put = Step::Put(Put { cas: None, data, credential: None });
-            wallet.change(&caller, &mount, &path, put, None).await.unwrap();
+                let path = path(client, turn);
+                let data =
+                    SecretBytes::copied_from(br#"{"password":"correct horse battery staple"}"#);
+                let put = Step::Put(Put {
+                    cas: None,
+                    data,
+                    credential: None,
+                });
+                wallet
+                    .change(&caller, &mount, &path, put, None)
+                    .await
+                    .unwrap();
             }) as Turn
         }
     })
@@ -133,9 +150,15 @@ async fn reads(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Durati
         move |turn: u64| {
             let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller.clone());
             Box::pin(async move {
-            let caller = Caller { request: Wallet::new_request(), ..caller.clone() };
-            // Paths that were written just before.
-            wallet.read(&caller, &mount, &path(client, turn % 50), None).await.unwrap();
+                let caller = Caller {
+                    request: Wallet::new_request(),
+                    ..caller.clone()
+                };
+                // Paths that were written just before.
+                wallet
+                    .read(&caller, &mount, &path(client, turn % 50), None)
+                    .await
+                    .unwrap();
             }) as Turn
         }
     })
@@ -187,5 +210,9 @@ where
     let all = began.elapsed().as_secs_f64();
     took.sort_unstable();
     let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
-    Rate { per_second: took.len() as f64 / all, p50: at(0.5), p99: at(0.99) }
+    Rate {
+        per_second: took.len() as f64 / all,
+        p50: at(0.5),
+        p99: at(0.99),
+    }
 }

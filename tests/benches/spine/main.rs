@@ -32,10 +32,22 @@ struct Options {
 fn options() -> Options {
     let arguments: Vec<String> = std::env::args().collect();
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
-    let date = arguments.iter().skip_while(|argument| *argument != "--date").nth(1).cloned();
-    let (seconds, events) = if has("--quick") { (0.5, 50_000) } else { (5.0, 1_000_000) };
+    let date = arguments
+        .iter()
+        .skip_while(|argument| *argument != "--date")
+        .nth(1)
+        .cloned();
+    let (seconds, events) = if has("--quick") {
+        (0.5, 50_000)
+    } else {
+        (5.0, 1_000_000)
+    };
     let write = has("--write").then(|| date.expect("--write needs --date YYYY-MM-DD"));
-    Options { seconds, events, write }
+    Options {
+        seconds,
+        events,
+        write,
+    }
 }
 
 #[tokio::main]
@@ -49,9 +61,14 @@ async fn main() {
         page.push_str(&table::load(backend, &lines));
     }
     // Filling a log is not what is measured: the server may sync when it likes.
-    let unsynced = Settings { sync_always: false, ..large() };
+    let unsynced = Settings {
+        sync_always: false,
+        ..large()
+    };
     let server = NatsServer::start_with(&unsynced, None);
-    page.push_str(&table::rebuild(&rebuild::measure(&server.url(), options.events).await));
+    page.push_str(&table::rebuild(
+        &rebuild::measure(&server.url(), options.events).await,
+    ));
     println!("{page}");
     if let Some(date) = options.write {
         table::write(&page, &date);
@@ -59,5 +76,8 @@ async fn main() {
 }
 
 fn large() -> Settings {
-    Settings { max_file_store: "20GB".into(), ..Settings::default() }
+    Settings {
+        max_file_store: "20GB".into(),
+        ..Settings::default()
+    }
 }

@@ -14,7 +14,10 @@ use billfold_core::{
     decide::{Decision, Sealer, Supply, decide},
     event::Actor,
     id::{ProcessId, RecordId, Seq},
-    keys::{Dek, page::{KeyRef, Page}},
+    keys::{
+        Dek,
+        page::{KeyRef, Page},
+    },
     names::Names,
     state::{At, Memory, State},
     subject::{Generation, Subject},
@@ -47,10 +50,14 @@ pub(crate) async fn measure(url: &str, events: u64) -> Rebuilt {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(dir.path(), Some(url));
     let backend = Backend::open(&settings, true).await.unwrap();
-    node::create(&settings, &backend, "bench-root-token", Box::new(Silent)).await.unwrap();
+    node::create(&settings, &backend, "bench-root-token", Box::new(Silent))
+        .await
+        .unwrap();
     let manager = billfold_upstreams::DevFile::open(&settings.dev_key(), false, &mut Os::new());
     let process = ProcessId::from_bytes(tools::random());
-    let custody = Custody::open(backend.keys(), &manager.unwrap(), process).await.unwrap();
+    let custody = Custody::open(backend.keys(), &manager.unwrap(), process)
+        .await
+        .unwrap();
     let custody = Arc::new(custody);
     let singles = events * 6 / 10;
     let commits = fill(url, &backend, &custody, events, singles).await;
@@ -73,7 +80,17 @@ pub(crate) async fn measure(url: &str, events: u64) -> Rebuilt {
     let rebuilt = began.elapsed();
     following.abort();
     let view_bytes = keychain.view().size_on_disk();
-    Rebuilt { events, singles, commits, bytes, raw, opened, folded, rebuilt, view_bytes }
+    Rebuilt {
+        events,
+        singles,
+        commits,
+        bytes,
+        raw,
+        opened,
+        folded,
+        rebuilt,
+        view_bytes,
+    }
 }
 
 /// Reads all of it through an ordered consumer of the plain NATS client.
@@ -123,7 +140,9 @@ async fn read_open_and_fold(backend: &Backend, custody: &Arc<Custody>) -> Durati
     let mut tail = backend.log().read(filter, Seq::ZERO).await.unwrap();
     while fold.head().seq < end {
         let message = tail.next().await.unwrap().unwrap();
-        fold.add(&chain::open(custody, &message).unwrap()).await.unwrap();
+        fold.add(&chain::open(custody, &message).unwrap())
+            .await
+            .unwrap();
         if fold.unwritten() >= 4096 {
             fold.write().unwrap();
         }
@@ -143,7 +162,13 @@ impl Supply for Pages {
         let page = self.made.last()?;
         let slot = u8::try_from(self.slot).ok()?;
         self.slot += 1;
-        Some((KeyRef { page: page.id, slot }, page.key(slot)?))
+        Some((
+            KeyRef {
+                page: page.id,
+                slot,
+            },
+            page.key(slot)?,
+        ))
     }
 }
 
@@ -152,7 +177,10 @@ async fn fill(url: &str, backend: &Backend, custody: &Custody, events: u64, sing
     let context = jetstream::new(async_nats::connect(url).await.unwrap());
     let subject = Subject::Decided(Generation::FIRST);
     let (mut state, mut previous) = begin(backend, custody).await;
-    let mut pages = Pages { made: Vec::new(), slot: 256 };
+    let mut pages = Pages {
+        made: Vec::new(),
+        slot: 256,
+    };
     let mut entropy = Os::new();
     let mount = *state.mounts().unwrap().keys().next().unwrap();
     let root = {
@@ -161,18 +189,43 @@ async fn fill(url: &str, backend: &Backend, custody: &Custody, events: u64, sing
     };
     let (mut written, mut commits, mut acks) = (0, 0, Vec::new());
     while written < events {
-        let size = if written < singles { 1 } else { SEVERAL.min(events - written) };
+        let size = if written < singles {
+            1
+        } else {
+            SEVERAL.min(events - written)
+        };
         let mut entries: Vec<Entry> = Vec::new();
         let time = Millis(1_700_000_000_000 + commits);
         for number in written..written + size {
             // Every event that comes in a commit of several is a new version of an older secret.
-            let path = format!("team-{}/app-{}/secret-{}", number % 97, number % 991, number % singles);
+            let path = format!(
+                "team-{}/app-{}/secret-{}",
+                number % 97,
+                number % 991,
+                number % singles
+            );
             let record: RecordId = custody.keys().id.record(mount, &path);
-            let payload = SecretBytes::copied_from(br#"{"password":"correct horse battery staple"}"#);
-            let names = NewNames::IfNew(Names { path, ..Names::default() });
-            let put = What::Put { cas: None, payload, names };
-            let action = Action::Change(vec![Change { mount, record, what: put }]);
-            let command = Command { id: None, actor: root, action };
+            let payload =
+                SecretBytes::copied_from(br#"{"password":"correct horse battery staple"}"#);
+            let names = NewNames::IfNew(Names {
+                path,
+                ..Names::default()
+            });
+            let put = What::Put {
+                cas: None,
+                payload,
+                names,
+            };
+            let action = Action::Change(vec![Change {
+                mount,
+                record,
+                what: put,
+            }]);
+            let command = Command {
+                id: None,
+                actor: root,
+                action,
+            };
             if pages.slot > 250 {
                 pages.made.push(custody.make_page(time).await.unwrap());
                 pages.slot = 0;
@@ -197,12 +250,16 @@ async fn fill(url: &str, backend: &Backend, custody: &Custody, events: u64, sing
         previous = CommitHash::of(&bytes);
         acks.push(context.publish(subject.to_string(), bytes).await.unwrap());
         if acks.len() == 512 {
-            futures::future::try_join_all(acks.drain(..).map(IntoFuture::into_future)).await.unwrap();
+            futures::future::try_join_all(acks.drain(..).map(IntoFuture::into_future))
+                .await
+                .unwrap();
         }
         written += size;
         commits += 1;
     }
-    futures::future::try_join_all(acks.drain(..).map(IntoFuture::into_future)).await.unwrap();
+    futures::future::try_join_all(acks.drain(..).map(IntoFuture::into_future))
+        .await
+        .unwrap();
     commits
 }
 
@@ -214,7 +271,9 @@ async fn begin(backend: &Backend, custody: &Custody) -> (State<Memory>, CommitHa
     let mut state = State::over(Memory::default(), Default::default());
     loop {
         let opened = chain::open(custody, &tail.next().await.unwrap().unwrap()).unwrap();
-        let at = At { time: Millis(1_600_000_000_000) };
+        let at = At {
+            time: Millis(1_600_000_000_000),
+        };
         for entry in &opened.entries {
             state.apply(at, &entry.fact).unwrap();
         }

@@ -20,7 +20,13 @@ pub(crate) fn load(kind: Kind, lines: &[Line]) -> String {
          | clients | raw append/s | p50 | p99 | writes/s | p50 | p99 | ratio | audited reads/s | p50 | p99 | ratio |\n\
          | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
     );
-    for Line { clients, raw, writes, reads } in lines {
+    for Line {
+        clients,
+        raw,
+        writes,
+        reads,
+    } in lines
+    {
         let ratio = |rate: &Rate| rate.per_second / raw.per_second;
         writeln!(
             text,
@@ -38,7 +44,12 @@ pub(crate) fn load(kind: Kind, lines: &[Line]) -> String {
 }
 
 fn rate(rate: &Rate) -> String {
-    format!("{:.0} | {} | {}", rate.per_second, millis(rate.p50), millis(rate.p99))
+    format!(
+        "{:.0} | {} | {}",
+        rate.per_second,
+        millis(rate.p50),
+        millis(rate.p99)
+    )
 }
 
 fn millis(time: Duration) -> String {
@@ -46,7 +57,17 @@ fn millis(time: Duration) -> String {
 }
 
 pub(crate) fn rebuild(rebuilt: &Rebuilt) -> String {
-    let Rebuilt { events, singles, commits, bytes, raw, opened, folded, rebuilt, view_bytes } = rebuilt;
+    let Rebuilt {
+        events,
+        singles,
+        commits,
+        bytes,
+        raw,
+        opened,
+        folded,
+        rebuilt,
+        view_bytes,
+    } = rebuilt;
     let line = |what: &str, time: &Duration| {
         let seconds = time.as_secs_f64();
         format!(
