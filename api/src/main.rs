@@ -7,6 +7,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    if let Err(error) = keep_memory_private() {
+        cli::complain(&anyhow::Error::new(error).context("forbidding core dumps"));
+        return ExitCode::FAILURE;
+    }
     let command = cli::Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -27,4 +31,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// No core dump and no debugger of the same user sees the keys in this process's memory.
+fn keep_memory_private() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }

@@ -145,6 +145,14 @@ impl View {
         }
     }
 
+    /// Whether there is such a record.
+    ///
+    /// # Errors
+    /// When the view is damaged.
+    pub fn has_record(&self, id: &RecordId) -> Result<bool, Error> {
+        Ok(self.tree.contains_key(layout::entry(&Key::Record(*id)))?)
+    }
+
     /// The ciphertext of a version's payload.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use billfold_core::{
     judge::Verdict,
     keys::Content,
     names::{CredentialNames, Names, RequestNames, payload_place},
-    state::{Key, Record, Source as _, Version},
+    state::{Record, Version},
 };
 use billfold_projector::{
     fold::open_names,
@@ -235,7 +235,7 @@ impl Wallet {
         operation: Operation,
     ) -> Result<Judged, Error> {
         // A record that exists is known by its own names, which can be erased with it.
-        let exists = self.keychain.view().get(&Key::Record(id))?.is_some();
+        let exists = self.keychain.view().has_record(&id)?;
         let ask = match operation {
             Operation::ReadData => Ask::Version(id),
             _ => Ask::Names(id),

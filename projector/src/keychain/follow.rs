@@ -3,14 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use billfold_core::{
+    Millis,
     event::{Event, v1::ResolutionRequested},
+    id::{CommandId, RecordId},
     judge::{Verdict, judge},
+    state::{Key, Source, State, Value},
     subject::{Generation, Subject},
 };
 use billfold_streams::{
     EventLog,
     custody::{self, Custody},
-    log::{Filter, Tail},
+    log::{self, Filter, Tail},
 };
 use futures::{StreamExt as _, future::Either, stream};
 
@@ -18,7 +21,7 @@ use crate::{
     chain::{Broken, Chains, Opened, open, open_many},
     fold::{self, Fold},
     keychain::{Ask, Error, Judged, Keychain, Material, Parts, Progress},
-    view,
+    view::{self, StoredRecord, View},
 };
 
 /// How many messages are taken at once when many are there.
@@ -29,7 +32,7 @@ const WORTH_A_THREAD: usize = 16;
 const AT_ONCE: usize = 3;
 /// How many commits gather before they are written to the view.
 const GATHER: usize = 4096;
-/// How long to wait before the key store is asked again.
+/// How long to wait before the log or the key store is asked again.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Follows the log for a keychain.
@@ -41,7 +44,19 @@ pub(super) struct Follower {
     fold: Fold,
 }
 
-type Chunk = Result<Vec<Result<Opened, Broken>>, billfold_streams::log::Error>;
+type Chunk = Result<Vec<Result<Opened, Broken>>, log::Error>;
+
+/// Tells a keychain that nobody follows the log for it any more: a panic, too, must not leave a node
+/// that looks well and never answers.
+struct Ended(Arc<Keychain>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if self.0.stopped().is_none() {
+            self.0.stop("following the log has ended".to_owned());
+        }
+    }
+}
 
 impl Follower {
     pub(super) fn new(keychain: Arc<Keychain>, parts: &Parts) -> Self {
@@ -82,6 +97,7 @@ impl Follower {
     /// Follows the log until it is broken.
     pub(super) async fn run(mut self) {
         let keychain = Arc::clone(&self.keychain);
+        let _ended = Ended(Arc::clone(&keychain));
         let stopped = match self.follow().await {
             Ok(()) => "the log's tail ended".to_owned(),
             Err(error) => {
@@ -97,7 +113,15 @@ impl Follower {
 
     async fn follow(&mut self) -> Result<(), Error> {
         let filter = Filter::Serving(self.generation, self.keychain.custody.process());
-        let tail = self.log.read(filter, self.fold.head().seq).await?;
+        let tail = loop {
+            match self.log.read(filter, self.fold.head().seq).await {
+                Err(error @ log::Error::Unavailable(_)) => {
+                    tracing::warn!(%error, "the log cannot be followed yet; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+                other => break other?,
+            }
+        };
         let mut chunks = chunks(tail, Arc::clone(&self.keychain.custody));
         while let Some(chunk) = chunks.next().await {
             for opened in chunk? {
@@ -159,8 +183,20 @@ impl Follower {
             return Ok(());
         };
         let time = opened.header.time;
-        let verdict = judge(self.fold.state(), time, fact, asked)?;
-        let material = self.material(&verdict, ask)?;
+        let view = &self.keychain.view;
+        let about = match ask {
+            Ask::Version(id) | Ask::Names(id) => view.stored_record(&id)?.map(|found| (id, found)),
+            Ask::Folder(..) | Ask::Everything(_) | Ask::Nothing => None,
+        };
+        let state = State::over(
+            Looked {
+                view,
+                about: about.as_ref(),
+            },
+            view.digest(),
+        );
+        let verdict = judge(&state, time, fact, asked)?;
+        let material = self.material(&verdict, ask, about)?;
         let judged = Judged {
             verdict,
             material,
@@ -172,37 +208,63 @@ impl Follower {
         Ok(())
     }
 
-    fn material(&self, verdict: &Verdict, ask: Ask) -> Result<Material, view::Error> {
+    fn material(
+        &self,
+        verdict: &Verdict,
+        ask: Ask,
+        about: Option<(RecordId, StoredRecord)>,
+    ) -> Result<Material, view::Error> {
         let view = &self.keychain.view;
-        Ok(match (verdict, ask) {
+        Ok(match (verdict, ask, about) {
             (
                 Verdict::Version {
                     number, readable, ..
                 },
-                Ask::Version(id),
-            ) => match view.stored_record(&id)? {
-                Some(stored) => {
-                    let payload = if *readable {
-                        view.payload(&id, &stored, *number)?
-                    } else {
-                        None
-                    };
-                    Material::Version(Box::new(stored), payload)
-                }
-                None => Material::Nothing,
-            },
-            (Verdict::Metadata(_), Ask::Names(id)) => match view.stored_record(&id)? {
-                Some(stored) => Material::Record(Box::new(stored)),
-                None => Material::Nothing,
-            },
-            (Verdict::Listing, Ask::Folder(folder, depth)) => {
+                Ask::Version(_),
+                Some((id, stored)),
+            ) => {
+                let payload = if *readable {
+                    view.payload(&id, &stored, *number)?
+                } else {
+                    None
+                };
+                Material::Version(Box::new(stored), payload)
+            }
+            (Verdict::Metadata(_), Ask::Names(_), Some((_, stored))) => {
+                Material::Record(Box::new(stored))
+            }
+            (Verdict::Listing, Ask::Folder(folder, depth), _) => {
                 Material::Lines(view.list(&folder, depth)?)
             }
-            (Verdict::Listing, Ask::Everything(mount)) => {
+            (Verdict::Listing, Ask::Everything(mount), _) => {
                 Material::Lines(view.all_below(mount.as_bytes())?)
             }
             _ => Material::Nothing,
         })
+    }
+}
+
+/// The view, and a record that was looked up in it already: a request needs it twice, for its
+/// verdict and for its answer.
+struct Looked<'a> {
+    view: &'a View,
+    about: Option<&'a (RecordId, StoredRecord)>,
+}
+
+impl Source for Looked<'_> {
+    type Error = view::Error;
+
+    fn get(&self, key: &Key) -> Result<Option<Value>, view::Error> {
+        match (key, self.about) {
+            (Key::Record(id), Some((about, stored))) if id == about => {
+                Ok(Some(Value::Record(stored.record.clone())))
+            }
+            _ => self.view.get(key),
+        }
+    }
+
+    fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, view::Error> {
+        self.view.commands_before(time)
     }
 }
 

@@ -64,9 +64,19 @@ pub(crate) fn settings(dir: &std::path::Path, url: Option<&str>) -> Settings {
     }
 }
 
-pub(crate) async fn measure(kind: Kind, url: &str, clients: &[usize], time: Duration) -> Vec<Line> {
-    let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), (kind == Kind::JetStream).then_some(url));
+/// Measures with the wallet's log on one place and the raw one on another.
+pub(crate) async fn measure(
+    kind: Kind,
+    [url, raw_url]: &[String; 2],
+    clients: &[usize],
+    time: Duration,
+) -> Vec<Line> {
+    let (dir, raw_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let on = |dir: &tempfile::TempDir, url: &str| {
+        settings(dir.path(), (kind == Kind::JetStream).then_some(url))
+    };
+    let raw_backend = Backend::open(&on(&raw_dir, raw_url), true).await.unwrap();
+    let settings = on(&dir, url);
     let backend = Backend::open(&settings, true).await.unwrap();
     node::create(&settings, &backend, TOKEN, Box::new(Silent))
         .await
@@ -78,7 +88,7 @@ pub(crate) async fn measure(kind: Kind, url: &str, clients: &[usize], time: Dura
     let (mount, _) = wallet.mount_of("secret/x").await.unwrap().unwrap();
     let mut lines = Vec::new();
     for &clients in clients {
-        let raw = raw(&backend, clients, time).await;
+        let raw = raw(&raw_backend, clients, time).await;
         let writes = writes(&wallet, &mount, clients, time).await;
         let reads = reads(&wallet, &mount, clients, time).await;
         eprintln!(

@@ -56,8 +56,13 @@ async fn main() {
     let time = Duration::from_secs_f64(options.seconds);
     let mut page = String::new();
     for backend in [load::Kind::JetStream, load::Kind::Embedded] {
-        let server = NatsServer::start_with(&large(), None);
-        let lines = load::measure(backend, &server.url(), &CLIENTS, time).await;
+        // Raw messages are no commits: they need a log of their own, or the node stops at them.
+        let (server, other) = (
+            NatsServer::start_with(&large(), None),
+            NatsServer::start_with(&large(), None),
+        );
+        let urls = [server.url(), other.url()];
+        let lines = load::measure(backend, &urls, &CLIENTS, time).await;
         page.push_str(&table::load(backend, &lines));
     }
     // Filling a log is not what is measured: the server may sync when it likes.
