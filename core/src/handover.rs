@@ -79,6 +79,8 @@ type OwnedChange = (
     ByteBuf,
 );
 
+type OwnedCommand = (Option<CommandId>, Actor, Vec<OwnedChange>);
+
 #[derive(Clone)]
 struct WireNames {
     replace: bool,
@@ -114,8 +116,7 @@ pub fn encode<'a>(
 /// # Errors
 /// When the bytes are no hand-over of a known format.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Command>, cbor::Malformed> {
-    let (format, commands): (u16, Vec<(Option<CommandId>, Actor, Vec<OwnedChange>)>) =
-        cbor::decode(bytes)?;
+    let (format, commands): (u16, Vec<OwnedCommand>) = cbor::decode(bytes)?;
     if format != FORMAT {
         return Err(cbor::Malformed);
     }

@@ -6,7 +6,7 @@
 mod beside;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -38,6 +38,8 @@ pub struct Fold {
     extras: HashMap<RecordId, Extras>,
     /// Keys of the tree that are no entries: payloads, folders, names of mounts.
     raw: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Pages out of which keys were destroyed.
+    emptied: BTreeSet<PageId>,
     commits: usize,
     entropy: Os,
 }
@@ -80,6 +82,7 @@ impl Fold {
             changes: BTreeMap::new(),
             extras: HashMap::new(),
             raw: BTreeMap::new(),
+            emptied: BTreeSet::new(),
             commits: 0,
             entropy: Os::new(),
         }
@@ -117,6 +120,9 @@ impl Fold {
         for (entry, path) in opened.entries.iter().zip(paths) {
             self.apply(opened, at, &entry.fact)?;
             self.beside(entry, path)?;
+            if let Event::KeysDestroyed(event) = &entry.fact.event {
+                self.emptied.extend(event.keys.iter().map(|key| key.page));
+            }
         }
         self.changes.extend(self.state.finish_commit(opened.seq));
         self.head = opened.head();
@@ -210,8 +216,9 @@ impl Fold {
             digest: self.state.digest(),
         };
         self.view.write(entries, raw, meta, &mut self.entropy)?;
-        // Open copies of keys that were given up are not to be used again.
-        for page in &touched {
+        // Open copies of keys that were given up are not to be used again; nor those of pages that
+        // were read once more before the keys were destroyed.
+        for page in touched.iter().chain(&std::mem::take(&mut self.emptied)) {
             self.custody.forget(page);
         }
         self.state.rebase(meta.digest);

@@ -91,8 +91,11 @@ impl Guard {
         }
         let now = self.clock.now();
         let compared = self.compared().map_or(0, |compared| compared.off);
-        let off = compared.max(previous.0.saturating_sub(now.0));
-        if off > TOLERANCE {
+        // Its writer's clock may be ahead of the log's by as much as this one is behind.
+        let behind = previous.0.saturating_sub(now.0);
+        if compared > TOLERANCE || behind > 2 * TOLERANCE {
+            let off = compared.max(behind);
+            tracing::warn!(off, "this node's clock is wrong: it does not commit");
             return Err(Off { off });
         }
         Ok(now.max(previous))
@@ -102,11 +105,11 @@ impl Guard {
     fn is_fresh(&self) -> bool {
         self.compared().is_some_and(|compared| {
             let passed = compared.at.elapsed();
-            let shown = self.clock.now().distance(compared.local);
             let passed_millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
+            let expected = compared.local.plus(passed_millis);
             passed < FRESH
                 && compared.off <= TOLERANCE
-                && shown.abs_diff(passed_millis) <= TOLERANCE / 4
+                && self.clock.now().distance(expected) <= TOLERANCE / 4
         })
     }
 

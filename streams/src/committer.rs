@@ -8,11 +8,11 @@
 mod assembly;
 mod handover;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use billfold_core::{
-    Millis,
-    command::{Command, Done},
+    Millis, cbor,
+    command::{Action, Command, Done, What},
     commit::CommitHash,
     decide::Refusal,
     id::Seq,
@@ -83,7 +83,7 @@ impl Handle {
         let submitted = async {
             let stopped = |_| Error::Stopped("it is shutting down".to_owned());
             self.queue
-                .send(Waiting { command, reply })
+                .send(Waiting::new(command, reply))
                 .await
                 .map_err(stopped)?;
             answer.await.unwrap_or(Err(Error::Unknown))
@@ -99,12 +99,49 @@ impl Handle {
 struct Waiting {
     command: Command,
     reply: oneshot::Sender<Result<Committed, Error>>,
+    /// Another node was asked to do it and did not say what came of it.
+    elsewhere: bool,
 }
 
 impl Waiting {
+    const fn new(command: Command, reply: oneshot::Sender<Result<Committed, Error>>) -> Self {
+        Self {
+            command,
+            reply,
+            elsewhere: false,
+        }
+    }
+
     fn answer(self, answer: Result<Committed, Error>) {
+        // What another node may have done, or may do yet, is not known to have failed.
+        let answer = match answer {
+            Err(_) if self.elsewhere => Err(Error::Unknown),
+            other => other,
+        };
         // Whoever gave up waiting is not told any more.
         let _ = self.reply.send(answer);
+    }
+
+    /// About how many bytes it takes, here and on its way to another node.
+    fn weight(&self) -> usize {
+        const REST: usize = 128;
+        let Action::Change(changes) = &self.command.action else {
+            return REST;
+        };
+        let weight = |what: &What| match what {
+            What::Put { payload, names, .. } => {
+                payload.len() + cbor::encode(names.names()).len() + REST
+            }
+            What::ChangeMetadata { names, .. } => cbor::encode(names.names()).len() + REST,
+            What::Delete(versions) | What::Undelete(versions) | What::Destroy(versions) => {
+                versions.len() * size_of::<u32>() + REST
+            }
+            What::DeleteCurrent | What::DeleteMetadata => REST,
+        };
+        REST + changes
+            .iter()
+            .map(|change| weight(&change.what))
+            .sum::<usize>()
     }
 }
 
@@ -141,7 +178,7 @@ struct Committer<R: Replica> {
     patience: Duration,
     queue: mpsc::Receiver<Waiting>,
     /// Taken from the queue before, and not in any commit: to be decided first.
-    again: std::collections::VecDeque<Waiting>,
+    again: VecDeque<Waiting>,
     races: u32,
 }
 
@@ -171,7 +208,7 @@ pub fn start<R: Replica>(parts: Parts<R>) -> (Handle, tokio::task::JoinHandle<()
         pool: parts.pool,
         replica: parts.replica,
         queue,
-        again: std::collections::VecDeque::new(),
+        again: VecDeque::new(),
         races: 0,
     };
     (handle, tokio::spawn(committer.run()))
@@ -221,10 +258,12 @@ impl<R: Replica> Committer<R> {
             if self.replica.head().seq != seq {
                 return self.requeue(next.into_waiting());
             }
-            if let Err(off) = self.guard.time(&*self.log, head.time).await {
-                return next.fail(&Error::Clock(off));
+            match self.guard.time(&*self.log, head.time).await {
+                Err(off) => return next.fail(&Error::Clock(off)),
+                // The clock was ahead when this was decided, and is not any more.
+                Ok(now) if next.time() > now => return self.requeue(next.into_waiting()),
+                Ok(_) => assembly = next,
             }
-            assembly = next;
             self.fill(&mut assembly).await;
         }
     }
@@ -256,9 +295,9 @@ impl<R: Replica> Committer<R> {
             tokio::select! {
                 biased;
                 outcome = &mut sent => break outcome,
-                Some(waiting) = self.queue.recv(), if next.has_room() => {
+                Some(waiting) = arrival(&mut self.again, &mut self.queue), if next.has_room() => {
                     if let Some(left) = next.add(waiting, &self.custody, &self.pool) {
-                        self.again.push_back(left);
+                        self.again.push_front(left);
                     }
                 }
             }
@@ -287,12 +326,13 @@ impl<R: Replica> Committer<R> {
     /// a refusal could be stale.
     async fn confirm(&mut self, head: Head, batch: Batch) {
         match self.log.next_after(&self.subject, head.seq).await {
-            Ok(None) => batch.succeed(head.seq),
+            Ok(None) => {
+                self.races = 0;
+                batch.succeed(head.seq);
+            }
             Ok(Some(_)) => {
                 self.requeue(batch.into_waiting());
-                if let Err(stopped) = self.replica.caught_up(head.seq.next()).await {
-                    self.refuse_waiting(&Error::Stopped(stopped.0));
-                }
+                self.lost_race(head).await;
             }
             Err(error) => batch.fail(&Error::Unavailable(error.to_string())),
         }
@@ -351,8 +391,27 @@ impl<R: Replica> Committer<R> {
     }
 }
 
+/// What is to be decided next: what was left over before what arrives now, or a large command would
+/// wait for as long as small ones come.
+async fn arrival(
+    again: &mut VecDeque<Waiting>,
+    queue: &mut mpsc::Receiver<Waiting>,
+) -> Option<Waiting> {
+    if again.is_empty() {
+        return queue.recv().await;
+    }
+    // The commit in flight must not stand still meanwhile.
+    tokio::task::yield_now().await;
+    again.pop_front()
+}
+
 fn failed(error: &SettleError) -> Error {
     match error {
+        // The log lost what it had: what became of this commit, nobody can tell.
+        SettleError::Damaged { .. } => {
+            tracing::error!(%error, "a commit was not settled");
+            Error::Unknown
+        }
         SettleError::TooLarge { size, limit } => Error::Refused(Refusal::TooLarge {
             size: *size as u64,
             limit: *limit as u64,

@@ -1,6 +1,9 @@
 //! The wallet's open keys on a node, over the key store.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use billfold_core::{
     Millis,
@@ -36,6 +39,8 @@ pub struct Custody {
     keys: WalletKeys,
     store: Arc<dyn KeyStore>,
     pages: Cache<PageId, Arc<Page>>,
+    /// How often pages were forgotten.
+    forgotten: AtomicU64,
 }
 
 impl std::fmt::Debug for Custody {
@@ -142,6 +147,7 @@ impl Custody {
             keys,
             store,
             pages: Cache::new(OPEN_PAGES),
+            forgotten: AtomicU64::new(0),
         }
     }
 
@@ -197,12 +203,17 @@ impl Custody {
         if let Some(dek) = self.dek_at_hand(key) {
             return Ok(Some(dek));
         }
+        let forgotten = self.forgotten.load(Ordering::SeqCst);
         let Some((page, _)) = self.fetch(key.page).await? else {
             return Ok(None);
         };
         let dek = page.key(key.slot);
         if dek.is_some() {
             self.pages.insert(key.page, page);
+            // What was read may be from before a key in it was destroyed.
+            if self.forgotten.load(Ordering::SeqCst) != forgotten {
+                self.pages.invalidate(&key.page);
+            }
         }
         Ok(dek)
     }
@@ -217,6 +228,7 @@ impl Custody {
 
     /// Forgets an open page: something in it is no longer to be opened.
     pub fn forget(&self, page: &PageId) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.pages.invalidate(page);
     }
 

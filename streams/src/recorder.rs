@@ -38,6 +38,8 @@ use crate::{
 const QUEUE: usize = 8192;
 /// How many requests one commit holds at most.
 const EVENTS: usize = 2048;
+/// What the one event of all refusals takes at most, in bytes.
+const REFUSALS: usize = 512;
 
 /// Why a request was not recorded in time. It must not be answered.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -64,7 +66,8 @@ enum Observation {
     OverBound(Millis),
 }
 
-type Waiting = (Observation, oneshot::Sender<Result<Seq, Unrecorded>>);
+type Reply = oneshot::Sender<Result<Seq, Unrecorded>>;
+type Waiting = (Observation, Reply);
 
 /// Where requests go in.
 #[derive(Debug, Clone)]
@@ -198,8 +201,13 @@ impl Recorder {
                 return None;
             }
         };
-        let (entries, waiting, left) = self.gather(first, time);
+        let over_bound = self.over_bound.swap(0, Ordering::Relaxed);
+        let (entries, waiting, left) = self.gather(first, time, over_bound);
         let outcome = self.append(time, entries).await;
+        if outcome.is_err() {
+            // Nobody waits for these: the next commit tells of them.
+            self.over_bound.fetch_add(over_bound, Ordering::Relaxed);
+        }
         answer(waiting, &outcome);
         left
     }
@@ -208,16 +216,16 @@ impl Recorder {
         &mut self,
         first: Waiting,
         time: Millis,
-    ) -> (
-        Vec<Entry>,
-        Vec<oneshot::Sender<Result<Seq, Unrecorded>>>,
-        Option<Waiting>,
-    ) {
-        let room = self.log.max_message().saturating_sub(commit::FRAME);
+        over_bound: u32,
+    ) -> (Vec<Entry>, Vec<Reply>, Option<Waiting>) {
+        let room = self
+            .log
+            .max_message()
+            .saturating_sub(commit::FRAME + REFUSALS);
         let (mut entries, mut waiting, mut left) = (Vec::new(), Vec::new(), None);
         let mut refused = RequestsRefused {
-            count: 0,
-            over_bound: 0,
+            count: over_bound,
+            over_bound,
             since: time,
         };
         let (mut size, mut next) = (0, Some(first));
@@ -238,7 +246,7 @@ impl Recorder {
                     waiting.push(reply);
                 }
                 Observation::Refusal(since) => {
-                    refused.count += 1;
+                    refused.count = refused.count.saturating_add(1);
                     refused.since = refused.since.min(since);
                     waiting.push(reply);
                 }
@@ -250,8 +258,6 @@ impl Recorder {
                 None
             };
         }
-        refused.over_bound = self.over_bound.swap(0, Ordering::Relaxed);
-        refused.count = refused.count.saturating_add(refused.over_bound);
         if refused.count > 0 {
             let event = Event::RequestsRefused(refused);
             let fact = Fact {

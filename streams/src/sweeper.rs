@@ -67,6 +67,17 @@ pub enum Error {
     View(String),
 }
 
+impl Error {
+    /// Whether another node was faster.
+    const fn is_conflict(&self) -> bool {
+        use keys::Error::Conflict;
+        matches!(
+            self,
+            Self::Store(Conflict) | Self::Custody(custody::Error::Store(Conflict))
+        )
+    }
+}
+
 /// Keeps the key store in step with the fold.
 #[derive(Debug)]
 pub struct Sweeper<L> {
@@ -85,53 +96,63 @@ impl<L: Ledger> Sweeper<L> {
         }
     }
 
-    /// Closes the pages that earlier processes left open, then follows the fold, for ever.
+    /// Closes the pages that earlier processes left open, and follows the fold, for ever.
     pub async fn run(self) {
-        while let Err(error) = self.close_abandoned().await {
-            tracing::warn!(%error, "abandoned key pages could not be closed; trying again");
-            tokio::time::sleep(RETRY).await;
-        }
+        let mut closed = false;
         let mut left: Vec<PageId> = Vec::new();
         loop {
-            if left.is_empty() {
-                self.ledger.touched().await;
-            } else {
-                tokio::time::sleep(RETRY).await;
+            if !closed {
+                match self.close_abandoned().await {
+                    Ok(unswept) => {
+                        closed = true;
+                        left.extend(unswept);
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "abandoned key pages could not be closed; trying again");
+                    }
+                }
             }
             left.extend(self.ledger.take_touched());
             left.sort_unstable();
             left.dedup();
             left = self.sweep(left).await;
+            if closed && left.is_empty() {
+                self.ledger.touched().await;
+            } else {
+                tokio::time::sleep(RETRY).await;
+            }
         }
     }
 
-    /// Closes every page that this process does not draw from, and sweeps it.
+    /// Closes every page that this process does not draw from, and sweeps those that were closed
+    /// before; returns those that could not be swept.
     ///
-    /// Its owner may be alive on another node. That costs it a page of unused keys and no more: its
-    /// next decision meets the closed page and draws from another.
+    /// A page's owner may be alive on another node. That costs it a page of unused keys and no
+    /// more: its next decision meets the closed page and draws from another.
     ///
     /// # Errors
     /// When the key store or the log cannot be reached.
-    pub async fn close_abandoned(&self) -> Result<(), Error> {
+    pub async fn close_abandoned(&self) -> Result<Vec<PageId>, Error> {
         let mut abandoned = Vec::new();
         let mut closed = Vec::new();
         for page in self.custody.store().pages().await? {
             if self.ledger.page(&page).map_err(Error::View)?.closed {
                 closed.push(page);
-            } else if let Some((open, _)) = self.custody.fetch(page).await?
-                && open.owner != self.custody.process()
-            {
-                abandoned.push(page);
+                continue;
+            }
+            match self.custody.fetch(page).await {
+                Ok(Some((open, _))) if open.owner != self.custody.process() => abandoned.push(page),
+                Ok(_) => {}
+                Err(error @ custody::Error::Store(_)) => return Err(error.into()),
+                // One that does not open must not keep the others from being swept.
+                Err(error) => tracing::error!(%page, %error, "a key page does not open"),
             }
         }
         for pages in abandoned.chunks(OUTCOME) {
             self.close(pages.to_vec()).await?;
         }
         // What was closed before may not have been swept before a crash.
-        for page in self.sweep(closed).await {
-            tracing::warn!(%page, "a key page could not be swept; it is tried again at the next start");
-        }
-        Ok(())
+        Ok(self.sweep(closed).await)
     }
 
     /// Closes pages: nothing is drawn from them any more.
@@ -139,7 +160,9 @@ impl<L: Ledger> Sweeper<L> {
     /// # Errors
     /// When the commit is not made.
     pub async fn close(&self, pages: Vec<PageId>) -> Result<(), Error> {
-        self.system(Action::ClosePages(pages)).await
+        self.system(Action::ClosePages(pages)).await?;
+        fault("pages closed");
+        Ok(())
     }
 
     /// Makes these pages what they should be; returns those that could not be.
@@ -150,7 +173,11 @@ impl<L: Ledger> Sweeper<L> {
             match self.sweep_page(page).await {
                 Ok(keys) => destroyed.extend(keys.into_iter().map(|key| (page, key))),
                 Err(error) => {
-                    tracing::warn!(%page, %error, "a key page could not be swept; trying again");
+                    if error.is_conflict() {
+                        tracing::debug!(%page, "another node sweeps this key page");
+                    } else {
+                        tracing::warn!(%page, %error, "a key page could not be swept; trying again");
+                    }
                     left.push(page);
                 }
             }
@@ -160,6 +187,8 @@ impl<L: Ledger> Sweeper<L> {
             if let Err(error) = self.system(Action::ConfirmDestroyed(keys)).await {
                 tracing::warn!(%error, "destroyed keys could not be confirmed; trying again");
                 left.extend(outcome.iter().map(|(page, _)| *page));
+            } else {
+                fault("destruction confirmed");
             }
         }
         left
@@ -195,13 +224,17 @@ impl<L: Ledger> Sweeper<L> {
             action,
         };
         self.committer.submit(command).await?;
-        fault("event committed");
         Ok(())
     }
 }
 
 /// Names of the places where a test may end the process, in the order of the work.
-pub const FAULTS: [&str; 3] = ["page written", "older pages erased", "event committed"];
+pub const FAULTS: [&str; 4] = [
+    "pages closed",
+    "page written",
+    "older pages erased",
+    "destruction confirmed",
+];
 
 /// Ends the process here if a test asked for it: `BILLFOLD_FAULT` names the place. It can only
 /// stop a node, which anyone who sets its environment can anyway.

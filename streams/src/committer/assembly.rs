@@ -25,6 +25,10 @@ use crate::{
 /// How many events one commit holds at most: larger ones gain nothing, and hold readers up.
 const EVENTS: usize = 2048;
 
+/// How many bytes the commands take at most that come to no event: nothing else bounds them while a
+/// commit is in flight.
+const IDLE_BYTES: usize = 4 << 20;
+
 /// The commit that is being put together.
 pub(super) struct Assembly<S: Source> {
     state: State<S>,
@@ -46,6 +50,7 @@ pub(super) type Added = Option<Waiting>;
 pub(super) struct Batch {
     time: Millis,
     size: usize,
+    idle_bytes: usize,
     entries: Vec<Entry>,
     members: Vec<Member>,
 }
@@ -74,6 +79,11 @@ impl<S: Source<Error: std::fmt::Display>> Assembly<S> {
 
     pub(super) const fn has_room(&self) -> bool {
         !self.full
+    }
+
+    /// The time of what is decided now.
+    pub(super) const fn time(&self) -> Millis {
+        self.time
     }
 
     pub(super) const fn is_out_of_keys(&self) -> bool {
@@ -114,8 +124,8 @@ impl<S: Source<Error: std::fmt::Display>> Assembly<S> {
             Err(decide::Error::Broken(broken)) => Err(Error::Stopped(broken.to_string())),
             Err(decide::Error::Source(error)) => Err(Error::Stopped(error.to_string())),
         };
-        self.batch.members.push(Member { waiting, verdict });
-        None
+        self.batch.idle_bytes += waiting.weight();
+        self.join(waiting, verdict)
     }
 
     fn decide(
@@ -165,8 +175,14 @@ impl<S: Source<Error: std::fmt::Display>> Assembly<S> {
         });
         self.batch.size += size;
         self.batch.entries.extend(entries);
-        self.batch.members.push(Member { waiting, verdict });
-        self.full = self.batch.entries.len() >= EVENTS;
+        self.join(waiting, verdict)
+    }
+
+    fn join(&mut self, waiting: Waiting, verdict: Result<Done, Error>) -> Added {
+        let batch = &mut self.batch;
+        batch.members.push(Member { waiting, verdict });
+        self.full = batch.entries.len().max(batch.members.len()) >= EVENTS
+            || batch.idle_bytes >= IDLE_BYTES;
         None
     }
 

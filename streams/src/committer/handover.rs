@@ -4,9 +4,10 @@
 //! command carries an id, so that it is done once even when the answer is lost and this node
 //! decides it again.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use billfold_core::{
+    command::Action,
     entropy::Entropy as _,
     handover::{self, Answer},
     id::{CommandId, ProcessId},
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Courier,
+    backoff::Backoff,
     clock::Clock,
     committer::{Committed, Committer, Error, Waiting},
     courier::Parcel,
@@ -25,8 +27,10 @@ use crate::{
     replica::Replica,
 };
 
-/// How many bytes of commands go into one parcel: they have to fit into one message, sealed.
+/// How many bytes of commands go into one parcel. A larger command goes alone.
 const PARCEL: usize = 256 << 10;
+/// What a message holds besides the commands: the sender, and what sealing adds.
+const WRAPPING: usize = 256;
 /// How many commands go into one parcel.
 const COMMANDS: usize = 512;
 
@@ -36,18 +40,14 @@ impl<R: Replica> Committer<R> {
         let Some(courier) = self.courier.clone() else {
             return;
         };
-        let count = self.identify_some();
-        let commands = self
-            .again
-            .iter()
-            .take(count)
-            .map(|waiting| &waiting.command);
-        let Some(plain) = handover::encode(commands) else {
-            return;
-        };
+        let count = self.choose();
         if count == 0 {
             return;
         }
+        let chosen = self.again.iter().take(count);
+        let Some(plain) = handover::encode(chosen.map(|waiting| &waiting.command)) else {
+            return;
+        };
         let (me, key) = (self.custody.process(), &self.custody.keys().command);
         let place = handover::place(self.custody.wallet(), me, winner);
         let mut parcel = me.as_bytes().to_vec();
@@ -61,10 +61,11 @@ impl<R: Replica> Committer<R> {
         };
         let answers = answers.and_then(|plain| handover::decode_answers(plain.expose()).ok());
         let Some(answers) = answers.filter(|answers| answers.len() == count) else {
-            return;
+            let handed_over = self.again.iter_mut().take(count);
+            return handed_over.for_each(|waiting| waiting.elsewhere = true);
         };
         let mut left = Vec::new();
-        for (answer, waiting) in answers.into_iter().zip(self.again.drain(..count)) {
+        for (answer, mut waiting) in answers.into_iter().zip(self.again.drain(..count)) {
             match answer {
                 Answer::Done {
                     time,
@@ -75,33 +76,42 @@ impl<R: Replica> Committer<R> {
                     waiting.answer(Ok(Committed { done, seq }));
                 }
                 Answer::Refused(refusal) => waiting.answer(Err(refusal.into())),
-                Answer::Open => left.push(waiting),
+                Answer::Open => {
+                    waiting.elsewhere = true;
+                    left.push(waiting);
+                }
             }
         }
         self.requeue(left);
         self.races = 0;
     }
 
-    /// Gives the first commands that fit into a parcel an id, and returns how many they are.
-    fn identify_some(&mut self) -> usize {
+    /// Puts what fits into a parcel before the rest, each with an id, and returns how many they
+    /// are. What no other node can do must not hold the others up.
+    fn choose(&mut self) -> usize {
+        let alone = self.log.max_message().saturating_sub(WRAPPING);
+        let (mut chosen, mut left) = (VecDeque::new(), VecDeque::new());
         let mut size = 0;
-        let mut count = 0;
         let mut entropy = Os::new();
         self.again.retain(|waiting| !waiting.reply.is_closed());
-        for waiting in self.again.iter_mut().take(COMMANDS) {
-            let Some(plain) = handover::encode(std::iter::once(&waiting.command)) else {
-                break;
+        for mut waiting in self.again.drain(..) {
+            let weight = waiting.weight();
+            let fits = match chosen.len() {
+                0 => weight <= alone,
+                count => count < COMMANDS && size + weight <= PARCEL,
             };
-            size += plain.len() + 32;
-            if size > PARCEL {
-                break;
+            if fits && matches!(waiting.command.action, Action::Change(_)) {
+                size += weight;
+                let id = &mut waiting.command.id;
+                id.get_or_insert_with(|| new_id(&*self.clock, &mut entropy));
+                chosen.push_back(waiting);
+            } else {
+                left.push_back(waiting);
             }
-            waiting
-                .command
-                .id
-                .get_or_insert_with(|| new_id(&*self.clock, &mut entropy));
-            count += 1;
         }
+        let count = chosen.len();
+        chosen.append(&mut left);
+        self.again = chosen;
         count
     }
 }
@@ -127,9 +137,16 @@ pub(super) struct Inbox {
 impl Inbox {
     pub(super) async fn run(self) {
         let me = self.custody.process();
-        let mut parcels = match self.courier.inbox(me).await {
-            Ok(parcels) => parcels,
-            Err(lost) => return tracing::warn!(%lost, "no commands of other nodes arrive here"),
+        let mut backoff = Backoff::new();
+        let mut parcels = loop {
+            match self.courier.inbox(me).await {
+                Ok(parcels) => break parcels,
+                Err(lost) => tracing::warn!(%lost, "no commands of other nodes arrive here yet"),
+            }
+            backoff.wait().await;
+            if self.queue.upgrade().is_none() {
+                return;
+            }
         };
         while let Some(parcel) = parcels.next().await {
             let Some(queue) = self.queue.upgrade() else {
@@ -160,7 +177,7 @@ async fn serve(custody: Arc<Custody>, queue: mpsc::Sender<Waiting>, parcel: Parc
     let mut outcomes = Vec::with_capacity(commands.len());
     for command in commands {
         let (reply, outcome) = oneshot::channel();
-        if queue.send(Waiting { command, reply }).await.is_err() {
+        if queue.send(Waiting::new(command, reply)).await.is_err() {
             return;
         }
         outcomes.push(outcome);

@@ -166,7 +166,7 @@ async fn reads(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Durati
                 };
                 // Paths that were written just before.
                 wallet
-                    .read(&caller, &mount, &path(client, turn % 50), None)
+                    .read(&caller, &mount, &path(client, turn % 8), None)
                     .await
                     .unwrap();
             }) as Turn

@@ -195,7 +195,7 @@ async fn fill(url: &str, backend: &Backend, custody: &Custody, events: u64, sing
             SEVERAL.min(events - written)
         };
         let mut entries: Vec<Entry> = Vec::new();
-        let time = Millis(1_700_000_000_000 + commits);
+        let time = Millis(2_000_000_000_000 + commits);
         for number in written..written + size {
             // Every event that comes in a commit of several is a new version of an older secret.
             let path = format!(

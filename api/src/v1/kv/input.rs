@@ -13,7 +13,7 @@ use crate::http::{
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Number {
-    Number(i64),
+    Whole(i64),
     Text(String),
     Truth(bool),
     Null(()),
@@ -23,7 +23,7 @@ impl Number {
     /// Its value; text may be decimal, or hexadecimal, octal or binary by its prefix.
     fn value(&self) -> Option<i64> {
         match self {
-            Self::Number(number) => Some(*number),
+            Self::Whole(number) => Some(*number),
             Self::Text(text) if text.is_empty() => Some(0),
             Self::Text(text) => integer(text),
             Self::Truth(truth) => Some(i64::from(*truth)),
