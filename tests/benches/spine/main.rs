@@ -1,7 +1,8 @@
 //! The numbers of `docs/performance.md`, all made in one run on one machine.
 //!
 //! `cargo bench -p billfold-tests --bench spine` prints them; `-- --write` puts them into the page
-//! with the date of `--date`; `-- --quick` takes a twentieth of the time and events.
+//! with the date of `--date`; `-- --quick` takes a twentieth of the time and events,
+//! `-- --rebuild` measures the rebuild alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,6 +27,8 @@ const CLIENTS: [usize; 4] = [1, 8, 32, 256];
 struct Options {
     seconds: f64,
     events: u64,
+    /// Whether to measure more than the rebuild.
+    load: bool,
     write: Option<String>,
 }
 
@@ -43,11 +46,8 @@ fn options() -> Options {
         (5.0, 1_000_000)
     };
     let write = has("--write").then(|| date.expect("--write needs --date YYYY-MM-DD"));
-    Options {
-        seconds,
-        events,
-        write,
-    }
+    let load = !has("--rebuild");
+    Options { seconds, events, load, write }
 }
 
 #[tokio::main]
@@ -55,7 +55,8 @@ async fn main() {
     let options = options();
     let time = Duration::from_secs_f64(options.seconds);
     let mut page = String::new();
-    for backend in [load::Kind::JetStream, load::Kind::Embedded] {
+    let backends = [load::Kind::JetStream, load::Kind::Embedded];
+    for backend in backends.into_iter().filter(|_| options.load) {
         // Raw messages are no commits: they need a log of their own, or the node stops at them.
         let (server, other) = (
             NatsServer::start_with(&large(), None),
