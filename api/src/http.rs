@@ -92,6 +92,17 @@ impl Call {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// A parameter of the query that has one reading only.
+    pub(crate) fn single(&self, name: &str) -> Result<Option<&str>, Failure> {
+        let mut found = self.query.iter().filter(|(known, _)| known == name);
+        match (found.next(), found.next()) {
+            (_, Some(_)) => Err(Failure::bad(format!(
+                "Field validation failed: error converting input for field \"{name}\""
+            ))),
+            (first, None) => Ok(first.map(|(_, value)| value.as_str())),
+        }
+    }
+
     /// The command id that the client chose.
     pub(crate) fn command(&self) -> Result<Option<CommandId>, Failure> {
         let Some(text) = self.headers.get("x-billfold-command-id") else {
@@ -161,7 +172,15 @@ async fn respond(
             return v1::open(door, route.endpoint, verb, &query).await;
         }
     }
+    // What is open to anybody has no other verbs, and says so to anybody.
+    if fixed == Found::OtherVerb && endpoints::is_open(&path) {
+        return Err(Failure::silent(StatusCode::METHOD_NOT_ALLOWED));
+    }
     let wallet = door.wallet()?;
+    let takes_body = matches!(verb, Verb::Post | Verb::Put);
+    if takes_body && path.ends_with('/') {
+        return Err(Failure::bad("cannot write to a path ending in '/'"));
+    }
     refuse_unsupported(&parts.headers)?;
     let actor = authenticate(door, &wallet, from, &parts.headers).await?;
     let caller = Caller {
@@ -172,10 +191,6 @@ async fn respond(
     };
     let (route, mount, rest) = locate(&wallet, verb, &path, fixed).await?;
     *endpoint = Some(route.endpoint);
-    let takes_body = matches!(verb, Verb::Post | Verb::Put);
-    if takes_body && path.ends_with('/') {
-        return Err(Failure::bad("cannot write to a path ending in '/'"));
-    }
     let body = if takes_body {
         read(body).await?
     } else {
@@ -239,6 +254,8 @@ async fn locate(
     };
     match endpoints::find_in_mount(verb, &below) {
         Found::Endpoint(route, rest) => Ok((route, Some(mount), rest)),
+        // The root of a mount can be listed; to clients there is nothing else about it.
+        Found::OtherVerb if below == "metadata" => Err(Failure::silent(StatusCode::NOT_FOUND)),
         Found::OtherVerb => Err(unsupported("operation")),
         Found::Nothing => Err(Failure::silent(StatusCode::NOT_FOUND)),
     }

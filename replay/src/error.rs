@@ -84,7 +84,8 @@ impl From<chain::Broken> for Error {
     fn from(broken: chain::Broken) -> Self {
         let check = match broken.fault {
             chain::Fault::State(_) => Check::State,
-            chain::Fault::Order => Check::Sequence,
+            chain::Fault::Order | chain::Fault::Gap(_) => Check::Sequence,
+            chain::Fault::Names => Check::Key,
             _ => Check::Commit,
         };
         let what = format!("on {}: {}", broken.subject, broken.fault);
@@ -146,6 +147,18 @@ impl From<fold::Error> for Error {
             fold::Error::View(error) => error.into(),
             fold::Error::Custody(error) => error.into(),
             other => Self::Machine(other.to_string()),
+        }
+    }
+}
+
+impl From<fold::NamesError> for Error {
+    fn from(error: fold::NamesError) -> Self {
+        match error {
+            fold::NamesError::Damaged => {
+                let what = "a record's names do not open, though their key is there";
+                Self::Broken(Finding::new(Check::Key, None, what))
+            }
+            fold::NamesError::Custody(error) => error.into(),
         }
     }
 }

@@ -102,7 +102,7 @@ pub fn write_report(out: &mut dyn Write, report: &Report) -> Result<(), Error> {
     row(
         "commits",
         format!(
-            "{}: {} decided, {} observed by {} processes",
+            "{}: {} decided, {} observed (processes: {})",
             summary.commits,
             summary.decided,
             summary.commits - summary.decided,

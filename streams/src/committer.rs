@@ -262,7 +262,10 @@ impl<R: Replica> Committer<R> {
                 Err(off) => return next.fail(&Error::Clock(off)),
                 // The clock was ahead when this was decided, and is not any more.
                 Ok(now) if next.time() > now => return self.requeue(next.into_waiting()),
-                Ok(_) => assembly = next,
+                Ok(now) => {
+                    assembly = next;
+                    assembly.begin_at(now);
+                }
             }
             self.fill(&mut assembly).await;
         }

@@ -260,6 +260,12 @@ pub(crate) fn find(verb: Verb, path: &str) -> Found {
     )
 }
 
+/// Whether a path is one that anybody may call.
+pub(crate) fn is_open(path: &str) -> bool {
+    let mut routes = ROUTES.iter().filter(|route| route.path == path);
+    routes.any(|route| route.access == Access::Open)
+}
+
 /// Finds the endpoint of what a path says below its mount.
 pub(crate) fn find_in_mount(verb: Verb, below: &str) -> Found {
     let inside = ROUTES.iter().filter_map(|route| {
@@ -332,6 +338,8 @@ mod tests {
         assert_eq!(kv(Verb::Get, "data"), None);
         assert_eq!(find_in_mount(Verb::List, "data/a"), Found::OtherVerb);
         assert_eq!(find(Verb::Get, "v1/sys/nope"), Found::Nothing);
+        assert_eq!(find(Verb::Post, "v1/sys/health"), Found::OtherVerb);
+        assert!(is_open("v1/sys/health") && !is_open("v1/sys/mounts") && !is_open("v1/sys"));
         assert_eq!(
             endpoint(find(Verb::Get, "api/credentials/a/b")),
             Some((Endpoint::CredentialRead, "a/b".to_owned()))

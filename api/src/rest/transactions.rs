@@ -55,9 +55,7 @@ pub(super) async fn transact(call: &Call) -> Outcome {
     if !body.has_others(&["changes"]).is_empty() {
         return Err(invalid("a transaction has only changes"));
     }
-    let wishes: Option<Vec<Wish<'_>>> = body
-        .read("changes")
-        .map_err(|()| invalid("changes is not a list of changes"))?;
+    let wishes = wishes(&body).map_err(|()| invalid("changes is not a list of changes"))?;
     let wishes = wishes.filter(|wishes| !wishes.is_empty());
     let wishes = wishes.ok_or_else(|| invalid("a transaction needs at least one change"))?;
     if wishes.len() > CHANGES {
@@ -85,6 +83,22 @@ pub(super) async fn transact(call: &Call) -> Outcome {
         sequence: done.seq.0,
     };
     Ok(Reply::json(StatusCode::OK, &told).at(done.seq))
+}
+
+fn wishes<'a>(body: &Object<'a>) -> Result<Option<Vec<Wish<'a>>>, ()> {
+    let Some(changes) = body.read::<Vec<&RawValue>>("changes")? else {
+        return Ok(None);
+    };
+    // A list of what its members are would be read, too.
+    let read = |change: &'a RawValue| {
+        let members = Some(change.get()).filter(|change| is_object(change));
+        serde_json::from_str(members.ok_or(())?).map_err(|_| ())
+    };
+    changes
+        .into_iter()
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 fn step(wish: &Wish<'_>) -> Result<Step, Failure> {

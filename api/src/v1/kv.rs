@@ -25,7 +25,7 @@ struct Data<'a> {
 }
 
 pub(super) async fn read(call: &Call) -> Outcome {
-    let number = version(call.parameter("version"))?;
+    let number = version(call.single("version")?)?;
     if call.rest.ends_with('/') {
         return Err(Failure::silent(StatusCode::NOT_FOUND));
     }

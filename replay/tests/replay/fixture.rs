@@ -30,7 +30,7 @@ use billfold_streams::{
     clock,
     committer::{self, Committed},
     custody::Custody,
-    embedded::Embedded,
+    embedded::{Embedded, OpenError},
     entropy::Os,
     pool::Pool,
     recorder,
@@ -199,6 +199,7 @@ impl Wallet {
     pub async fn stopped(mut self) -> Self {
         if let Some(node) = self.node.take() {
             node.stop().await;
+            closed(self.dir.path(), &self.view_dir()).await;
         }
         self
     }
@@ -318,6 +319,22 @@ impl Wallet {
         self.refuse().await;
         self.swept().await;
         self
+    }
+}
+
+/// Waits until threads in the background have let go of the files in these folders.
+async fn closed(dir: &Path, view: &Path) {
+    while matches!(Embedded::open(dir), Err(OpenError::InUse)) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    view_closed(view).await;
+}
+
+/// Waits until sled's threads have let go of a view.
+pub async fn view_closed(dir: &Path) {
+    let database = std::fs::File::open(dir.join("db")).unwrap();
+    while database.try_lock_shared().is_err() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 

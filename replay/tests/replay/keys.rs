@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use billfold_core::{
-    Millis,
     command::What,
-    event::Event,
-    id::{ProcessId, Seq},
+    commit::{Entry, ciphertext_hash},
+    event::{
+        Event, SealedRef,
+        v1::{CredentialWritten, Operation, ResolutionRequested},
+    },
+    id::{PageId, ProcessId, RecordId, RequestId, Seq},
     keys::page::{KeyRef, Page},
+    subject::{Generation, Subject},
 };
 use billfold_projector::chain::open;
 use billfold_replay::{Check, Finding, Source, verify::verify};
@@ -17,7 +21,11 @@ use billfold_streams::{
 };
 use bytes::Bytes;
 
-use crate::{fixture::Wallet, recorded::Recorded, tampered::Sound};
+use crate::{
+    fixture::{MOUNT, Wallet},
+    recorded::{DECIDED, Recorded},
+    tampered::{Sound, entry},
+};
 
 impl Sound {
     /// Sequence and key of each use of a key that passes.
@@ -35,8 +43,12 @@ impl Sound {
         uses
     }
 
+    fn record(&self, path: &str) -> RecordId {
+        self.custody.keys().id.record(MOUNT, path)
+    }
+
     fn payload_of(&self, path: &str, version: u32) -> (u64, KeyRef) {
-        let record = self.custody.keys().id.record(crate::fixture::MOUNT, path);
+        let record = self.record(path);
         let uses = self.uses(|event| match event {
             Event::CredentialWritten(event)
                 if (event.record, event.version) == (record, version) =>
@@ -48,7 +60,7 @@ impl Sound {
         uses[0]
     }
 
-    async fn replace(&self, id: billfold_core::id::PageId, change: impl Fn(&Page) -> Page) {
+    async fn replace(&self, id: PageId, change: impl Fn(&Page) -> Page) {
         let (page, revision) = self.custody.fetch(id).await.unwrap().unwrap();
         self.custody
             .replace_page(&change(&page), revision)
@@ -78,11 +90,7 @@ async fn a_lost_live_key_is_named_with_its_version() {
     sound.lose(key).await;
     let findings = sound.findings().await;
     assert_eq!(findings.len(), 1);
-    let record = sound
-        .custody
-        .keys()
-        .id
-        .record(crate::fixture::MOUNT, "app/db");
+    let record = sound.record("app/db");
     let what = format!(
         "the payload of record {record} version 4 cannot be read: its key {key} is live, but the \
          key store does not have it"
@@ -127,24 +135,89 @@ async fn every_kind_of_live_key_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_key_in_its_place_does_not_open() {
+async fn a_payload_that_its_key_did_not_seal_is_named() {
     let sound = Sound::new().await;
-    let (_, key) = sound.payload_of("app/db", 5);
-    let live = sound.verify(sound.log.copy()).await.summary.keys.live;
+    let (_, KeyRef { page, .. }) = sound.payload_of("app/db", 5);
+    // Written by somebody with all keys, and under none of them.
+    let (sealed, record) = (Bytes::from_static(&[1; 100]), sound.record("app/db"));
+    let event = Event::CredentialWritten(CredentialWritten {
+        record,
+        mount: MOUNT,
+        version: 6,
+        payload: SealedRef {
+            key: KeyRef { page, slot: 255 },
+            hash: ciphertext_hash(&sealed),
+        },
+        names: None,
+        retired_names: None,
+        deletes_at: None,
+        trimmed: Vec::new(),
+    });
+    let forged = Entry {
+        payload: Some(sealed),
+        ..entry(event)
+    };
+    let mut log = sound.log.copy();
+    let seq = log.forge(&sound.custody, (DECIDED, ProcessId::default()), &[forged]);
+    let report = sound.verify(log).await;
+    let what = format!("the payload of record {record} version 6 does not open with its key");
+    assert_eq!(report.findings.len(), 1);
+    assert_eq!(report.findings[0].sequence, Some(Seq(seq)));
+    assert!(
+        report.findings[0].what.contains(&what),
+        "{}",
+        report.findings[0]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_request_named_must_open() {
+    let sound = Sound::new().await;
+    let sealed = Bytes::from_static(&[1; 100]);
+    let event = Event::ResolutionRequested(ResolutionRequested {
+        request: RequestId::from_bytes([7; 16]),
+        operation: Operation::ReadMounts,
+        mount: None,
+        record: None,
+        version: None,
+        names: ciphertext_hash(&sealed),
+    });
+    let forged = Entry {
+        names: Some(sealed),
+        ..entry(event)
+    };
+    let process = ProcessId::from_bytes([5; 16]);
+    let observed = Subject::Observed(Generation::FIRST, process);
+    let mut log = sound.log.copy();
+    let seq = log.forge(&sound.custody, (observed, process), &[forged]);
+    let report = sound.verify(log).await;
+    let what = "what request 07070707070707070707070707070707 named does not open".to_owned();
+    let sequence = Some(Seq(seq));
+    assert_eq!(
+        report.findings,
+        [Finding {
+            check: Check::Key,
+            sequence,
+            what
+        }]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_another_key_sealed_stop_the_fold() {
+    let sound = Sound::new().await;
+    let (first, key) = sound.payload_of("app/db", 1);
     sound
         .replace(key.page, |page| {
             let other = Page::generate(page.id, page.owner, page.made, &mut Os::new());
             other.keeping(|slot| page.slots().has(slot))
         })
         .await;
-    let findings = sound.findings().await;
-    // All of this small wallet's keys are of one page.
-    assert_eq!(findings.len() as u64, live);
-    assert!(
-        findings
-            .iter()
-            .all(|finding| finding.what.contains("does not open with its key"))
-    );
+    let report = sound.verify(sound.log.copy()).await;
+    assert!(!report.sound && !report.complete);
+    let finding = &report.findings[0];
+    let found = (finding.check, finding.sequence);
+    assert_eq!(found, (Check::Key, Some(Seq(first))), "{finding}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,21 +263,24 @@ async fn inv07_a_destroyed_key_that_is_back_is_broken() {
         .iter()
         .find(|(_, destroyed)| *destroyed == key)
         .unwrap();
-    sound
-        .replace(key.page, |page| {
-            let all = Page::generate(page.id, ProcessId::default(), Millis(0), &mut Os::new());
-            // The other keys are lost with it, and count on their own.
-            all.keeping(|slot| slot == key.slot || page.slots().has(slot))
-        })
-        .await;
+    let (store, slot) = (sound.custody.store(), Slot::Page(key.page));
+    let page = sound.pages.iter().find(|(page, _)| *page == key.page);
+    let revision = store.read(slot).await.unwrap().unwrap().revision;
+    store
+        .write(slot, revision, page.unwrap().1.clone())
+        .await
+        .unwrap();
+    sound.custody.forget(&key.page);
     let findings = sound.findings().await;
-    let back: Vec<_> = findings
-        .iter()
-        .filter(|f| f.check == Check::Erasure)
-        .collect();
+    // It came back with all the others that were destroyed.
+    assert_eq!(findings.len(), destroyed.len());
     let what = format!("key {key} was destroyed here, but the key store has it");
-    assert_eq!(back.len(), 1);
-    assert_eq!((back[0].sequence, &back[0].what), (Some(Seq(seq)), &what));
+    let finding = Finding {
+        check: Check::Erasure,
+        sequence: Some(Seq(seq)),
+        what,
+    };
+    assert!(findings.contains(&finding), "{findings:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ use billfold_replay::{
     Check, Error, Source,
     verify::{Report, verify},
 };
-use billfold_streams::{custody::Custody, embedded::Embedded};
+use billfold_streams::{custody::Custody, embedded::Embedded, keys::Slot};
 use bytes::Bytes;
 
 use crate::{
@@ -28,17 +28,28 @@ use crate::{
 pub struct Sound {
     pub log: Recorded,
     pub custody: Arc<Custody>,
+    /// The key pages as they were before anything was destroyed.
+    pub pages: Vec<(PageId, Bytes)>,
     _wallet: Wallet,
 }
 
 impl Sound {
     pub async fn new() -> Self {
-        let wallet = Wallet::new().await.lived_in().await.stopped().await;
+        let wallet = Wallet::new().await;
+        let mut pages = Vec::new();
+        let keys = wallet.node().embedded.keys();
+        for page in keys.pages().await.unwrap() {
+            let stored = keys.read(Slot::Page(page)).await.unwrap().unwrap();
+            pages.push((page, stored.bytes));
+        }
+        drop(keys);
+        let wallet = wallet.lived_in().await.stopped().await;
         let embedded = Embedded::open(wallet.dir.path()).unwrap();
         let process = ProcessId::from_bytes([0xee; 16]);
         Self {
             log: Recorded::of(embedded.log()).await,
             custody: open_custody(&embedded, wallet.dir.path(), process).await,
+            pages,
             _wallet: wallet,
         }
     }
@@ -69,7 +80,7 @@ fn flipped(bytes: &Bytes, at: usize) -> Bytes {
     changed.into()
 }
 
-fn entry(event: Event) -> Entry {
+pub fn entry(event: Event) -> Entry {
     let fact = Fact {
         actor: Actor::System,
         command: None,

@@ -9,7 +9,11 @@ use billfold_replay::{
     verify::{Report, ViewState, verify},
 };
 
-use crate::{fixture::Wallet, recorded::Recorded, tampered::Sound};
+use crate::{
+    fixture::{Wallet, view_closed},
+    recorded::Recorded,
+    tampered::Sound,
+};
 
 async fn check(source: Source) -> Report {
     verify(&source, &mut |_, _| ()).await.unwrap()
@@ -28,7 +32,10 @@ impl Sound {
             }
         }
         fold.write().unwrap();
-        fold.head().seq
+        let head = fold.head().seq;
+        drop(fold);
+        view_closed(dir).await;
+        head
     }
 
     async fn against(&self, log: Recorded, view: &Path) -> Report {

@@ -38,6 +38,8 @@ pub(super) struct Assembly<S: Source> {
     full: bool,
     out_of_keys: bool,
     begun: bool,
+    /// Whether its time is not known yet: it is that of the first command.
+    timeless: bool,
     clock: Arc<dyn Clock>,
     entropy: Os,
 }
@@ -72,6 +74,7 @@ impl<S: Source<Error: std::fmt::Display>> Assembly<S> {
             full: false,
             out_of_keys: false,
             begun: false,
+            timeless: false,
             clock,
             entropy: Os::new(),
         }
@@ -84,6 +87,14 @@ impl<S: Source<Error: std::fmt::Display>> Assembly<S> {
     /// The time of what is decided now.
     pub(super) const fn time(&self) -> Millis {
         self.time
+    }
+
+    /// Gives it this time, if nothing in it has a time yet.
+    pub(super) fn begin_at(&mut self, time: Millis) {
+        if self.timeless {
+            self.time = self.time.max(time);
+            self.timeless = false;
+        }
     }
 
     pub(super) const fn is_out_of_keys(&self) -> bool {
@@ -134,9 +145,7 @@ impl<S: Source<Error: std::fmt::Display>> Assembly<S> {
         custody: &Custody,
         pool: &Pool,
     ) -> Result<Decision, decide::Error<S::Error>> {
-        if !self.begun {
-            self.time = self.time.max(self.clock.now());
-        }
+        self.begin_at(self.clock.now());
         let at = At { time: self.time };
         if !self.begun {
             self.state.begin_commit(at).map_err(decide::Error::Source)?;
@@ -194,6 +203,7 @@ impl<S: Source<Error: std::fmt::Display>> Assembly<S> {
         self.full = false;
         self.out_of_keys = false;
         self.begun = false;
+        self.timeless = true;
         (self, batch)
     }
 

@@ -2,7 +2,6 @@
 
 use billfold_core::SecretBytes;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::http::{
     Failure,
@@ -78,19 +77,17 @@ pub(super) fn data_and_cas(body: &Object<'_>) -> Result<(SecretBytes, Option<u32
 }
 
 fn cas(body: &Object<'_>) -> Result<Option<u32>, Failure> {
-    #[derive(Deserialize)]
-    struct Options<'a> {
-        #[serde(borrow)]
-        cas: Option<&'a RawValue>,
-    }
-    let options = body.read::<Options<'_>>("options").map_err(|()| {
-        Failure::bad("error converting input for field \"options\": an object is expected")
-    })?;
-    let Some(cas) = options.and_then(|options| options.cas) else {
+    let options = match body.get("options") {
+        None | Some("null") => return Ok(None),
+        Some(options) if is_object(options) => Object::parse(options.as_bytes()),
+        Some(_) => Err("error converting input for field \"options\": an object is expected"),
+    };
+    // A number that is null counts as 0: whoever names the parameter means "none yet".
+    let Some(cas) = options.map_err(Failure::bad)?.get("cas") else {
         return Ok(None);
     };
     let told = || Failure::bad("error parsing check-and-set parameter");
-    let number: Number = serde_json::from_str(cas.get()).map_err(|_| told())?;
+    let number: Number = serde_json::from_str(cas).map_err(|_| told())?;
     let number = number.value().ok_or_else(told)?;
     // No version has such a number, so it is a plain mismatch.
     Ok(Some(u32::try_from(number).unwrap_or(u32::MAX)))
@@ -172,12 +169,14 @@ mod tests {
         assert_eq!(read(r#"{"cas":5}"#), Ok(Some(5)));
         assert_eq!(read(r#"{"cas":"5"}"#), Ok(Some(5)));
         assert_eq!(read(r#"{"cas":-1}"#), Ok(Some(u32::MAX)));
+        assert_eq!(read(r#"{"cas":null}"#), Ok(Some(0)));
         for bad in [
             r#"{"cas":"abc"}"#,
             r#"{"cas":6.5}"#,
             r#"{"cas":{}}"#,
             r#""x""#,
             "[1]",
+            "[]",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
