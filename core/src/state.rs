@@ -159,7 +159,14 @@ impl<S: Source> State<S> {
 
     /// Forgets what was changed since the last [`State::keep`] or [`State::finish_commit`].
     pub fn undo(&mut self) {
-        self.open.clear();
+        for (key, value) in std::mem::take(&mut self.open) {
+            if let (Key::Command(id), Some(Value::Command(record))) = (key, value)
+                && !self.settled.contains_key(&key)
+                && !self.flying.contains_key(&key)
+            {
+                self.remembered.remove(&(record.time, id));
+            }
+        }
     }
 
     /// Keeps what was changed without ending a commit: for deciding several commands of one.
