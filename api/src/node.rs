@@ -60,6 +60,9 @@ pub enum Error {
     /// The writers' word.
     #[error(transparent)]
     Commit(#[from] committer::Error),
+    /// The file system's fault.
+    #[error("the data folder {0} cannot be made: {1}")]
+    DataDir(String, std::io::Error),
     /// The embedded log's word.
     #[error("the data folder {0}: {1}")]
     Embedded(String, billfold_streams::embedded::OpenError),

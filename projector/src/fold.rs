@@ -41,6 +41,8 @@ pub struct Fold {
     /// Pages out of which keys were destroyed.
     emptied: BTreeSet<PageId>,
     commits: usize,
+    /// How many events those commits hold: what they take in memory goes with it.
+    events: usize,
     entropy: Os,
 }
 
@@ -84,6 +86,7 @@ impl Fold {
             raw: BTreeMap::new(),
             emptied: BTreeSet::new(),
             commits: 0,
+            events: 0,
             entropy: Os::new(),
         }
     }
@@ -104,6 +107,12 @@ impl Fold {
     #[must_use]
     pub const fn unwritten(&self) -> usize {
         self.commits
+    }
+
+    /// How many events are folded and not yet written.
+    #[must_use]
+    pub const fn unwritten_events(&self) -> usize {
+        self.events
     }
 
     /// Folds one `decided` commit. It is not in the view before [`Fold::write`].
@@ -127,6 +136,7 @@ impl Fold {
         self.changes.extend(self.state.finish_commit(opened.seq));
         self.head = opened.head();
         self.commits += 1;
+        self.events += opened.entries.len();
         Ok(())
     }
 
@@ -223,6 +233,7 @@ impl Fold {
         }
         self.state.rebase(meta.digest);
         self.commits = 0;
+        self.events = 0;
         Ok(touched)
     }
 

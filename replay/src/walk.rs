@@ -31,9 +31,10 @@ use crate::{
 /// How many messages are opened at once on another thread, and how many such threads run.
 const CHUNK: usize = 512;
 const AT_ONCE: usize = 3;
-/// How many commits gather before they are written to the temporary view, and how many bytes.
+/// How many events gather before they are written to the temporary view, and how many bytes of
+/// ciphertexts: both stand in memory meanwhile.
 const GATHER: usize = 4096;
-const GATHER_BYTES: usize = 64 << 20;
+const GATHER_BYTES: usize = 32 << 20;
 /// What the temporary view may keep in memory, in bytes.
 const CACHE: u64 = 128 << 20;
 
@@ -101,9 +102,16 @@ pub struct Walk {
     chains: Chains,
     fold: Fold,
     view: Arc<View>,
-    unwritten: usize,
+    unwritten: Unwritten,
     /// Declared last, so that the view in it is closed before it is removed.
     _dir: TempDir,
+}
+
+/// What was folded and is not in the temporary view yet.
+#[derive(Default)]
+struct Unwritten {
+    events: usize,
+    bytes: usize,
 }
 
 impl std::fmt::Debug for Walk {
@@ -128,7 +136,7 @@ impl Walk {
             chains: Chains::default(),
             fold: Fold::over(Arc::clone(&view), Arc::clone(&source.custody)),
             view,
-            unwritten: 0,
+            unwritten: Unwritten::default(),
             _dir: dir,
         })
     }
@@ -186,15 +194,14 @@ impl Walk {
         }
         let added = self.fold.add(opened).await;
         added.map_err(|error| Error::from(error).at(opened.seq))?;
-        let ciphertexts = opened
-            .entries
-            .iter()
-            .flat_map(|entry| [&entry.names, &entry.payload]);
-        self.unwritten += ciphertexts
+        let entries = opened.entries.iter();
+        let ciphertexts = entries.flat_map(|entry| [&entry.names, &entry.payload]);
+        self.unwritten.events += opened.entries.len();
+        self.unwritten.bytes += ciphertexts
             .flatten()
             .map(|bytes| bytes.len())
             .sum::<usize>();
-        if self.fold.unwritten() >= GATHER || self.unwritten >= GATHER_BYTES {
+        if self.unwritten.events >= GATHER || self.unwritten.bytes >= GATHER_BYTES {
             self.write()?;
         }
         Ok(())
@@ -206,7 +213,7 @@ impl Walk {
     /// When there is no room for it.
     pub fn write(&mut self) -> Result<(), Error> {
         self.fold.write()?;
-        self.unwritten = 0;
+        self.unwritten = Unwritten::default();
         Ok(())
     }
 

@@ -19,3 +19,4 @@ pub mod nats;
 pub mod proxy;
 pub mod tmpfs;
 pub mod tools;
+pub mod wallet;

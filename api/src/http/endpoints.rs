@@ -268,6 +268,12 @@ pub(crate) fn is_open(path: &str) -> bool {
 
 /// Finds the endpoint of what a path says below its mount.
 pub(crate) fn find_in_mount(verb: Verb, below: &str) -> Found {
+    // A folder is listed with or without the slash at its end.
+    let below = if verb == Verb::List {
+        below.trim_end_matches('/')
+    } else {
+        below
+    };
     let inside = ROUTES.iter().filter_map(|route| {
         let pattern = route.path.strip_prefix("v1/{mount}/")?;
         Some((*route, rest(pattern, below)?))
@@ -334,6 +340,14 @@ mod tests {
         assert_eq!(
             kv(Verb::List, "metadata"),
             Some((Endpoint::KvList, String::new()))
+        );
+        assert_eq!(
+            kv(Verb::List, "metadata/"),
+            Some((Endpoint::KvList, String::new()))
+        );
+        assert_eq!(
+            kv(Verb::List, "metadata/a/"),
+            Some((Endpoint::KvList, "a".to_owned()))
         );
         assert_eq!(kv(Verb::Get, "data"), None);
         assert_eq!(find_in_mount(Verb::List, "data/a"), Found::OtherVerb);

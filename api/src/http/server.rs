@@ -61,6 +61,7 @@ pub async fn serve(
     let handle = Handle::new();
     let task = match tls_files {
         None => {
+            tokio::spawn(tls::ignore_hangup());
             let server = axum_server::from_tcp(listener)?.handle(handle.clone());
             tokio::spawn(server.serve(app))
         }

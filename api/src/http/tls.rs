@@ -35,6 +35,15 @@ pub(crate) async fn reload(config: &RustlsConfig, files: &Files) {
     }
 }
 
+/// Without certificates there is nothing to read again, and a SIGHUP must not end the process.
+pub(crate) async fn ignore_hangup() {
+    let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+    let Ok(mut hangup) = hangup else { return };
+    while hangup.recv().await.is_some() {
+        tracing::info!("SIGHUP: there is no TLS certificate to read again");
+    }
+}
+
 /// Reads the files again whenever the process is told to.
 pub(crate) async fn reload_on_hangup(config: Arc<RustlsConfig>, files: Files) {
     let hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());

@@ -1,6 +1,6 @@
 //! Where the log and the keys are.
 
-use std::{sync::Arc, time::Duration};
+use std::{os::unix::fs::DirBuilderExt as _, sync::Arc, time::Duration};
 
 use billfold_core::subject::Generation;
 use billfold_streams::{
@@ -35,6 +35,12 @@ impl Backend {
     /// # Errors
     /// When it cannot be opened or reached, or would not keep what it acknowledged.
     pub async fn open(settings: &Settings, create: bool) -> Result<Self, Error> {
+        // Views and the audit index are in there too, whatever the log is kept in.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&settings.data_dir)
+            .map_err(|error| Error::DataDir(settings.data_dir.display().to_string(), error))?;
         let Some(url) = &settings.nats_url else {
             let dir = settings.data_dir.clone();
             let opened = tokio::task::spawn_blocking(move || Embedded::open(&dir)).await;

@@ -30,7 +30,7 @@ const CHUNK: usize = 512;
 const WORTH_A_THREAD: usize = 16;
 /// How many chunks are opened at once.
 const AT_ONCE: usize = 3;
-/// How many commits gather before they are written to the view.
+/// How many events gather before they are written to the view: this bounds the memory of a rebuild.
 const GATHER: usize = 4096;
 /// How long to wait before the log or the key store is asked again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -136,7 +136,7 @@ impl Follower {
         self.chains.follow(&opened)?;
         if opened.header.subject.is_decided() {
             self.fold(&opened).await?;
-            if self.fold.unwritten() >= GATHER {
+            if self.fold.unwritten_events() >= GATHER {
                 self.write()?;
             }
             return Ok(());

@@ -12,7 +12,7 @@ use billfold_core::id::ProcessId;
 use billfold_streams::embedded::Embedded;
 use serde_json::Value;
 
-use crate::fixture::{Wallet, open_custody};
+use crate::{fixture::Wallet, node::open_custody};
 
 /// All files below a folder: content and time.
 pub fn contents(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {

@@ -11,9 +11,11 @@
 
 mod command;
 mod digests;
+mod erasures;
 mod fixture;
 mod keys;
 mod listing;
+mod node;
 mod recorded;
 mod tampered;
 mod views;

@@ -20,7 +20,8 @@ use billfold_streams::{custody::Custody, embedded::Embedded, keys::Slot};
 use bytes::Bytes;
 
 use crate::{
-    fixture::{Wallet, open_custody},
+    fixture::Wallet,
+    node::open_custody,
     recorded::{DECIDED, Recorded},
 };
 

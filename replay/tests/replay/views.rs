@@ -9,11 +9,7 @@ use billfold_replay::{
     verify::{Report, ViewState, verify},
 };
 
-use crate::{
-    fixture::{Wallet, view_closed},
-    recorded::Recorded,
-    tampered::Sound,
-};
+use crate::{fixture::Wallet, node::view_closed, recorded::Recorded, tampered::Sound};
 
 async fn check(source: Source) -> Report {
     verify(&source, &mut |_, _| ()).await.unwrap()

@@ -47,7 +47,12 @@ fn options() -> Options {
     };
     let write = has("--write").then(|| date.expect("--write needs --date YYYY-MM-DD"));
     let load = !has("--rebuild");
-    Options { seconds, events, load, write }
+    Options {
+        seconds,
+        events,
+        load,
+        write,
+    }
 }
 
 #[tokio::main]

@@ -1,0 +1,388 @@
+//! What is sent to each endpoint. An endpoint that is not here does not compile.
+
+use std::ops::RangeInclusive;
+
+use billfold::http::endpoints::{Access, Endpoint, Route, Verb};
+use billfold_tests::billfold::Body;
+use serde_json::{Value, json};
+
+use crate::search::Words;
+
+/// One request.
+pub struct Call {
+    pub verb: String,
+    pub path: String,
+    pub token: Token,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Body,
+    /// What it is answered with.
+    pub statuses: RangeInclusive<u16>,
+    /// The kinds of words that a good answer tells.
+    pub tells: &'static str,
+    /// The kinds that it may tell besides.
+    pub may_tell: &'static str,
+}
+
+pub enum Token {
+    Root,
+    None,
+    Other(String),
+}
+
+const REFUSED: RangeInclusive<u16> = 300..=499;
+
+impl Call {
+    fn new(verb: &str, path: impl Into<String>, statuses: RangeInclusive<u16>) -> Self {
+        Self {
+            verb: verb.to_owned(),
+            path: path.into(),
+            token: Token::Root,
+            headers: Vec::new(),
+            body: Body::Nothing,
+            statuses,
+            tells: "",
+            may_tell: "",
+        }
+    }
+
+    fn body(self, body: impl Into<Body>) -> Self {
+        Self {
+            body: body.into(),
+            ..self
+        }
+    }
+
+    fn tells(self, tells: &'static str) -> Self {
+        Self { tells, ..self }
+    }
+
+    fn may_tell(self, may_tell: &'static str) -> Self {
+        Self { may_tell, ..self }
+    }
+
+    fn token(self, token: Token) -> Self {
+        Self { token, ..self }
+    }
+
+    fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+/// All that is sent to one route by one verb.
+pub fn calls(route: &Route, verb: Verb, words: &Words) -> Vec<Call> {
+    let plan = Plan {
+        route,
+        verb: verb.name(),
+        words,
+    };
+    let mut calls = plan.own();
+    calls.extend(plan.strange());
+    if route.access == Access::Token {
+        calls.extend(plan.refused());
+    }
+    if matches!(verb, Verb::Post | Verb::Put) {
+        calls.extend(plan.unreadable());
+    }
+    if matches!(verb, Verb::Post | Verb::Put | Verb::Delete) {
+        let command = words.word('x');
+        calls.extend(
+            plan.good()
+                .map(|call| call.header("X-Billfold-Command-Id", command)),
+        );
+    }
+    calls
+}
+
+struct Plan<'a> {
+    route: &'a Route,
+    verb: &'static str,
+    words: &'a Words,
+}
+
+impl Plan<'_> {
+    /// The calls that the endpoint is for, and those that it refuses itself.
+    fn own(&self) -> Vec<Call> {
+        let (words, verb) = (self.words, self.verb);
+        let path = self.path();
+        let at = self.url(&path);
+        let call = |path: String, status: u16| Call::new(verb, path, status..=status);
+        let (query, unknown) = (format!("?x={}", words.word('x')), words.word('x'));
+        match self.route.endpoint {
+            Endpoint::Health
+            | Endpoint::SealStatus
+            | Endpoint::Leader
+            | Endpoint::InitStatus
+            | Endpoint::Mounts
+            | Endpoint::UiMounts
+            | Endpoint::State
+            | Endpoint::Metrics => vec![call(at + &query, 200)],
+            // The index follows the log by itself: what was just written may not be in it yet.
+            Endpoint::Audit => vec![
+                self.write(&path),
+                call(format!("{at}?credential={path}&from=0&limit=10"), 200).may_tell("p"),
+                call(format!("{at}?credential={}", self.path()), 200),
+                call(at.clone(), 200).may_tell("p"),
+                call(format!("{at}?credential=/{}", words.word('p')), 422),
+                call(format!("{at}?from={}", words.word('x')), 400),
+                call(format!("{at}?limit={}", words.word('x')), 400),
+                call(format!("{at}?after={}", words.word('x')), 400),
+            ],
+            Endpoint::LookupSelf => vec![call(at + &query, 200).tells("t")],
+            Endpoint::SysMetrics => vec![
+                call(format!("{at}?format=prometheus"), 200),
+                call(format!("{at}?format={unknown}"), 400),
+            ],
+            Endpoint::UiMount => vec![
+                call(self.url(&format!("secret/{path}")), 200),
+                call(at, 403),
+            ],
+            Endpoint::KvRead => vec![
+                self.write(&path),
+                call(at.clone() + &query, 200)
+                    .tells("v")
+                    .header("X-Billfold-Execution", unknown),
+                call(format!("{at}?execution_id={}", words.word('x')), 200).tells("v"),
+                call(format!("{at}?version=9"), 404),
+                call(format!("{at}?version={}", words.word('x')), 400),
+                call(self.url(&self.path()), 404).header("X-Billfold-Execution", words.word('x')),
+            ],
+            Endpoint::KvWrite => vec![
+                call(at.clone(), 200)
+                    .body(json!({ "data": self.secret(), unknown: words.word('x') })),
+                call(at.clone(), 400)
+                    .body(json!({ "data": self.secret(), "options": { "cas": 7 } })),
+                call(at.clone(), 400)
+                    .body(json!({ "data": self.secret(), "options": { "cas": words.word('x') } })),
+                call(at.clone(), 413).body(json!({ "data": self.large() })),
+                call(at, 413).body(words.word('v').repeat((33 << 20) / 29)),
+            ],
+            Endpoint::KvDelete => {
+                vec![
+                    self.write(&path),
+                    call(at, 204),
+                    call(self.url(&self.path()), 204),
+                ]
+            }
+            Endpoint::KvDeleteVersions | Endpoint::KvUndelete | Endpoint::KvDestroy => vec![
+                self.write(&path),
+                call(at.clone(), 204).body(json!({ "versions": [1], unknown: words.word('x') })),
+                call(at, 400).body(json!({ "versions": [words.word('x')] })),
+                call(self.url(&self.path()), 204).body(json!({ "versions": "1,2" })),
+            ],
+            Endpoint::KvReadMetadata => {
+                vec![
+                    self.write(&path),
+                    call(at, 200),
+                    call(self.url(&self.path()), 404),
+                ]
+            }
+            Endpoint::KvList => {
+                let (folder, _) = path.split_once('/').unwrap();
+                let listed = self.url(folder);
+                vec![
+                    self.write(&path),
+                    call(listed.clone(), 200).tells("p"),
+                    Call::new("GET", format!("{listed}?list=true"), 200..=200).tells("p"),
+                    call(format!("/v1/secret/metadata/{}", self.path()), 404),
+                ]
+            }
+            Endpoint::KvRemove => {
+                vec![
+                    self.write(&path),
+                    call(at, 204),
+                    call(self.url(&self.path()), 204),
+                ]
+            }
+            Endpoint::CredentialWrite => {
+                let mut conflict = self.credential(&path);
+                conflict["cas"] = json!(7);
+                let mut other = self.credential(&path);
+                other[words.word('x')] = json!(words.word('x'));
+                let mut large = self.credential(&path);
+                large["data"] = self.large();
+                vec![
+                    call(at.clone(), 200)
+                        .body(self.credential(&path))
+                        .tells("pn"),
+                    call(at.clone(), 409).body(conflict),
+                    call(at.clone(), 422).body(other),
+                    call(at.clone(), 422).body(self.credential(&format!("{path}/"))),
+                    call(at, 413).body(large),
+                ]
+            }
+            Endpoint::CredentialList => vec![
+                self.write_credential(&path),
+                call(at.clone(), 200).tells("pn"),
+                call(
+                    format!("{at}?type={}&q={}", words.word('n'), words.word('n')),
+                    200,
+                )
+                .tells("n"),
+            ],
+            Endpoint::CredentialRead => vec![
+                self.write_credential(&path),
+                call(at.clone(), 200).tells("pn"),
+                call(format!("{at}?include_data=true"), 200).tells("pnv"),
+                call(format!("{at}?include_data={unknown}"), 400),
+                call(self.url(&self.path()), 404),
+            ],
+            Endpoint::CredentialRemove => vec![
+                self.write_credential(&path),
+                call(at.clone(), 200),
+                call(at, 404),
+            ],
+            Endpoint::Transaction => {
+                let change = |op: &str, path: String| json!({ "op": op, "path": path, "data": self.secret() });
+                let good = change("put", format!("secret/{path}"));
+                let mut stale = change("put", format!("secret/{}", self.path()));
+                stale["cas"] = json!(7);
+                let mut large = good.clone();
+                large["data"] = self.large();
+                let sent = |status, changes: &[&Value]| {
+                    call(at.clone(), status).body(json!({ "changes": changes }))
+                };
+                vec![
+                    sent(200, &[&good]),
+                    sent(409, &[&good, &stale]),
+                    sent(422, &[&good, &change(&unknown, format!("secret/{path}"))]),
+                    sent(422, &[&good, &change("put", path)]),
+                    sent(413, &[&large]),
+                ]
+            }
+        }
+    }
+
+    /// A call that would be good, for those that can be made bad by a header.
+    fn good(&self) -> Option<Call> {
+        let call = Call::new(self.verb, self.url("app"), 400..=422);
+        let change = json!({ "op": "put", "path": "secret/app", "data": {} });
+        let body = json!({
+            "data": self.secret(), "versions": [1], "name": "app", "type": "t", "changes": [change],
+        });
+        match self.route.endpoint {
+            Endpoint::CredentialWrite => Some(call.body(self.credential("app"))),
+            Endpoint::Transaction => Some(call.body(json!({ "changes": body["changes"] }))),
+            // It looks first for what it shall remove.
+            Endpoint::CredentialRemove => None,
+            _ => Some(call.body(body)),
+        }
+    }
+
+    /// What no endpoint takes, whatever it is for.
+    fn refused(&self) -> Vec<Call> {
+        let words = self.words;
+        let at = self.url(&self.path());
+        let call = |path: String| Call::new(self.verb, path, REFUSED);
+        let mut calls = vec![
+            call(at.clone()).token(Token::None),
+            call(at.clone()).token(Token::Other(words.word('t'))),
+            call(format!("{at}?token={}", words.word('t'))).token(Token::None),
+            call(at.clone())
+                .token(Token::None)
+                .header("Authorization", format!("Bearer {}", words.word('t'))),
+            call(at.clone())
+                .token(Token::None)
+                .header("Authorization", format!("Basic {}", words.word('t'))),
+            call(at.clone()).header("X-Vault-Namespace", words.word('x')),
+            call(at.clone()).header("X-Vault-Wrap-TTL", words.word('x')),
+            Call::new("GET", format!("{at}?list={}", words.word('x')), REFUSED),
+            Call::new(&words.word('x'), at.clone(), REFUSED),
+            Call::new("PATCH", at.clone(), REFUSED).body(json!({ "data": self.secret() })),
+            Call::new("OPTIONS", at, REFUSED),
+        ];
+        let mount = self.route.path.replace("{mount}", &words.word('p'));
+        if mount != self.route.path {
+            calls.push(call(format!("/{}", mount.replace("{path}", &self.path()))));
+        }
+        calls
+    }
+
+    /// Paths that are no paths.
+    fn strange(&self) -> Vec<Call> {
+        let at = self.url(&self.path());
+        let word = || self.words.word('p');
+        [
+            format!("{at}/../{}", word()),
+            format!("{at}//{}", word()),
+            format!("{at}/%2e%2e/{}", word()),
+            format!("{at}%2f%2f{}", word()),
+            format!("{at}/{}%00", word()),
+            format!("{at}/{}%0a", word()),
+            format!("{at}/{}%ff", word()),
+            format!("{at}/{}%zz", word()),
+            format!("{at}/{}", word().repeat(2_000)),
+            format!("/v1/sys/{}", word()),
+            format!("/v1/{}", word()),
+            format!("/{}/{}", word(), word()),
+        ]
+        .map(|path| Call::new(self.verb, path, 300..=499))
+        .into()
+    }
+
+    /// Bodies that are not what belongs there.
+    fn unreadable(&self) -> Vec<Call> {
+        let at = self.url(&self.path());
+        let word = || self.words.word('v');
+        let deep = format!(
+            "{{\"data\":{}\"{}\"{}}}",
+            "[".repeat(300),
+            word(),
+            "]".repeat(300)
+        );
+        let wrong = word();
+        [
+            word(),
+            format!("{{\"data\":{{\"{}\":\"{}", word(), word()),
+            format!("{{\"data\":{{\"{}\":01}}}}", word()),
+            format!("[\"{}\"]", word()),
+            format!("\"{}\"", word()),
+            deep,
+            json!({ "data": wrong, "versions": wrong, "changes": wrong, "name": 7 }).to_string(),
+            json!({ "data": [wrong], "versions": { &wrong: 1 }, "changes": [wrong] }).to_string(),
+            json!({ "data": 7, "versions": [[wrong]], "changes": { &wrong: 1 } }).to_string(),
+            json!({ wrong: { "x": 1 } }).to_string(),
+        ]
+        .map(|body| Call::new(self.verb, at.clone(), REFUSED).body(body))
+        .into()
+    }
+
+    fn path(&self) -> String {
+        format!("{}/{}", self.words.word('p'), self.words.word('p'))
+    }
+
+    fn url(&self, rest: &str) -> String {
+        let path = self.route.path.replace("{mount}", "secret");
+        format!("/{}", path.replace("{path}", rest).replace("{id}", rest))
+    }
+
+    fn secret(&self) -> Value {
+        let word = || self.words.word('v');
+        json!({ word(): word(), "list": [word(), { word(): [word()] }] })
+    }
+
+    fn large(&self) -> Value {
+        json!({ "large": self.words.word('v').repeat((1 << 20) / 25) })
+    }
+
+    fn credential(&self, name: &str) -> Value {
+        let word = || self.words.word('n');
+        json!({
+            "name": name, "type": word(), "data": self.secret(), "description": word(),
+            "tags": [word(), word()], "meta": { word(): word() },
+        })
+    }
+
+    fn write(&self, path: &str) -> Call {
+        let body = json!({ "data": self.secret() });
+        Call::new("POST", format!("/v1/secret/data/{path}"), 200..=200).body(body)
+    }
+
+    fn write_credential(&self, name: &str) -> Call {
+        let body = self.credential(name);
+        Call::new("POST", "/api/credentials", 200..=200)
+            .body(body)
+            .tells("pn")
+    }
+}

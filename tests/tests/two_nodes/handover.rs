@@ -1,0 +1,262 @@
+//! Commands that a slow node hands over, through a courier that may lose the answers.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use billfold_core::{
+    command::Action,
+    decide::Refusal,
+    id::{MountId, PageId, ProcessId},
+};
+use billfold_streams::{
+    Courier,
+    committer::Error,
+    courier::{Lost, Parcel},
+};
+use billfold_tests::{nats::NatsServer, tools};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use tempfile::TempDir;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::{
+    delay::SlowLink,
+    node::{Node, Setup, command_id, put},
+};
+
+/// How much longer the slow node's way to the log is, each way.
+const DELAY: Duration = Duration::from_millis(5);
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Brings every parcel, and loses the answer to every second one if it is told to.
+#[derive(Debug)]
+struct Lossy {
+    inner: Arc<dyn Courier>,
+    loses: bool,
+    handed_over: AtomicUsize,
+    lost: AtomicUsize,
+}
+
+impl Courier for Lossy {
+    fn hand_over<'a, 'b>(
+        &'a self,
+        to: ProcessId,
+        bytes: Bytes,
+    ) -> Pin<Box<dyn Future<Output = Result<Bytes, Lost>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        Box::pin(async move {
+            let answer = self.inner.hand_over(to, bytes).await?;
+            let before = self.handed_over.fetch_add(1, Ordering::SeqCst);
+            if self.loses && before.is_multiple_of(2) {
+                self.lost.fetch_add(1, Ordering::SeqCst);
+                return Err(Lost("the test has it".to_owned()));
+            }
+            Ok(answer)
+        })
+    }
+
+    fn inbox<'a, 'b>(
+        &'a self,
+        me: ProcessId,
+    ) -> Pin<Box<dyn Future<Output = Result<BoxStream<'static, Parcel>, Lost>> + Send + 'b>>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        self.inner.inbox(me)
+    }
+}
+
+/// A fast node that never rests, and a slow one.
+struct Race {
+    fast: Arc<Node>,
+    slow: Arc<Node>,
+    courier: Arc<Lossy>,
+    mount: MountId,
+    goes_on: Arc<AtomicBool>,
+    load: Option<JoinHandle<u32>>,
+    _link: SlowLink,
+    _nats: NatsServer,
+    _dir: TempDir,
+}
+
+impl Race {
+    async fn start(loses: bool) -> Self {
+        let (nats, dir) = (NatsServer::start(), TempDir::new().unwrap());
+        let key_file = dir.path().join("wallet.key");
+        let fast = Setup::jetstream(&nats.url(), &key_file).await;
+        let fast = Arc::new(fast.create().await);
+        let link = SlowLink::to(nats.port(), DELAY).await;
+        let mut setup = Setup::jetstream(&link.url(), &key_file).await;
+        let courier = Arc::new(Lossy {
+            inner: setup.courier.take().unwrap(),
+            loses,
+            handed_over: AtomicUsize::new(0),
+            lost: AtomicUsize::new(0),
+        });
+        setup.courier = Some(courier.clone());
+        let slow = Arc::new(setup.start().await);
+        let mount = fast.mount("secret/");
+        let goes_on = Arc::new(AtomicBool::new(true));
+        let load = tokio::spawn(hurry(fast.clone(), mount, goes_on.clone()));
+        Self {
+            fast,
+            slow,
+            courier,
+            mount,
+            goes_on,
+            load: Some(load),
+            _link: link,
+            _nats: nats,
+            _dir: dir,
+        }
+    }
+
+    /// Ends the load, and returns how many writes it was.
+    async fn end_load(&mut self) -> u32 {
+        self.goes_on.store(false, Ordering::SeqCst);
+        self.load.take().unwrap().await.unwrap()
+    }
+
+    fn handed_over(&self) -> usize {
+        self.courier.handed_over.load(Ordering::SeqCst)
+    }
+}
+
+async fn hurry(node: Arc<Node>, mount: MountId, goes_on: Arc<AtomicBool>) -> u32 {
+    let mut written = 0;
+    while goes_on.load(Ordering::SeqCst) {
+        let done = node.put(mount, "busy", None, b"x").await.unwrap();
+        assert!(done.done.versions[0] > written, "each is a new version");
+        written = done.done.versions[0];
+    }
+    written
+}
+
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("in time")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_are_done_once_when_the_answer_to_a_hand_over_is_lost() {
+    let mut race = Race::start(true).await;
+    let (tasks, each) = if tools::full() { (16, 60) } else { (8, 15) };
+    let mut writing = JoinSet::new();
+    for task in 0..tasks {
+        let (slow, mount) = (race.slow.clone(), race.mount);
+        writing.spawn(async move {
+            let mut versions = Vec::new();
+            for _ in 0..each {
+                // Some carry an id of their client, and all get one on their way.
+                let id = (task % 2 == 0).then(command_id);
+                let changes = vec![slow.change(mount, "shared", put("shared", None, b"x"))];
+                let done = slow.order(id, slow.root(), Action::Change(changes)).await;
+                versions.push(done.unwrap().done.versions[0]);
+            }
+            versions
+        });
+    }
+    let mut versions: Vec<u32> = in_time(writing.join_all()).await.concat();
+    versions.sort_unstable();
+    let all = u32::try_from(tasks * each).unwrap();
+    assert_eq!(
+        versions,
+        (1..=all).collect::<Vec<_>>(),
+        "each was done once, and told which it was"
+    );
+    let (handed_over, lost) = (race.handed_over(), &race.courier.lost);
+    println!("{handed_over} hand-overs, {lost:?} answers lost");
+    assert!(lost.load(Ordering::SeqCst) > 0, "an answer was lost");
+    let busy = race.end_load().await;
+    println!("the fast node made {busy} writes meanwhile");
+    assert!(busy > 0);
+    let record = |node: &Node| {
+        let id = node
+            .custody
+            .keys()
+            .id
+            .record(node.mount("secret/"), "shared");
+        node.keychain.view().stored_record(&id).unwrap().unwrap()
+    };
+    assert_eq!(record(&race.fast).record.current, all);
+    let head = race.fast.keychain.view().head();
+    race.slow.keychain_at(head.seq).await;
+    assert_eq!(record(&race.slow).record.current, all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_race_has_one_winner_when_the_answer_to_a_hand_over_is_lost() {
+    let mut race = Race::start(true).await;
+    let id = race.fast.custody.keys().id.record(race.mount, "race");
+    let (mut slow_won, mut unknown) = (0, 0);
+    for round in 0..if tools::full() { 400 } else { 60 } {
+        let by_fast = race.fast.put(race.mount, "race", Some(round), b"fast");
+        let by_slow = race.slow.put(race.mount, "race", Some(round), b"slow");
+        let (by_fast, by_slow) = in_time(async { tokio::join!(by_fast, by_slow) }).await;
+        let won = |outcome: &Result<_, Error>| outcome.is_ok();
+        assert!(!(won(&by_fast) && won(&by_slow)), "both won round {round}");
+        for outcome in [&by_fast, &by_slow] {
+            match outcome {
+                Ok(committed) => assert_eq!(committed.done.versions, [round + 1]),
+                Err(Error::Refused(Refusal::CasMismatch)) => {}
+                // Only who handed over and lost the answer may not know.
+                Err(Error::Unknown) if !won(outcome) => unknown += 1,
+                Err(error) => panic!("round {round}: {error}"),
+            }
+        }
+        assert!(
+            !matches!(by_fast, Err(Error::Unknown)),
+            "the fast node hands nothing over"
+        );
+        slow_won += u32::from(won(&by_slow));
+        let judged = race.fast.ask(id).await.unwrap();
+        let stored = race.fast.keychain.view().stored_record(&id).unwrap();
+        assert_eq!(stored.unwrap().record.current, round + 1, "{judged:?}");
+    }
+    println!("the slow node won {slow_won} rounds, and did not know {unknown} times");
+    race.end_load().await;
+}
+
+/// What no other node can do, and what is large, holds nothing else up; and a refusal gets through
+/// as well as a success does.
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_gets_through_from_a_slow_node() {
+    let mut race = Race::start(false).await;
+    let (slow, mount) = (race.slow.clone(), race.mount);
+    let closing = slow.clone();
+    let closing = tokio::spawn(async move {
+        let page = PageId::from_bytes(tools::random());
+        closing.sweeper().close(vec![page]).await
+    });
+    let large = vec![7; 700 << 10];
+    let small = async {
+        for round in 0..20 {
+            let done = slow.put(mount, "small", Some(round), b"x").await.unwrap();
+            assert_eq!(done.done.versions, [round + 1]);
+            let refused = slow.put(mount, "small", Some(999), b"x").await.unwrap_err();
+            assert!(matches!(refused, Error::Refused(Refusal::CasMismatch)));
+        }
+    };
+    let large = slow.put(mount, "large", None, &large);
+    let ((), large) = in_time(async { tokio::join!(small, large) }).await;
+    assert_eq!(large.unwrap().done.versions, [1]);
+    println!("{} hand-overs", race.handed_over());
+    assert!(race.handed_over() > 0);
+    race.end_load().await;
+    // Without a rival, this gets through at last; its caller may have given up before.
+    let closed = in_time(closing).await.unwrap();
+    assert!(closed.is_ok() || closed.unwrap_err().to_string().contains("not known"));
+}
