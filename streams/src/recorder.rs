@@ -3,13 +3,9 @@
 //! Each process writes a subject of its own, so requests conflict with nothing. As with commands,
 //! one commit is in flight, and what arrives meanwhile forms the next.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+mod tally;
+
+use std::{sync::Arc, time::Duration};
 
 use billfold_core::{
     Millis,
@@ -33,6 +29,8 @@ use crate::{
     replica::Head,
     settle::append_settled,
 };
+
+use tally::{Counted, Tally};
 
 /// How many requests may wait before callers are held back.
 const QUEUE: usize = 8192;
@@ -62,8 +60,6 @@ enum Observation {
     Request(Box<Request>),
     /// A request without a valid token, and when it came.
     Refusal(Millis),
-    /// Wakes the recorder for the refusals over the bound.
-    OverBound(Millis),
 }
 
 type Reply = oneshot::Sender<Result<Seq, Unrecorded>>;
@@ -74,7 +70,7 @@ type Waiting = (Observation, Reply);
 pub struct Handle {
     queue: mpsc::Sender<Waiting>,
     clock: Arc<dyn Clock>,
-    over_bound: Arc<AtomicU32>,
+    over_bound: Arc<Tally>,
     patience: Duration,
 }
 
@@ -97,18 +93,9 @@ impl Handle {
     }
 
     /// Counts a request that was over the bound of its source. Nobody waits for its record, and
-    /// however many come, they make one event of one commit.
+    /// however many come, and however slowly, they make one event a second.
     pub fn over_bound(&self) {
-        if self.over_bound.fetch_add(1, Ordering::Relaxed) == 0 {
-            let (reply, _) = oneshot::channel();
-            if self
-                .queue
-                .try_send((Observation::OverBound(self.clock.now()), reply))
-                .is_err()
-            {
-                tracing::debug!("the recorder is busy: refusals are counted with the next commit");
-            }
-        }
+        self.over_bound.count(self.clock.now());
     }
 
     async fn observe(&self, observation: Observation) -> Result<Seq, Unrecorded> {
@@ -149,7 +136,7 @@ struct Recorder {
     custody: Arc<Custody>,
     guard: Guard,
     queue: mpsc::Receiver<Waiting>,
-    over_bound: Arc<AtomicU32>,
+    over_bound: Arc<Tally>,
     head: Head,
     entropy: Os,
 }
@@ -157,7 +144,7 @@ struct Recorder {
 /// Starts a recorder. It ends when every handle is gone and all requests are recorded.
 pub fn start(parts: Parts) -> (Handle, tokio::task::JoinHandle<()>) {
     let (sender, queue) = mpsc::channel(QUEUE);
-    let over_bound = Arc::new(AtomicU32::new(0));
+    let over_bound = Arc::new(Tally::default());
     let handle = Handle {
         queue: sender,
         clock: Arc::clone(&parts.clock),
@@ -182,31 +169,41 @@ impl Recorder {
         let mut left = None;
         loop {
             let first = match left.take() {
-                Some(waiting) => waiting,
-                None => match self.queue.recv().await {
-                    Some(waiting) => waiting,
-                    None => return,
+                Some(waiting) => Some(waiting),
+                None => tokio::select! {
+                    waiting = self.queue.recv() => match waiting {
+                        Some(waiting) => Some(waiting),
+                        None => break,
+                    },
+                    () = self.over_bound.due() => None,
                 },
             };
-            left = self.record(first).await;
+            let over_bound = self.over_bound.take_due();
+            left = self.record(first, over_bound).await;
+        }
+        if let Some(last) = self.over_bound.take() {
+            self.record(None, Some(last)).await;
         }
     }
 
     /// Records what waits as one commit; returns an observation that did not fit any more.
-    async fn record(&mut self, first: Waiting) -> Option<Waiting> {
-        let time = match self.guard.time(&*self.log, self.head.time).await {
-            Ok(time) => time,
+    async fn record(
+        &mut self,
+        first: Option<Waiting>,
+        over_bound: Option<Counted>,
+    ) -> Option<Waiting> {
+        let (outcome, waiting, left) = match self.guard.time(&*self.log, self.head.time).await {
+            Ok(time) => {
+                let (entries, waiting, left) = self.gather(first, time, over_bound);
+                (self.append(time, entries).await, waiting, left)
+            }
             Err(off) => {
-                answer(vec![first.1], &Err(Unrecorded(off.to_string())));
-                return None;
+                let waiting = first.into_iter().map(|(_, reply)| reply).collect();
+                (Err(Unrecorded(off.to_string())), waiting, None)
             }
         };
-        let over_bound = self.over_bound.swap(0, Ordering::Relaxed);
-        let (entries, waiting, left) = self.gather(first, time, over_bound);
-        let outcome = self.append(time, entries).await;
-        if outcome.is_err() {
-            // Nobody waits for these: the next commit tells of them.
-            self.over_bound.fetch_add(over_bound, Ordering::Relaxed);
+        if let (Err(_), Some(counted)) = (&outcome, over_bound) {
+            self.over_bound.add(counted);
         }
         answer(waiting, &outcome);
         left
@@ -214,21 +211,25 @@ impl Recorder {
 
     fn gather(
         &mut self,
-        first: Waiting,
+        first: Option<Waiting>,
         time: Millis,
-        over_bound: u32,
+        over_bound: Option<Counted>,
     ) -> (Vec<Entry>, Vec<Reply>, Option<Waiting>) {
         let room = self
             .log
             .max_message()
             .saturating_sub(commit::FRAME + REFUSALS);
         let (mut entries, mut waiting, mut left) = (Vec::new(), Vec::new(), None);
-        let mut refused = RequestsRefused {
-            count: over_bound,
-            over_bound,
+        let over_bound = over_bound.unwrap_or(Counted {
+            count: 0,
             since: time,
+        });
+        let mut refused = RequestsRefused {
+            count: over_bound.count,
+            over_bound: over_bound.count,
+            since: over_bound.since.min(time),
         };
-        let (mut size, mut next) = (0, Some(first));
+        let (mut size, mut next) = (0, first.or_else(|| self.queue.try_recv().ok()));
         while let Some((observation, reply)) = next {
             // Nobody waits for it: then nothing is told, and there is nothing to record. Refusals
             // are recorded all the same.
@@ -250,7 +251,6 @@ impl Recorder {
                     refused.since = refused.since.min(since);
                     waiting.push(reply);
                 }
-                Observation::OverBound(since) => refused.since = refused.since.min(since),
             }
             next = if entries.len() < EVENTS {
                 self.queue.try_recv().ok()

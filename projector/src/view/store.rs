@@ -1,6 +1,11 @@
 //! Opening sled, and the view's own key.
 
-use std::{panic::AssertUnwindSafe, path::Path};
+use std::{
+    panic::AssertUnwindSafe,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use billfold_core::{cbor, entropy::Entropy as _, id::WalletId, keys::ViewKey, seal::Place};
 use billfold_streams::{custody::Custody, entropy::Os};
@@ -15,6 +20,11 @@ pub(super) const CONDEMNED: &str = "rebuild-this-view";
 
 /// How often sled writes to disk what is in memory, in milliseconds.
 const FLUSH_MILLIS: u64 = 500;
+
+/// How long a folder may be locked before it counts as another's: sled lets go of its lock a moment
+/// after it was closed.
+const LETTING_GO: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
 
 type Wire = (u16, WalletId, ByteArray<16>, ByteBuf);
 
@@ -66,11 +76,20 @@ fn open_tree(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
         .cache_capacity(cache_bytes)
         .flush_every_ms(Some(FLUSH_MILLIS))
         .mode(sled::Mode::HighThroughput);
-    match std::panic::catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(tree)) => Ok(tree),
-        Ok(Err(sled::Error::Io(error))) if is_lock(&error) => Err(Error::InUse(dir.to_owned())),
-        Ok(Err(error)) => Err(Error::Unusable(error.to_string())),
-        Err(_) => Err(Error::Unusable("it does not open".to_owned())),
+    let until = Instant::now() + LETTING_GO;
+    loop {
+        return match std::panic::catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Ok(tree)) => Ok(tree),
+            Ok(Err(sled::Error::Io(error))) if is_lock(&error) => {
+                if Instant::now() < until {
+                    thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(Error::InUse(dir.to_owned()))
+            }
+            Ok(Err(error)) => Err(Error::Unusable(error.to_string())),
+            Err(_) => Err(Error::Unusable("it does not open".to_owned())),
+        };
     }
 }
 
