@@ -1,6 +1,7 @@
 //! Rebuilding a view from a log of many small commits, beside reading the same log and nothing else.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -43,6 +44,7 @@ pub(crate) struct Rebuilt {
     pub(crate) opened: Duration,
     pub(crate) folded: Duration,
     pub(crate) rebuilt: Duration,
+    pub(crate) sled: Duration,
     pub(crate) view_bytes: u64,
 }
 
@@ -80,6 +82,7 @@ pub(crate) async fn measure(url: &str, events: u64) -> Rebuilt {
     let rebuilt = began.elapsed();
     following.abort();
     let view_bytes = keychain.view().size_on_disk();
+    let sled = insert_into_sled(singles, events - singles);
     Rebuilt {
         events,
         singles,
@@ -89,6 +92,7 @@ pub(crate) async fn measure(url: &str, events: u64) -> Rebuilt {
         opened,
         folded,
         rebuilt,
+        sled,
         view_bytes,
     }
 }
@@ -148,6 +152,39 @@ async fn read_open_and_fold(backend: &Backend, custody: &Arc<Custody>) -> Durati
         }
     }
     fold.write().unwrap();
+    began.elapsed()
+}
+
+/// Inserts as much into sled as such a view holds, and does nothing else: a record and a line of a
+/// folder for each secret, and an older payload for each further version.
+fn insert_into_sled(secrets: u64, versions: u64) -> Duration {
+    const BATCH: u64 = 4096;
+    let dir = tempfile::tempdir().unwrap();
+    let tree = sled::Config::new()
+        .path(dir.path())
+        .cache_capacity(64 << 20)
+        .mode(sled::Mode::HighThroughput)
+        .open()
+        .unwrap();
+    let (record, payload) = (vec![7_u8; 600], vec![7_u8; 150]);
+    let began = Instant::now();
+    let mut batch = BTreeMap::new();
+    let total = secrets + versions;
+    for number in 1..=total {
+        if number <= secrets {
+            batch.insert(tools::random::<18>().to_vec(), record.clone());
+            batch.insert(tools::random::<34>().to_vec(), vec![7; 16]);
+        } else {
+            batch.insert(tools::random::<21>().to_vec(), payload.clone());
+        }
+        if number % BATCH == 0 || number == total {
+            let mut changes = sled::Batch::default();
+            for (key, value) in std::mem::take(&mut batch) {
+                changes.insert(key, value);
+            }
+            tree.apply_batch(changes).unwrap();
+        }
+    }
     began.elapsed()
 }
 

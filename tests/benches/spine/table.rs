@@ -66,6 +66,7 @@ pub(crate) fn rebuild(rebuilt: &Rebuilt) -> String {
         opened,
         folded,
         rebuilt,
+        sled,
         view_bytes,
     } = rebuilt;
     let line = |what: &str, time: &Duration| {
@@ -81,12 +82,13 @@ pub(crate) fn rebuild(rebuilt: &Rebuilt) -> String {
         "### Rebuild of {events} events, {singles} of them single writes, in {commits} commits ({} MB)\n\n\
          | what | time | commits/s | events/s | ratio to the raw read |\n\
          | --- | ---: | ---: | ---: | ---: |\n\
-         {}{}{}{}\nThe view takes {} MB on disk.\n",
+         {}{}{}{}{}\nThe view takes {} MB on disk.\n",
         bytes >> 20,
         line("raw ordered consume", raw),
         line("and open every commit, one thread", opened),
         line("and fold and write the view, one thread", folded),
         line("rebuild as a node does it", rebuilt),
+        line("sled alone, as many entries of that size", sled),
         view_bytes >> 20
     )
 }
