@@ -50,7 +50,15 @@ impl Verdict {
     }
 }
 
-/// The verdict on a request that was recorded at `time`, given the state at that place.
+/// The time of a request's place in the log: that of its own commit, or of the last `decided` one
+/// before it if that is later. A node's clock may be behind another's, and what one deleted is gone
+/// for the other, too.
+#[must_use]
+pub fn time_of(asked: Millis, decided: Millis) -> Millis {
+    asked.max(decided)
+}
+
+/// The verdict on a request, given the time ([`time_of`]) and the state at its place.
 ///
 /// # Errors
 /// When the state cannot be read.

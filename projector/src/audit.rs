@@ -26,7 +26,7 @@ use crate::{
 
 /// How many messages are taken at once.
 const CHUNK: usize = 1024;
-/// How long messages gather: nobody waits for the index, and larger batches cost less.
+/// How long messages gather while nobody waits for the index: larger batches cost less.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// Why the index stopped.
@@ -77,7 +77,7 @@ pub fn open(dir: &Path, custody: &Custody, cache_bytes: u64) -> Result<Arc<Index
 /// # Errors
 /// With what it met; it never returns without one.
 pub async fn follow(
-    index: Arc<Index>,
+    mut index: Arc<Index>,
     log: Arc<dyn EventLog>,
     generation: Generation,
     custody: Arc<Custody>,
@@ -108,7 +108,23 @@ pub async fn follow(
             }
             chains.follow(opened)?;
         }
-        index.add(&opened, &chains)?;
-        tokio::time::sleep(GATHER).await;
+        (index, chains) = add(index, opened, chains).await?;
+        let _ = tokio::time::timeout(GATHER, index.wanted()).await;
     }
+}
+
+/// Adds commits on a thread of their own: a large batch must not hold up who waits for an answer.
+async fn add(
+    index: Arc<Index>,
+    opened: Vec<Opened>,
+    chains: Chains,
+) -> Result<(Arc<Index>, Chains), view::Error> {
+    let adding = tokio::task::spawn_blocking(move || {
+        index.add(&opened, &chains)?;
+        Ok((index, chains))
+    });
+    // A panic in there is a bug: it goes on in the task that waits.
+    adding
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

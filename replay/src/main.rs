@@ -46,8 +46,21 @@ struct PlaceArgs {
     #[arg(long, value_name = "URL", env = "BILLFOLD_NATS_URL", global = true)]
     nats: Option<String>,
     /// A credentials file for NATS, as nsc writes it
-    #[arg(long, value_name = "FILE", env = "BILLFOLD_NATS_CREDS", global = true)]
-    nats_creds: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BILLFOLD_NATS_CREDS_FILE",
+        global = true
+    )]
+    nats_creds_file: Option<PathBuf>,
+    /// The certificates to trust for a TLS connection to NATS, instead of the system's
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "BILLFOLD_NATS_CA_FILE",
+        global = true
+    )]
+    nats_ca_file: Option<PathBuf>,
     /// The wallet's key, if its key manager is key-file; otherwise the data folder's dev.key is used
     #[arg(long, value_name = "FILE", env = "BILLFOLD_KEY_FILE", global = true)]
     key_file: Option<PathBuf>,
@@ -183,7 +196,8 @@ impl From<PlaceArgs> for Place {
             data_dir: args.data_dir,
             nats: args.nats.map(|url| Nats {
                 url,
-                credentials: args.nats_creds,
+                credentials: args.nats_creds_file,
+                ca_file: args.nats_ca_file,
             }),
             key_file: args.key_file,
         }

@@ -55,6 +55,8 @@ pub struct Nats {
     pub url: String,
     /// A credentials file as `nsc` writes it.
     pub credentials: Option<PathBuf>,
+    /// The certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// An open log and the wallet's open keys.
@@ -140,6 +142,7 @@ async fn on_nats(nats: &Nats) -> Result<Opened, Error> {
             Some(file) => Credentials::File(file.clone()),
             None => Credentials::None,
         },
+        ca_file: nats.ca_file.clone(),
         create: false,
         ..Config::dev(&nats.url)
     };

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use billfold_core::{
     event::{Event, Fact, v1::ResolutionRequested},
     id::Seq,
-    judge::{Verdict, judge},
+    judge::{Verdict, judge, time_of},
     state::State,
     subject::Subject,
 };
@@ -251,7 +251,8 @@ impl Walk {
         fact: &Fact,
         asked: &ResolutionRequested,
     ) -> Result<Verdict, Error> {
-        Ok(judge(self.state(), opened.header.time, fact, asked)?)
+        let time = time_of(opened.header.time, self.head().time);
+        Ok(judge(self.state(), time, fact, asked)?)
     }
 }
 

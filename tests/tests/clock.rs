@@ -22,7 +22,12 @@ use std::{
     time::Duration,
 };
 
-use billfold_core::{Millis, id::Seq, subject::Subject};
+use billfold_core::{
+    Millis,
+    command::{Action, What},
+    id::Seq,
+    subject::Subject,
+};
 use billfold_streams::{
     clock::{Clock, Guard, System, TOLERANCE},
     committer::Error,
@@ -269,4 +274,24 @@ async fn a_clock_that_is_wrong_for_a_moment_leaves_no_trace() {
         .put(mount, "after", None, b"x")
         .await
         .unwrap();
+}
+
+/// What was deleted is gone at once, also on a node whose clock is behind that of the node that
+/// deleted it.
+#[tokio::test(flavor = "multi_thread")]
+async fn inv03_a_node_whose_clock_is_behind_does_not_tell_what_is_deleted() {
+    let place = Place::new(false).await;
+    let node = place.setup.create().await;
+    let (other, other_clock) = place.another();
+    let other = other.start().await;
+    place.clock.by(1_500);
+    other_clock.by(-1_500);
+    let mount = node.mount("secret/");
+    let id = node.custody.keys().id.record(mount, "s");
+    node.put(mount, "s", None, b"x").await.unwrap();
+    assert_eq!(other.ask(id).await.unwrap().verdict.name(), "permitted");
+    let change = node.change(mount, "s", What::DeleteCurrent);
+    let deleted = node.order(None, node.root(), Action::Change(vec![change]));
+    deleted.await.unwrap();
+    assert_eq!(other.ask(id).await.unwrap().verdict.name(), "deleted");
 }

@@ -34,7 +34,7 @@ struct Row {
     occurred_at: String,
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<String>,
+    operation: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<String>,
     /// The path of the record; none when it is erased or was never there.
@@ -64,7 +64,7 @@ impl From<AuditRow> for Row {
         };
         let (operation, request, version) = match &row.fact.event {
             Event::ResolutionRequested(asked) => (
-                Some(format!("{:?}", asked.operation)),
+                Some(asked.operation.name()),
                 Some(asked.request.to_string()),
                 asked.version,
             ),
@@ -116,16 +116,14 @@ pub(super) async fn read(call: &Call) -> Outcome {
         .await;
     let found = found.map_err(|error| failure(&error))?;
     let last = found.value.last().filter(|_| found.value.len() == limit);
-    let next = last.map(|last| format!("{}.{}.{}", last.row.time.0, last.row.seq, last.row.number));
+    let next = last.map(|last| format!("{}.{}", last.row.seq, last.row.number));
     let rows = found.value.into_iter().map(Row::from).collect();
     Ok(Reply::json(StatusCode::OK, &Page { rows, next }).at(found.seq))
 }
 
 /// A place as an earlier page named it.
-fn position(text: &str) -> Result<(Millis, Seq, u16), Failure> {
-    let mut parts = text.split('.');
-    let mut next = || parts.next().and_then(|part| part.parse::<u64>().ok());
-    let (time, seq, number) = (next(), next(), next());
-    let read = || Some((Millis(time?), Seq(seq?), u16::try_from(number?).ok()?));
-    read().ok_or_else(|| Failure::bad("after is not what an earlier page named"))
+fn position(text: &str) -> Result<(Seq, u16), Failure> {
+    let place = text.split_once('.');
+    let read = place.and_then(|(seq, number)| Some((Seq(seq.parse().ok()?), number.parse().ok()?)));
+    read.ok_or_else(|| Failure::bad("after is not what an earlier page named"))
 }

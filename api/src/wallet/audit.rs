@@ -31,11 +31,15 @@ impl Wallet {
         caller: &Caller,
         record: Option<RecordId>,
         span: std::ops::Range<Millis>,
-        after: Option<(Millis, Seq, u16)>,
+        after: Option<(Seq, u16)>,
         limit: usize,
     ) -> Result<At<Vec<AuditRow>>, Error> {
-        let seq = self.look_at(caller, Operation::ReadAudit, record).await?;
-        let by = record.map_or(By::Time, By::Record);
+        let asked = self.look_at(caller, Operation::ReadAudit, record).await?;
+        let by = record.map_or(By::All, By::Record);
+        // The index follows the log by itself; this answer is about all up to its own place.
+        tokio::time::timeout(self.patience, self.audit.read_up_to(asked.value))
+            .await
+            .map_err(|_| Error::Unavailable("the audit index is behind the log".to_owned()))?;
         let found = self.audit.find(&Query {
             by,
             from: span.start,
@@ -55,6 +59,9 @@ impl Wallet {
             };
             rows.push(AuditRow { row, record, name });
         }
-        Ok(At { seq, value: rows })
+        Ok(At {
+            seq: asked.seq,
+            value: rows,
+        })
     }
 }

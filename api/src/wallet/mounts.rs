@@ -116,10 +116,10 @@ impl Wallet {
     /// # Errors
     /// When the request is denied or cannot be recorded.
     pub async fn mounts(&self, caller: &Caller) -> Result<At<Vec<Mount>>, Error> {
-        let seq = self.look_at(caller, Operation::ReadMounts, None).await?;
+        let asked = self.look_at(caller, Operation::ReadMounts, None).await?;
         self.mounts.refresh(&self.keychain).await?;
         Ok(At {
-            seq,
+            seq: asked.seq,
             value: self.mounts.all(),
         })
     }

@@ -36,6 +36,9 @@ struct Question<'a> {
     ask: Ask,
 }
 
+/// A record, the version that was asked for, and what it says as far as it may be told.
+type OpenVersion = (StoredRecord, Version, Option<SecretBytes>);
+
 impl Wallet {
     /// Reads a version of a secret; 0 or none is the current one.
     ///
@@ -49,19 +52,15 @@ impl Wallet {
         version: Option<u32>,
     ) -> Result<At<Secret>, Error> {
         let id = self.record(mount.id, path);
-        let judged = self
-            .ask_record(caller, mount.id, id, path, version, Operation::ReadData)
-            .await?;
-        let (stored, version, data) = self
-            .open_version(id, judged.verdict, judged.material)
-            .await?;
+        let (seq, (stored, version, data)) =
+            self.resolve(caller, mount.id, id, path, version).await?;
         let custom = self
             .names_of(id, &stored)
             .await?
             .map(|names| names.custom)
             .unwrap_or_default();
         Ok(At {
-            seq: judged.seq,
+            seq,
             value: Secret {
                 version: (&version).into(),
                 data,
@@ -147,28 +146,25 @@ impl Wallet {
         name: &str,
         with_data: bool,
     ) -> Result<At<Credential>, Error> {
-        let operation = if with_data {
-            Operation::ReadData
+        let (seq, stored, data) = if with_data {
+            let (seq, (stored, _, data)) = self.resolve(caller, mount.id, id, name, None).await?;
+            (seq, stored, Some(data.ok_or(Error::Absent)?))
         } else {
-            Operation::ReadMetadata
-        };
-        let judged = self
-            .ask_record(caller, mount.id, id, name, None, operation)
-            .await?;
-        let (stored, data) = if with_data {
-            let (stored, _, data) = self
-                .open_version(id, judged.verdict, judged.material)
+            let judged = self
+                .ask_record(caller, mount.id, id, name, None, Operation::ReadMetadata)
                 .await?;
-            (stored, Some(data.ok_or(Error::Absent)?))
-        } else {
-            (record_of(judged.verdict, judged.material)?, None)
+            (
+                judged.seq,
+                record_of(judged.verdict, judged.material)?,
+                None,
+            )
         };
         let credential = self
             .credential(id, stored, data)
             .await?
             .ok_or(Error::Erased)?;
         Ok(At {
-            seq: judged.seq,
+            seq,
             value: credential,
         })
     }
@@ -203,13 +199,14 @@ impl Wallet {
         })
     }
 
-    /// Records that someone looks at the mounts, or at the audit trail of a record or of all.
+    /// Records that someone looks at the mounts, or at the audit trail of a record or of all. Returns
+    /// where the view was, and where the record of it is.
     pub(super) async fn look_at(
         &self,
         caller: &Caller,
         operation: Operation,
         record: Option<RecordId>,
-    ) -> Result<Seq, Error> {
+    ) -> Result<At<Seq>, Error> {
         let question = Question {
             operation,
             mount: None,
@@ -218,10 +215,38 @@ impl Wallet {
             path: None,
             ask: Ask::Nothing,
         };
-        let judged = self.put_on_record(caller, question).await?;
+        let (recorded, judged) = self.record_and_judge(caller, question).await?;
         match judged.verdict {
-            Verdict::Listing => Ok(judged.seq),
+            Verdict::Listing => Ok(At {
+                seq: judged.seq,
+                value: recorded,
+            }),
             _ => Err(Error::Denied),
+        }
+    }
+
+    /// Asks for a version and opens it.
+    ///
+    /// A key that is gone although the version was readable was destroyed after the question's place
+    /// in the log: the question is put once more, and what it finds there is the answer.
+    async fn resolve(
+        &self,
+        caller: &Caller,
+        mount: MountId,
+        id: RecordId,
+        path: &str,
+        version: Option<u32>,
+    ) -> Result<(Seq, OpenVersion), Error> {
+        let mut again = true;
+        loop {
+            let judged = self
+                .ask_record(caller, mount, id, path, version, Operation::ReadData)
+                .await?;
+            let opened = self.open_version(id, judged.verdict, judged.material).await;
+            if matches!(opened, Err(Error::Erased)) && std::mem::take(&mut again) {
+                continue;
+            }
+            return Ok((judged.seq, opened?));
         }
     }
 
@@ -251,12 +276,21 @@ impl Wallet {
         self.put_on_record(caller, question).await
     }
 
-    /// Records a question and waits for its place in the log.
     async fn put_on_record(
         &self,
         caller: &Caller,
         question: Question<'_>,
     ) -> Result<Judged, Error> {
+        let (_, judged) = self.record_and_judge(caller, question).await?;
+        Ok(judged)
+    }
+
+    /// Records a question and waits for its place in the log.
+    async fn record_and_judge(
+        &self,
+        caller: &Caller,
+        question: Question<'_>,
+    ) -> Result<(Seq, Judged), Error> {
         let names = RequestNames {
             path: question.path.map(str::to_owned),
             client: caller.client.to_string(),
@@ -271,7 +305,8 @@ impl Wallet {
             names: CiphertextHash::default(),
         };
         let ticket = self.keychain.desk().register(caller.request, question.ask);
-        self.recorder
+        let recorded = self
+            .recorder
             .request(Request {
                 actor: caller.actor,
                 asked,
@@ -281,7 +316,8 @@ impl Wallet {
         let judged = tokio::time::timeout(self.patience, ticket.judged()).await;
         let stopped =
             || Error::Unavailable("this node did not come to the request's record".to_owned());
-        judged.ok().flatten().ok_or_else(stopped)
+        let judged = judged.ok().flatten().ok_or_else(stopped)?;
+        Ok((recorded, judged))
     }
 
     /// The version that a verdict names, opened as far as it may be told.
@@ -290,7 +326,7 @@ impl Wallet {
         id: RecordId,
         verdict: Verdict,
         material: Material,
-    ) -> Result<(StoredRecord, Version, Option<SecretBytes>), Error> {
+    ) -> Result<OpenVersion, Error> {
         let (record, number, readable) = match verdict {
             Verdict::Version {
                 record,

@@ -68,16 +68,16 @@ impl<S: Source> State<S> {
             Event::MountDisabled(event) => self.mount_disabled(event)?,
             Event::CredentialWritten(event) => self.credential_written(at, event)?,
             Event::VersionsDeleted(event) => {
-                self.change(at, event.record, &event.versions, |version| {
+                self.change(event.record, &event.versions, |version| {
                     version.deletion = Some(at.time);
                 })?;
             }
             Event::VersionsUndeleted(event) => {
-                self.change(at, event.record, &event.versions, |version| {
+                self.change(event.record, &event.versions, |version| {
                     version.deletion = None
                 })?;
             }
-            Event::VersionsDestroyed(event) => self.versions_destroyed(at, event)?,
+            Event::VersionsDestroyed(event) => self.versions_destroyed(event)?,
             Event::MetadataChanged(event) => self.metadata_changed(at, event)?,
             Event::MetadataDeleted(event) => self.metadata_deleted(event)?,
             // What was observed changes nothing that is decided on.
@@ -220,7 +220,7 @@ impl<S: Source> State<S> {
         Ok(())
     }
 
-    fn versions_destroyed(&mut self, at: At, event: &v1::VersionsDestroyed) -> Applied<S::Error> {
+    fn versions_destroyed(&mut self, event: &v1::VersionsDestroyed) -> Applied<S::Error> {
         let numbers: Vec<u32> = event
             .versions
             .iter()
@@ -237,9 +237,7 @@ impl<S: Source> State<S> {
             }
             self.give_up(retired.key)?;
         }
-        self.change(at, event.record, &numbers, |version| {
-            version.destroyed = true
-        })
+        self.change(event.record, &numbers, |version| version.destroyed = true)
     }
 
     fn metadata_deleted(&mut self, event: &v1::MetadataDeleted) -> Applied<S::Error> {
@@ -309,9 +307,9 @@ impl<S: Source> State<S> {
         Ok(())
     }
 
+    /// Changes versions and leaves the time of the record's last change: no secret was written.
     fn change(
         &mut self,
-        at: At,
         id: RecordId,
         numbers: &[u32],
         change: impl Fn(&mut Version),
@@ -325,7 +323,6 @@ impl<S: Source> State<S> {
                 .find(|version| version.number == *number);
             change(version.ok_or(Broken("there is no such version"))?);
         }
-        record.updated = at.time;
         self.put(Key::Record(id), Value::Record(record));
         Ok(())
     }

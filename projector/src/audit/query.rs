@@ -1,21 +1,23 @@
 //! Asking the index.
 
-use std::ops::Bound;
-
 use billfold_core::{
     Millis,
     event::Fact,
     id::{PrincipalId, RecordId, Seq},
 };
 
-use super::index::{At, BY_PRINCIPAL, BY_RECORD, FACTS, Index, at};
+use super::index::{BY_PRINCIPAL, BY_RECORD, Facts, Index, of_place, place_of};
 use crate::view::{self, damaged};
+
+/// How far behind the end of a span commits of that span may still stand: the clocks of the nodes
+/// agree within seconds.
+const SKEW: u64 = 60_000;
 
 /// What to look for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
     /// Everything.
-    Time,
+    All,
     /// What concerns a record.
     Record(RecordId),
     /// What a principal did.
@@ -32,7 +34,7 @@ pub struct Query {
     /// Until before when.
     pub to: Millis,
     /// Only behind this row: the last one of the page before.
-    pub after: Option<(Millis, Seq, u16)>,
+    pub after: Option<(Seq, u16)>,
     /// How many rows at most.
     pub limit: usize,
 }
@@ -51,53 +53,101 @@ pub struct Row {
 }
 
 impl Index {
-    /// The rows that fit, oldest first.
+    /// The rows that fit, in the order of the log.
     ///
     /// # Errors
     /// When the index is damaged.
     pub fn find(&self, query: &Query) -> Result<Vec<Row>, view::Error> {
-        let prefix = match &query.by {
-            By::Time => FACTS.to_vec(),
-            By::Record(id) => [BY_RECORD, id.as_bytes()].concat(),
-            By::Principal(id) => [BY_PRINCIPAL, id.as_bytes()].concat(),
+        let mut found = Found {
+            index: self,
+            query,
+            open: None,
+            rows: Vec::new(),
         };
-        let key = |at: At| [prefix.as_slice(), &at].concat();
-        let first = at(query.from, Seq::ZERO, 0);
-        let start = match query.after {
-            Some((time, seq, number)) => {
-                let after = at(time, seq, usize::from(number));
-                if after >= first {
-                    Bound::Excluded(key(after))
-                } else {
-                    Bound::Included(key(first))
-                }
-            }
-            None => Bound::Included(key(first)),
-        };
-        let end = Bound::Excluded(key(at(query.to, Seq::ZERO, 0)));
-        if query.from >= query.to
-            || matches!((&start, &end), (Bound::Excluded(a), Bound::Excluded(b)) if a >= b)
-        {
+        let Some(first) = self.first_of(query.from)? else {
             return Ok(Vec::new());
+        };
+        // Behind the last row of the page before, or from the first that may fit.
+        let start = match query.after {
+            Some((seq, number)) if seq >= first => (seq, number.saturating_add(1)),
+            _ => (first, 0),
+        };
+        match query.by {
+            By::All => found.all(start)?,
+            By::Record(id) => found.posted(BY_RECORD, id.as_bytes(), start)?,
+            By::Principal(id) => found.posted(BY_PRINCIPAL, id.as_bytes(), start)?,
         }
-        let places = self.tree.range((start, end)).keys().take(query.limit);
-        places.map(|key| self.row(&key?, prefix.len())).collect()
+        Ok(found.rows)
+    }
+}
+
+/// A query at work.
+struct Found<'a> {
+    index: &'a Index,
+    query: &'a Query,
+    /// The commit that was looked at last.
+    open: Option<(Seq, Facts)>,
+    rows: Vec<Row>,
+}
+
+impl Found<'_> {
+    fn all(&mut self, (mut seq, mut number): (Seq, u16)) -> Result<(), view::Error> {
+        let end = self.index.position();
+        while seq <= end {
+            if !self.take(seq, number)? {
+                return Ok(());
+            }
+            let more = |(_, facts): &(Seq, Facts)| usize::from(number) + 1 < facts.facts.len();
+            (seq, number) = if self.open.as_ref().is_some_and(more) {
+                (seq, number + 1)
+            } else {
+                (seq.next(), 0)
+            };
+        }
+        Ok(())
     }
 
-    fn row(&self, key: &[u8], prefix: usize) -> Result<Row, view::Error> {
-        let wrong = || damaged("a place");
-        let place = key.get(prefix..).ok_or_else(wrong)?;
-        let (time, rest) = place.split_first_chunk::<8>().ok_or_else(wrong)?;
-        let (seq, rest) = rest.split_first_chunk::<8>().ok_or_else(wrong)?;
-        let number = rest.try_into().map_err(|_| wrong())?;
-        let key = [FACTS, place].concat();
-        let sealed = self.tree.get(&key)?.ok_or_else(|| damaged("a fact"))?;
-        let fact = Fact::decode(&self.unseal(&key, &sealed)?).map_err(|_| damaged("a fact"))?;
-        Ok(Row {
-            time: Millis(u64::from_be_bytes(*time)),
-            seq: Seq(u64::from_be_bytes(*seq)),
-            number: u16::from_be_bytes(number),
-            fact,
-        })
+    fn posted(&mut self, kind: &[u8], id: &[u8], start: (Seq, u16)) -> Result<(), view::Error> {
+        let about = [kind, id].concat();
+        let from = [about.as_slice(), &place_of(start.0, start.1)].concat();
+        let to = [about.as_slice(), &[u8::MAX; 10]].concat();
+        // The posting that begins before the start may reach over it.
+        let tree = &self.index.tree;
+        let before = tree.range(about.as_slice()..from.as_slice()).next_back();
+        for item in before.into_iter().chain(tree.range(from..=to)) {
+            let (_, places) = item?;
+            for place in places.chunks(10) {
+                let (seq, number) = of_place(place).ok_or_else(|| damaged("a posting"))?;
+                if (seq, number) >= start && !self.take(seq, number)? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a fact if it fits; says whether there may be more.
+    fn take(&mut self, seq: Seq, number: u16) -> Result<bool, view::Error> {
+        if self.rows.len() >= self.query.limit {
+            return Ok(false);
+        }
+        let facts = match self.open.take() {
+            Some((open, facts)) if open == seq => facts,
+            _ => self.index.facts(seq)?,
+        };
+        let time = facts.time;
+        if self.query.from <= time && time < self.query.to {
+            // A page may end with the last fact of a commit.
+            if let Some(fact) = facts.facts.get(usize::from(number)) {
+                self.rows.push(Row {
+                    time,
+                    seq,
+                    number,
+                    fact: fact.clone(),
+                });
+            }
+        }
+        self.open = Some((seq, facts));
+        Ok(time < self.query.to.plus(SKEW))
     }
 }

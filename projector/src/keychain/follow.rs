@@ -6,7 +6,7 @@ use billfold_core::{
     Millis,
     event::{Event, v1::ResolutionRequested},
     id::{CommandId, RecordId},
-    judge::{Verdict, judge},
+    judge::{Verdict, judge, time_of},
     state::{Key, Source, State, Value},
     subject::{Generation, Subject},
 };
@@ -182,7 +182,7 @@ impl Follower {
         let Some((ask, waiting)) = self.keychain.desk.take(&asked.request) else {
             return Ok(());
         };
-        let time = opened.header.time;
+        let time = time_of(opened.header.time, self.fold.head().time);
         let view = &self.keychain.view;
         let about = match ask {
             Ask::Version(id) | Ask::Names(id) => view.stored_record(&id)?.map(|found| (id, found)),

@@ -4,10 +4,7 @@ use std::fmt::Display;
 
 use billfold_core::{
     Millis,
-    event::{
-        Actor, Event, Fact,
-        v1::{Operation, Retired},
-    },
+    event::{Actor, Event, Fact, v1::Retired},
     id::{CommandId, MountId, PageId, PrincipalId, ProcessId, RecordId, RequestId, Seq, TokenId},
     judge::Verdict,
 };
@@ -218,7 +215,7 @@ impl Line {
             }
             Event::ResolutionRequested(event) => {
                 self.request = Some(event.request);
-                self.operation = Some(operation(event.operation));
+                self.operation = Some(event.operation.name());
                 self.mount = event.mount;
                 self.record = event.record;
                 self.asked_version = event.version;
@@ -233,17 +230,6 @@ impl Line {
 
 fn numbers(retired: &[Retired]) -> Vec<u32> {
     retired.iter().map(|retired| retired.version).collect()
-}
-
-const fn operation(operation: Operation) -> &'static str {
-    match operation {
-        Operation::ReadData => "read-data",
-        Operation::ReadMetadata => "read-metadata",
-        Operation::List => "list",
-        Operation::ListCredentials => "list-credentials",
-        Operation::ReadMounts => "read-mounts",
-        Operation::ReadAudit => "read-audit",
-    }
 }
 
 fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {

@@ -31,7 +31,13 @@ pub fn contents(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
 
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_billfold-replay"));
-    for name in ["DATA_DIR", "NATS_URL", "NATS_CREDS", "KEY_FILE"] {
+    for name in [
+        "DATA_DIR",
+        "NATS_URL",
+        "NATS_CREDS_FILE",
+        "NATS_CA_FILE",
+        "KEY_FILE",
+    ] {
         command.env_remove(format!("BILLFOLD_{name}"));
     }
     command.args(args);

@@ -147,7 +147,7 @@ async fn read_open_and_fold(backend: &Backend, custody: &Arc<Custody>) -> Durati
         fold.add(&chain::open(custody, &message).unwrap())
             .await
             .unwrap();
-        if fold.unwritten() >= 4096 {
+        if fold.unwritten_events() >= 4096 {
             fold.write().unwrap();
         }
     }

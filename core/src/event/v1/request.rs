@@ -35,6 +35,19 @@ impl Operation {
         (5, Self::ReadMounts),
         (6, Self::ReadAudit),
     ];
+
+    /// Its name in listings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ReadData => "read-data",
+            Self::ReadMetadata => "read-metadata",
+            Self::List => "list",
+            Self::ListCredentials => "list-credentials",
+            Self::ReadMounts => "read-mounts",
+            Self::ReadAudit => "read-audit",
+        }
+    }
 }
 
 impl Serialize for Operation {

@@ -1,0 +1,153 @@
+//! The audit trail as the API tells it: the same rows however it is asked, and whatever became of the index.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::{
+    fs,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use billfold_tests::{
+    on_both_backends,
+    wallet::{Backend, Wallet},
+};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+on_both_backends! {
+    inv03_the_trail_tells_each_event_once_in_the_order_of_the_log,
+    inv01_an_index_that_was_deleted_tells_the_same,
+}
+
+const TRAIL: &str = "/api/internal/secret-audit";
+
+async fn write(wallet: &Wallet, name: &str) {
+    let body = json!({ "data": { "x": "y" } });
+    let path = format!("/v1/secret/data/{name}");
+    assert_eq!(wallet.node.root("POST", &path, body).await.status, 200);
+}
+
+async fn read(wallet: &Wallet, name: &str) {
+    let path = format!("/v1/secret/data/{name}");
+    assert_eq!(wallet.node.root("GET", &path, ()).await.status, 200);
+}
+
+async fn page(wallet: &Wallet, query: &str) -> (Vec<Value>, Option<String>) {
+    let reply = wallet
+        .node
+        .root("GET", &format!("{TRAIL}?{query}"), ())
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let page: Value = serde_json::from_str(&reply.text()).unwrap();
+    let next = page["next"].as_str().map(str::to_owned);
+    (page["rows"].as_array().unwrap().clone(), next)
+}
+
+/// All rows, a few at a time.
+async fn pages(wallet: &Wallet, query: &str, limit: usize) -> Vec<Value> {
+    let (mut rows, mut after) = (Vec::new(), String::new());
+    loop {
+        let (more, next) = page(wallet, &format!("{query}&limit={limit}{after}")).await;
+        assert!(more.len() <= limit);
+        rows.extend(more);
+        match next {
+            Some(next) => after = format!("&after={next}"),
+            None => return rows,
+        }
+    }
+}
+
+/// The rows but for those that asking itself makes.
+fn but_audit(rows: Vec<Value>) -> Vec<Value> {
+    let mut rows = rows;
+    rows.retain(|row| row["operation"] != "read-audit");
+    rows
+}
+
+fn now() -> u128 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_millis()
+}
+
+/// Enough of everything that the index gathers several commits at once.
+async fn make_history(wallet: &Wallet) -> u128 {
+    for round in 0..4 {
+        for name in ["a", "b/c"] {
+            write(wallet, name).await;
+        }
+        for _ in 0..round {
+            read(wallet, "a").await;
+        }
+    }
+    sleep(Duration::from_millis(20)).await;
+    let between = now();
+    sleep(Duration::from_millis(20)).await;
+    for _ in 0..40 {
+        tokio::join!(read(wallet, "a"), read(wallet, "a"), read(wallet, "b/c"));
+    }
+    between
+}
+
+async fn inv03_the_trail_tells_each_event_once_in_the_order_of_the_log(backend: Backend) {
+    let wallet = Wallet::serve(backend).await;
+    let between = make_history(&wallet).await;
+
+    let (of_a, _) = page(&wallet, "credential=a").await;
+    let events = |rows: &[Value], event: &str| {
+        let rows = rows.iter();
+        rows.filter(|row| row["event"] == event).count()
+    };
+    assert_eq!(events(&of_a, "CredentialWritten"), 4);
+    assert_eq!(
+        events(&but_audit(of_a.clone()), "ResolutionRequested"),
+        6 + 80
+    );
+    assert!(of_a.iter().all(|row| row["credential"] == "a"));
+    // The answer is about all that was asked before, itself included.
+    assert_eq!(of_a.last().unwrap()["operation"], "read-audit");
+
+    let (all, _) = page(&wallet, "limit=10000").await;
+    let place = |row: &Value| {
+        let id = row["audit_id"].as_str().unwrap();
+        let (seq, number) = id.split_once('.').unwrap();
+        (seq.parse::<u64>().unwrap(), number.parse::<u64>().unwrap())
+    };
+    assert!(all.windows(2).all(|two| place(&two[0]) < place(&two[1])));
+    assert_eq!(all[0]["event"], "WalletCreated");
+    assert_eq!(events(&all, "CredentialWritten"), 8);
+
+    for limit in [2, 7, 50] {
+        let paged = pages(&wallet, &format!("credential=a&to={}", now()), limit).await;
+        assert_eq!(but_audit(paged), but_audit(of_a.clone()), "limit {limit}");
+    }
+    let early = pages(&wallet, &format!("credential=a&to={between}"), 7).await;
+    let late = pages(&wallet, &format!("credential=a&from={between}"), 7).await;
+    assert_eq!((early.len(), but_audit(late.clone()).len()), (4 + 6, 80));
+    let both = [early, but_audit(late)].concat();
+    assert_eq!(both, but_audit(of_a));
+    let (none, next) = page(&wallet, &format!("from={between}&to={between}")).await;
+    assert!(none.is_empty() && next.is_none());
+    let far = now() + 86_400_000;
+    assert!(page(&wallet, &format!("from={far}")).await.0.is_empty());
+    wallet.assert_sound().await;
+}
+
+async fn inv01_an_index_that_was_deleted_tells_the_same(backend: Backend) {
+    let mut wallet = Wallet::serve(backend).await;
+    make_history(&wallet).await;
+    let before = but_audit(page(&wallet, "limit=10000").await.0);
+    wallet.node.stop().await.unwrap();
+    fs::remove_dir_all(wallet.node.data_dir().join("audit")).unwrap();
+    wallet.node.restart().await.unwrap();
+    let after = but_audit(page(&wallet, "limit=10000").await.0);
+    // A start may make something of its own: it comes behind.
+    assert_eq!(after[..before.len()], before);
+}
