@@ -177,7 +177,7 @@ async fn respond(
         return Err(Failure::silent(StatusCode::METHOD_NOT_ALLOWED));
     }
     let wallet = door.wallet()?;
-    let takes_body = matches!(verb, Verb::Post | Verb::Put);
+    let takes_body = matches!(verb, Verb::Post | Verb::Put | Verb::Patch);
     if takes_body && path.ends_with('/') {
         return Err(Failure::bad("cannot write to a path ending in '/'"));
     }
@@ -252,7 +252,7 @@ async fn locate(
     let Some((mount, below)) = found else {
         return Err(no_handler());
     };
-    match endpoints::find_in_mount(verb, &below) {
+    match endpoints::find_in_mount(mount.kind, verb, &below) {
         Found::Endpoint(route, rest) => Ok((route, Some(mount), rest)),
         // The root of a mount can be listed; to clients there is nothing else about it.
         Found::OtherVerb if below == "metadata" => Err(Failure::silent(StatusCode::NOT_FOUND)),
@@ -323,22 +323,46 @@ fn verb(parts: &Parts, query: &[(String, String)]) -> Result<Verb, Failure> {
     };
     match parts.method.as_str() {
         "GET" => {
-            let list = query.iter().find(|(name, _)| name == "list");
-            match list.map(|(_, value)| lists(value)) {
-                None | Some(Some(false)) => Ok(Verb::Get),
-                Some(Some(true)) => Ok(Verb::List),
-                Some(None) => Err(Failure::silent(StatusCode::BAD_REQUEST)),
+            for (name, verb) in [("list", Verb::List), ("scan", Verb::Scan)] {
+                let found = query.iter().find(|(known, _)| known == name);
+                match found.map(|(_, value)| lists(value)) {
+                    None | Some(Some(false)) => {}
+                    Some(Some(true)) => return Ok(verb),
+                    Some(None) => return Err(Failure::silent(StatusCode::BAD_REQUEST)),
+                }
             }
+            Ok(Verb::Get)
         }
         "HEAD" => Ok(Verb::Head),
         "POST" => Ok(Verb::Post),
         "PUT" => Ok(Verb::Put),
+        "PATCH" => merges(&parts.headers).map(|()| Verb::Patch),
         "DELETE" => Ok(Verb::Delete),
         "LIST" => Ok(Verb::List),
+        "SCAN" => Ok(Verb::Scan),
         "OPTIONS" => Err(Failure::bad(
             "cannot handle internal-only request operation",
         )),
         _ => Err(Failure::silent(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+}
+
+/// A patch is a merge patch (RFC 7396), and says so.
+fn merges(headers: &HeaderMap) -> Result<(), Failure> {
+    let told = headers
+        .get("content-type")
+        .and_then(|value| value.to_str().ok());
+    let Some(told) = told.filter(|told| !told.is_empty()) else {
+        return Err(Failure::bad("mime: no media type"));
+    };
+    let kind = told.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/merge-patch+json") {
+        Ok(())
+    } else {
+        Err(Failure::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "PATCH requires Content-Type of application/merge-patch+json",
+        ))
     }
 }
 

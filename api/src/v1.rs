@@ -1,6 +1,9 @@
 //! `/v1`: the Vault HTTP API, as OpenBao speaks it.
 
+mod duration;
 mod kv;
+mod kv1;
+mod metadata;
 mod mounts;
 mod shape;
 mod sys;
@@ -40,16 +43,33 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
     match call.endpoint {
         Endpoint::SysMetrics => sys::metrics(call),
         Endpoint::Mounts => mounts::all(call).await,
+        Endpoint::ReadMount => mounts::one(call).await,
+        Endpoint::EnableMount => mounts::write(call).await,
+        Endpoint::DisableMount => mounts::disable(call).await,
+        Endpoint::Remount => mounts::remount(call).await,
+        Endpoint::RemountStatus => mounts::remount_status(call).await,
         Endpoint::UiMounts => mounts::ui_all(call).await,
         Endpoint::UiMount => mounts::ui_one(call).await,
         Endpoint::LookupSelf => Ok(sys::lookup_self(call)),
         Endpoint::KvRead => kv::read(call).await,
+        Endpoint::KvSubkeys => kv::subkeys(call).await,
+        Endpoint::KvPatch => kv::patch(call).await,
+        Endpoint::KvReadConfig => metadata::read_config(call).await,
+        Endpoint::KvWriteConfig => metadata::write_config(call).await,
+        Endpoint::KvWriteMetadata => metadata::write(call).await,
+        Endpoint::KvPatchMetadata => metadata::patch(call).await,
+        Endpoint::KvScan => kv::scan(call).await,
+        Endpoint::Kv1Read => kv1::read(call).await,
+        Endpoint::Kv1Write => kv1::write(call).await,
+        Endpoint::Kv1Delete => kv1::delete(call).await,
+        Endpoint::Kv1List => kv::list(call).await,
+        Endpoint::Kv1Scan => kv::scan(call).await,
         Endpoint::KvWrite => kv::write(call).await,
         Endpoint::KvDelete => kv::delete(call).await,
         Endpoint::KvDeleteVersions | Endpoint::KvUndelete | Endpoint::KvDestroy => {
             kv::change_versions(call).await
         }
-        Endpoint::KvReadMetadata => kv::read_metadata(call).await,
+        Endpoint::KvReadMetadata => metadata::read(call).await,
         Endpoint::KvList => kv::list(call).await,
         Endpoint::KvRemove => kv::remove(call).await,
         _ => Err(Failure::silent(StatusCode::NOT_FOUND)),
@@ -68,6 +88,7 @@ pub(crate) fn failure(error: &wallet::Error) -> Failure {
     match error {
         Error::Denied => Failure::denied(),
         Error::Absent => Failure::silent(StatusCode::NOT_FOUND),
+        Error::Invalid(told) => Failure::bad(told.clone()),
         Error::Refused(refusal) => Failure::new(refused(refusal), refusal.to_string()),
         Error::Erased => Failure::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -3,6 +3,7 @@
 mod access;
 mod answer;
 mod audit;
+mod metadata;
 mod mounts;
 mod read;
 mod write;
@@ -22,8 +23,9 @@ use billfold_streams::{committer, custody, recorder};
 pub use access::{Caller, Token};
 pub use answer::{Credential, Secret, SecretMetadata, VersionFacts};
 pub use audit::AuditRow;
-pub use mounts::{Mount, Mounts};
-pub use write::{Put, Step};
+pub use metadata::{NewCustom, NewMetadata, NewSettings};
+pub use mounts::{Mount, Mounts, NewMount};
+pub use write::{Patch, Patched, Put, Step};
 
 /// A wallet that is open for business on this node.
 #[derive(Debug)]
@@ -65,6 +67,9 @@ pub enum Error {
     /// There is no such thing.
     #[error("there is nothing there")]
     Absent,
+    /// The caller's fault: what was sent is not what belongs there.
+    #[error("{0}")]
+    Invalid(String),
     /// The caller's fault: the command cannot be done.
     #[error(transparent)]
     Refused(Refusal),

@@ -3,12 +3,13 @@
 use crate::{
     Millis, SecretBytes,
     event::{
-        Actor,
+        Actor, CiphertextHash,
         v1::{MountKind, Settings},
     },
     id::{CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, TokenId, WalletId},
     keys::{TokenMac, keyring::KekVersion, page::KeyRef},
     names::{MountNames, Names},
+    state::Record,
 };
 
 /// A wish to change the wallet, and whose it is.
@@ -30,7 +31,23 @@ pub enum Action {
     /// Add a mount.
     EnableMount(NewMount),
     /// Change a mount's settings.
-    TuneMount(MountId, Settings),
+    TuneMount {
+        /// The mount.
+        mount: MountId,
+        /// Its settings that the change was worked out from, if they must still be so.
+        basis: Option<Settings>,
+        /// All its settings from now on.
+        settings: Settings,
+    },
+    /// Give a mount another path or description.
+    RenameMount {
+        /// The mount.
+        mount: MountId,
+        /// Its blinded path, the folders above first.
+        path: Vec<RecordId>,
+        /// Path and description.
+        names: MountNames,
+    },
     /// Remove an empty mount.
     DisableMount(MountId),
     /// Change secrets: all of these, or none.
@@ -110,6 +127,8 @@ pub enum What {
     Destroy(Vec<u32>),
     /// Change what the record says about its versions.
     ChangeMetadata {
+        /// What the change was worked out from, if it must still be so.
+        basis: Option<Basis>,
         /// All its settings from now on.
         settings: Settings,
         /// What it is called.
@@ -117,6 +136,32 @@ pub enum What {
     },
     /// Remove the record, all its versions and names, for ever.
     DeleteMetadata,
+}
+
+/// A record's metadata as someone saw it. A change that was worked out from it must not undo
+/// another that came between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// There was no record.
+    Absent,
+    /// There was one.
+    Present {
+        /// Its settings.
+        settings: Settings,
+        /// The hash of its names.
+        names: CiphertextHash,
+    },
+}
+
+impl Basis {
+    /// The metadata of a record as it is.
+    #[must_use]
+    pub fn of(record: Option<&Record>) -> Self {
+        record.map_or(Self::Absent, |record| Self::Present {
+            settings: record.settings,
+            names: record.names.hash,
+        })
+    }
 }
 
 /// What a change does to the names of its record.

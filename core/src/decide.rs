@@ -10,7 +10,7 @@ use crate::{
     event::{Actor, CommandRef, Event, Fact, v1},
     id::RecordId,
     keys::CommandKey,
-    names::{mount_names_place, payload_place},
+    names::{MountNames, mount_names_place, payload_place},
     state::{At, COMMAND_AHEAD, COMMANDS_KEPT, Source, State},
 };
 
@@ -55,6 +55,9 @@ pub enum Refusal {
     /// The version that the write should follow is not the current one.
     #[error("check-and-set parameter did not match the current version")]
     CasMismatch,
+    /// The record is not as it was when the change was worked out.
+    #[error("the secret was changed meanwhile")]
+    Changed,
     /// The record only takes writes that say which version they follow.
     #[error("check-and-set parameter required for this call")]
     CasRequired,
@@ -174,13 +177,23 @@ impl<S: Source> Deciding<'_, S> {
         match &command.action {
             Action::CreateWallet(new) => self.create_wallet(new, sealer)?,
             Action::EnableMount(new) => self.enable_mount(new, sealer)?,
-            Action::TuneMount(mount, settings) => {
-                self.require_mount(mount)?;
+            Action::TuneMount {
+                mount,
+                basis,
+                settings,
+            } => {
+                let before = self.require_mount(mount)?.settings;
+                if basis.is_some_and(|basis| basis != before) {
+                    return Err(Refusal::Changed.into());
+                }
                 let event = v1::MountTuned {
                     mount: *mount,
                     settings: *settings,
                 };
                 self.happen(Event::MountTuned(event), None, None)?;
+            }
+            Action::RenameMount { mount, path, names } => {
+                self.rename_mount(*mount, path, names, sealer)?;
             }
             Action::DisableMount(mount) => {
                 self.require_mount(mount)?;
@@ -317,6 +330,30 @@ impl<S: Source> Deciding<'_, S> {
         self.happen(Event::MountEnabled(event), Some(bytes), None)
     }
 
+    fn rename_mount(
+        &mut self,
+        id: crate::id::MountId,
+        path: &[RecordId],
+        names: &MountNames,
+        sealer: &mut Sealer<'_>,
+    ) -> Decided<S::Error> {
+        let before = self.require_mount(&id)?;
+        let mounts = self.state.mounts().map_err(Error::Source)?;
+        let others = mounts.iter().filter(|(other, _)| **other != id);
+        if others.into_iter().any(|(_, mount)| mount.overlaps(path)) {
+            return Err(Refusal::MountTaken.into());
+        }
+        let place = mount_names_place(sealer.wallet(), id);
+        let (names, bytes) = sealer.names(self.state, &place, &cbor::encode(names))?;
+        let event = v1::MountRenamed {
+            mount: id,
+            path: path.to_vec(),
+            names,
+            retired_names: before.names.key,
+        };
+        self.happen(Event::MountRenamed(event), Some(bytes), None)
+    }
+
     fn require_mount(
         &self,
         mount: &crate::id::MountId,
@@ -377,8 +414,11 @@ fn describe(command: &Command) -> Vec<u8> {
             let path = new.path.last();
             (2, cbor::encode(&(new.mount, new.kind, path, new.settings)))
         }
-        Action::TuneMount(mount, settings) => (3, cbor::encode(&(mount, settings))),
+        Action::TuneMount {
+            mount, settings, ..
+        } => (3, cbor::encode(&(mount, settings))),
         Action::DisableMount(mount) => (4, cbor::encode(mount)),
+        Action::RenameMount { mount, path, .. } => (8, cbor::encode(&(mount, path.last()))),
         Action::CreateWallet(new) => (5, cbor::encode(&new.wallet)),
         Action::ClosePages(pages) => (6, cbor::encode(pages)),
         Action::ConfirmDestroyed(keys) => (7, cbor::encode(keys)),

@@ -157,6 +157,7 @@ events! {
     10 => MountEnabled(v1::MountEnabled),
     11 => MountTuned(v1::MountTuned),
     12 => MountDisabled(v1::MountDisabled),
+    13 => MountRenamed(v1::MountRenamed),
     20 => CredentialWritten(v1::CredentialWritten),
     21 => VersionsDeleted(v1::VersionsDeleted),
     22 => VersionsUndeleted(v1::VersionsUndeleted),
@@ -173,6 +174,7 @@ impl Event {
     pub fn names(&self) -> Option<CiphertextHash> {
         match self {
             Self::MountEnabled(event) => Some(event.names.hash),
+            Self::MountRenamed(event) => Some(event.names.hash),
             Self::CredentialWritten(event) => event.names.map(|names| names.hash),
             Self::MetadataChanged(event) => event.names.map(|names| names.hash),
             Self::ResolutionRequested(event) => Some(event.names),
@@ -198,6 +200,7 @@ impl Event {
             | Self::MountEnabled(_)
             | Self::MountTuned(_)
             | Self::MountDisabled(_)
+            | Self::MountRenamed(_)
             | Self::RequestsRefused(_) => None,
         }
     }

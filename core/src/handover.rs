@@ -9,15 +9,15 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::{
     Millis, SecretBytes,
     cbor::{self, as_array},
-    command::{Action, Change, Command, Done, NewNames, What},
+    command::{Action, Basis, Change, Command, Done, NewNames, What},
     decide::Refusal,
-    event::{Actor, v1::Settings},
+    event::{Actor, CiphertextHash, v1::Settings},
     id::{CommandId, MountId, ProcessId, RecordId, Seq, WalletId},
     names::Names,
     seal::Place,
 };
 
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 
 /// Where a hand-over is sealed.
 #[must_use]
@@ -66,6 +66,7 @@ type WireChange<'a> = (
     Vec<u32>,
     Settings,
     Option<WireNames>,
+    Option<WireBasis>,
     &'a Bytes,
 );
 type OwnedChange = (
@@ -76,10 +77,19 @@ type OwnedChange = (
     Vec<u32>,
     Settings,
     Option<WireNames>,
+    Option<WireBasis>,
     ByteBuf,
 );
 
 type OwnedCommand = (Option<CommandId>, Actor, Vec<OwnedChange>);
+
+/// Settings and names' hash of the record that a change was worked out from; none when there was no
+/// record.
+struct WireBasis {
+    present: Option<(Settings, CiphertextHash)>,
+}
+
+as_array!(WireBasis { present });
 
 #[derive(Clone)]
 struct WireNames {
@@ -171,6 +181,7 @@ fn room_for(command: &Command) -> usize {
 
 fn wire(change: &Change) -> WireChange<'_> {
     let none = Settings::default();
+    let mut basis = None;
     let (code, cas, versions, settings, names, payload): (_, _, &[u32], _, _, &[u8]) =
         match &change.what {
             What::Put {
@@ -182,7 +193,19 @@ fn wire(change: &Change) -> WireChange<'_> {
             What::Delete(versions) => (3, None, versions, none, None, &[]),
             What::Undelete(versions) => (4, None, versions, none, None, &[]),
             What::Destroy(versions) => (5, None, versions, none, None, &[]),
-            What::ChangeMetadata { settings, names } => (6, None, &[], *settings, Some(names), &[]),
+            What::ChangeMetadata {
+                basis: from,
+                settings,
+                names,
+            } => {
+                basis = from.map(|basis| WireBasis {
+                    present: match basis {
+                        Basis::Absent => None,
+                        Basis::Present { settings, names } => Some((settings, names)),
+                    },
+                });
+                (6, None, &[], *settings, Some(names), &[])
+            }
             What::DeleteMetadata => (7, None, &[], none, None, &[]),
         };
     let names = names.map(|names| match names {
@@ -203,12 +226,13 @@ fn wire(change: &Change) -> WireChange<'_> {
         versions.to_vec(),
         settings,
         names,
+        basis,
         Bytes::new(payload),
     )
 }
 
 fn unwire(change: OwnedChange) -> Result<Change, cbor::Malformed> {
-    let (mount, record, code, cas, versions, settings, names, payload) = change;
+    let (mount, record, code, cas, versions, settings, names, basis, payload) = change;
     let mut payload = payload.into_vec();
     let names = names.map(|wire| match wire.replace {
         true => NewNames::Replace(wire.names),
@@ -225,6 +249,10 @@ fn unwire(change: OwnedChange) -> Result<Change, cbor::Malformed> {
         4 => What::Undelete(versions),
         5 => What::Destroy(versions),
         6 => What::ChangeMetadata {
+            basis: basis.map(|basis| match basis.present {
+                None => Basis::Absent,
+                Some((settings, names)) => Basis::Present { settings, names },
+            }),
             settings,
             names: names.ok_or(cbor::Malformed)?,
         },

@@ -94,7 +94,7 @@ pub fn judge<S: Source>(
                 (Some(record), _) => version(record, request.version, time),
             }
         }
-        Operation::List => match request.mount {
+        Operation::List | Operation::Scan => match request.mount {
             Some(mount) if state.mount(&mount)?.is_some() => Verdict::Listing,
             _ => Verdict::Absent,
         },

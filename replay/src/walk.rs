@@ -271,6 +271,7 @@ fn belongs(opened: &Opened) -> Result<(), Finding> {
             | Event::MountEnabled(_)
             | Event::MountTuned(_)
             | Event::MountDisabled(_)
+            | Event::MountRenamed(_)
             | Event::CredentialWritten(_)
             | Event::VersionsDeleted(_)
             | Event::VersionsUndeleted(_)

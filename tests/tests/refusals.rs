@@ -141,6 +141,7 @@ async fn call(wallet: &Wallet, route: &Route, verb: Verb, header: &str, value: &
     let path = route
         .path
         .replace("{mount}", "secret")
+        .replace("{kv1}", "one")
         .replace("{path}", "secret/x")
         .replace("{id}", "secret/x");
     assert!(
@@ -154,7 +155,10 @@ async fn call(wallet: &Wallet, route: &Route, verb: Verb, header: &str, value: &
             json!({ "name": "x", "type": "t", "data": {} }).into()
         }
         (Verb::Post | Verb::Put, "api/transactions") => json!({ "changes": [change] }).into(),
+        // A mount that is not there is not to be removed by the next call.
+        (Verb::Post | Verb::Put, "v1/sys/remount") => json!({}).into(),
         (Verb::Post | Verb::Put, _) => json!({ "data": {}, "versions": [1] }).into(),
+        (Verb::Patch, _) => json!({ "data": {} }).into(),
         _ => Body::Nothing,
     };
     send(
@@ -184,6 +188,10 @@ async fn send(
     let client = match header {
         "none" | "query" => wallet.node.client(),
         header => wallet.node.client().header(header, &value),
+    };
+    let client = match verb {
+        "PATCH" => client.header("Content-Type", "application/merge-patch+json"),
+        _ => client,
     };
     let joint = if path.contains('?') { '&' } else { '?' };
     let path = if header == "query" {

@@ -1,5 +1,7 @@
 //! Every endpoint there is. The dispatcher, the tests and the docs all read this table.
 
+use billfold_core::event::v1::MountKind;
+
 /// What a request wants done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[allow(
@@ -11,8 +13,10 @@ pub enum Verb {
     Head,
     Post,
     Put,
+    Patch,
     Delete,
     List,
+    Scan,
 }
 
 impl Verb {
@@ -24,8 +28,10 @@ impl Verb {
             Self::Head => "HEAD",
             Self::Post => "POST",
             Self::Put => "PUT",
+            Self::Patch => "PATCH",
             Self::Delete => "DELETE",
             Self::List => "LIST",
+            Self::Scan => "SCAN",
         }
     }
 }
@@ -49,18 +55,35 @@ pub enum Endpoint {
     InitStatus,
     SysMetrics,
     Mounts,
+    ReadMount,
+    EnableMount,
+    DisableMount,
+    Remount,
+    RemountStatus,
     UiMounts,
     UiMount,
     LookupSelf,
     KvRead,
     KvWrite,
+    KvPatch,
     KvDelete,
     KvDeleteVersions,
     KvUndelete,
     KvDestroy,
     KvReadMetadata,
+    KvWriteMetadata,
+    KvPatchMetadata,
+    KvSubkeys,
+    KvReadConfig,
+    KvWriteConfig,
+    KvScan,
     KvList,
     KvRemove,
+    Kv1Read,
+    Kv1Write,
+    Kv1Delete,
+    Kv1List,
+    Kv1Scan,
     CredentialWrite,
     CredentialList,
     CredentialRead,
@@ -76,7 +99,8 @@ pub enum Endpoint {
 pub struct Route {
     /// The verbs that it takes.
     pub verbs: &'static [Verb],
-    /// Its path; `{mount}` and `{path}` stand for any number of segments, `{id}` for the rest.
+    /// Its path; `{path}` stands for any number of segments, `{id}` for the rest, `{mount}` for a
+    /// mount of the versioned key-value engine and `{kv1}` for one of version 1.
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
@@ -101,6 +125,8 @@ const fn route(
 const GET: &[Verb] = &[Verb::Get];
 const WRITE: &[Verb] = &[Verb::Post, Verb::Put];
 const DELETE: &[Verb] = &[Verb::Delete];
+const PATCH: &[Verb] = &[Verb::Patch];
+const SCAN: &[Verb] = &[Verb::Scan];
 
 /// All endpoints.
 pub const ROUTES: &[Route] = &[
@@ -120,6 +146,31 @@ pub const ROUTES: &[Route] = &[
     route(GET, "v1/sys/init", Access::Open, Endpoint::InitStatus),
     route(GET, "v1/sys/metrics", Access::Token, Endpoint::SysMetrics),
     route(GET, "v1/sys/mounts", Access::Token, Endpoint::Mounts),
+    route(
+        GET,
+        "v1/sys/mounts/{path}",
+        Access::Token,
+        Endpoint::ReadMount,
+    ),
+    route(
+        WRITE,
+        "v1/sys/mounts/{path}",
+        Access::Token,
+        Endpoint::EnableMount,
+    ),
+    route(
+        DELETE,
+        "v1/sys/mounts/{path}",
+        Access::Token,
+        Endpoint::DisableMount,
+    ),
+    route(WRITE, "v1/sys/remount", Access::Token, Endpoint::Remount),
+    route(
+        GET,
+        "v1/sys/remount/status/{id}",
+        Access::Token,
+        Endpoint::RemountStatus,
+    ),
     route(
         GET,
         "v1/sys/internal/ui/mounts",
@@ -151,10 +202,34 @@ pub const ROUTES: &[Route] = &[
         Endpoint::KvWrite,
     ),
     route(
+        PATCH,
+        "v1/{mount}/data/{path}",
+        Access::Token,
+        Endpoint::KvPatch,
+    ),
+    route(
         DELETE,
         "v1/{mount}/data/{path}",
         Access::Token,
         Endpoint::KvDelete,
+    ),
+    route(
+        GET,
+        "v1/{mount}/subkeys/{path}",
+        Access::Token,
+        Endpoint::KvSubkeys,
+    ),
+    route(
+        GET,
+        "v1/{mount}/config",
+        Access::Token,
+        Endpoint::KvReadConfig,
+    ),
+    route(
+        WRITE,
+        "v1/{mount}/config",
+        Access::Token,
+        Endpoint::KvWriteConfig,
     ),
     route(
         WRITE,
@@ -181,6 +256,18 @@ pub const ROUTES: &[Route] = &[
         Endpoint::KvReadMetadata,
     ),
     route(
+        WRITE,
+        "v1/{mount}/metadata/{path}",
+        Access::Token,
+        Endpoint::KvWriteMetadata,
+    ),
+    route(
+        PATCH,
+        "v1/{mount}/metadata/{path}",
+        Access::Token,
+        Endpoint::KvPatchMetadata,
+    ),
+    route(
         &[Verb::List],
         "v1/{mount}/metadata/{path}",
         Access::Token,
@@ -193,11 +280,35 @@ pub const ROUTES: &[Route] = &[
         Endpoint::KvList,
     ),
     route(
+        SCAN,
+        "v1/{mount}/metadata/{path}",
+        Access::Token,
+        Endpoint::KvScan,
+    ),
+    route(SCAN, "v1/{mount}/metadata", Access::Token, Endpoint::KvScan),
+    route(
         DELETE,
         "v1/{mount}/metadata/{path}",
         Access::Token,
         Endpoint::KvRemove,
     ),
+    route(GET, "v1/{kv1}/{path}", Access::Token, Endpoint::Kv1Read),
+    route(WRITE, "v1/{kv1}/{path}", Access::Token, Endpoint::Kv1Write),
+    route(
+        DELETE,
+        "v1/{kv1}/{path}",
+        Access::Token,
+        Endpoint::Kv1Delete,
+    ),
+    route(
+        &[Verb::List],
+        "v1/{kv1}/{path}",
+        Access::Token,
+        Endpoint::Kv1List,
+    ),
+    route(&[Verb::List], "v1/{kv1}", Access::Token, Endpoint::Kv1List),
+    route(SCAN, "v1/{kv1}/{path}", Access::Token, Endpoint::Kv1Scan),
+    route(SCAN, "v1/{kv1}", Access::Token, Endpoint::Kv1Scan),
     route(
         &[Verb::Post],
         "api/credentials",
@@ -253,7 +364,7 @@ pub(crate) enum Found {
 pub(crate) fn find(verb: Verb, path: &str) -> Found {
     let fixed = ROUTES
         .iter()
-        .filter(|route| !route.path.contains("{mount}"));
+        .filter(|route| ENGINES.iter().all(|(_, mount)| !route.path.contains(mount)));
     pick(
         verb,
         fixed.filter_map(|route| Some((*route, rest(route.path, path)?))),
@@ -266,16 +377,25 @@ pub(crate) fn is_open(path: &str) -> bool {
     routes.any(|route| route.access == Access::Open)
 }
 
+/// The engines, and what stands for their mounts in the table.
+const ENGINES: [(MountKind, &str); 2] = [
+    (MountKind::KvV2, "v1/{mount}"),
+    (MountKind::KvV1, "v1/{kv1}"),
+];
+
 /// Finds the endpoint of what a path says below its mount.
-pub(crate) fn find_in_mount(verb: Verb, below: &str) -> Found {
+pub(crate) fn find_in_mount(kind: MountKind, verb: Verb, below: &str) -> Found {
     // A folder is listed with or without the slash at its end.
-    let below = if verb == Verb::List {
+    let below = if matches!(verb, Verb::List | Verb::Scan) {
         below.trim_end_matches('/')
     } else {
         below
     };
     let inside = ROUTES.iter().filter_map(|route| {
-        let pattern = route.path.strip_prefix("v1/{mount}/")?;
+        let (_, mount) = ENGINES.iter().find(|(engine, _)| *engine == kind)?;
+        let pattern = route.path.strip_prefix(mount)?;
+        // The mount itself has no more of a path.
+        let pattern = pattern.strip_prefix('/').unwrap_or(pattern);
         Some((*route, rest(pattern, below)?))
     });
     pick(verb, inside)
@@ -332,7 +452,7 @@ mod tests {
             Found::Endpoint(route, rest) => Some((route.endpoint, rest)),
             _ => None,
         };
-        let kv = |verb, below| endpoint(find_in_mount(verb, below));
+        let kv = |verb, below| endpoint(find_in_mount(MountKind::KvV2, verb, below));
         assert_eq!(
             kv(Verb::Get, "data/a/b"),
             Some((Endpoint::KvRead, "a/b".to_owned()))
@@ -350,7 +470,20 @@ mod tests {
             Some((Endpoint::KvList, "a".to_owned()))
         );
         assert_eq!(kv(Verb::Get, "data"), None);
-        assert_eq!(find_in_mount(Verb::List, "data/a"), Found::OtherVerb);
+        assert_eq!(
+            find_in_mount(MountKind::KvV2, Verb::List, "data/a"),
+            Found::OtherVerb
+        );
+        let kv1 = |verb, below| endpoint(find_in_mount(MountKind::KvV1, verb, below));
+        assert_eq!(
+            kv1(Verb::Get, "data/a"),
+            Some((Endpoint::Kv1Read, "data/a".to_owned()))
+        );
+        assert_eq!(
+            kv1(Verb::List, ""),
+            Some((Endpoint::Kv1List, String::new()))
+        );
+        assert_eq!(kv1(Verb::Get, ""), None);
         assert_eq!(find(Verb::Get, "v1/sys/nope"), Found::Nothing);
         assert_eq!(find(Verb::Post, "v1/sys/health"), Found::OtherVerb);
         assert!(is_open("v1/sys/health") && !is_open("v1/sys/mounts") && !is_open("v1/sys"));

@@ -36,6 +36,11 @@ impl<'a> Object<'a> {
         Ok(Self(members.unwrap_or_default()))
     }
 
+    /// Whether it has no members.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A member's text.
     pub(crate) fn get(&self, name: &str) -> Option<&'a str> {
         self.0.get(name).map(|raw| raw.get())
@@ -66,6 +71,21 @@ pub(crate) fn canonical(text: &str) -> Result<SecretBytes, &'static str> {
     Ok(SecretBytes::new(out))
 }
 
+/// A JSON text with a merge patch applied (RFC 7396), in its one form.
+pub(crate) fn merged(target: &str, patch: &str) -> Result<SecretBytes, &'static str> {
+    let mut out = Zeroizing::new(Vec::with_capacity(target.len() + patch.len()));
+    merge(target, patch, &mut out).map_err(|_| MALFORMED)?;
+    Ok(SecretBytes::new(out))
+}
+
+/// The names in a JSON object, with `null` for every value that is no object, or that is `depth`
+/// levels down; 0 is any depth.
+pub(crate) fn subkeys(text: &str, depth: i64) -> Result<SecretBytes, &'static str> {
+    let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
+    write_subkeys(text, (depth != 0).then_some(depth), &mut out).map_err(|_| MALFORMED)?;
+    Ok(SecretBytes::new(out))
+}
+
 /// Whether a JSON text is an object.
 pub(crate) fn is_object(text: &str) -> bool {
     text.trim_start().starts_with('{')
@@ -74,21 +94,7 @@ pub(crate) fn is_object(text: &str) -> bool {
 /// The depth was bounded before, so this ends soon.
 fn write(text: &str, out: &mut Vec<u8>) -> serde_json::Result<()> {
     match text.trim_start().as_bytes().first() {
-        Some(b'{') => {
-            let members: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
-            out.push(b'{');
-            for (at, (name, value)) in members.into_iter().enumerate() {
-                // Names of members can be as secret as their values.
-                let name = Zeroizing::new(name);
-                if at > 0 {
-                    out.push(b',');
-                }
-                serde_json::to_writer(&mut *out, name.as_str())?;
-                out.push(b':');
-                write(value.get(), out)?;
-            }
-            out.push(b'}');
-        }
+        Some(b'{') => object(members(text)?, out, |_, text, out| write(text, out))?,
         Some(b'[') => {
             let elements: Vec<&RawValue> = serde_json::from_str(text)?;
             out.push(b'[');
@@ -103,6 +109,70 @@ fn write(text: &str, out: &mut Vec<u8>) -> serde_json::Result<()> {
         _ => out.extend_from_slice(text.trim().as_bytes()),
     }
     Ok(())
+}
+
+/// Writes an object; `value` writes each member's.
+fn object<'a>(
+    members: impl IntoIterator<Item = (String, &'a str)>,
+    out: &mut Vec<u8>,
+    mut value: impl FnMut(&str, &'a str, &mut Vec<u8>) -> serde_json::Result<()>,
+) -> serde_json::Result<()> {
+    out.push(b'{');
+    for (at, (name, text)) in members.into_iter().enumerate() {
+        // Names of members can be as secret as their values.
+        let name = Zeroizing::new(name);
+        if at > 0 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut *out, name.as_str())?;
+        out.push(b':');
+        value(&name, text, out)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn members(text: &str) -> serde_json::Result<BTreeMap<String, &str>> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+    let texts = members.into_iter().map(|(name, raw)| (name, raw.get()));
+    Ok(texts.collect())
+}
+
+/// The depth of both was bounded before, so this ends soon.
+fn merge(target: &str, patch: &str, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    if !is_object(patch) {
+        return write(patch, out);
+    }
+    let before = match is_object(target) {
+        true => members(target)?,
+        false => BTreeMap::new(),
+    };
+    let patches = members(patch)?;
+    let mut after = before.clone();
+    for (name, text) in &patches {
+        if text.trim() == "null" {
+            after.remove(name);
+        } else {
+            after.insert(name.clone(), text);
+        }
+    }
+    object(after, out, |name, text, out| match patches.get(name) {
+        Some(patch) => merge(before.get(name).copied().unwrap_or("null"), patch, out),
+        None => write(text, out),
+    })
+}
+
+fn write_subkeys(text: &str, depth: Option<i64>, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    object(members(text)?, out, |_, text, out| {
+        let below = depth.map(|depth| depth - 1);
+        let goes_on = is_object(text) && below.is_none_or(|below| below > 0);
+        if goes_on && !members(text)?.is_empty() {
+            write_subkeys(text, below, out)
+        } else {
+            out.extend_from_slice(b"null");
+            Ok(())
+        }
+    })
 }
 
 /// How deep brackets nest outside strings.
@@ -141,6 +211,50 @@ mod tests {
         assert_eq!(form("12345678901234567890"), "12345678901234567890");
         assert_eq!(form(r#""a b""#), r#""a b""#);
         assert_eq!(form(r#"{"\u0061\n":1}"#), r#"{"a\n":1}"#);
+    }
+
+    #[test]
+    fn the_examples_of_rfc_7396() {
+        for (target, patch, result) in [
+            (r#"{"a":"b"}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{"a":"b"}"#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
+            (r#"{"a":"b"}"#, r#"{"a":null}"#, "{}"),
+            (r#"{"a":"b","b":"c"}"#, r#"{"a":null}"#, r#"{"b":"c"}"#),
+            (r#"{"a":["b"]}"#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
+            (r#"{"a":"c"}"#, r#"{"a":["b"]}"#, r#"{"a":["b"]}"#),
+            (
+                r#"{"a":{"b":"c"}}"#,
+                r#"{"a":{"b":"d","c":null}}"#,
+                r#"{"a":{"b":"d"}}"#,
+            ),
+            (r#"{"a":[{"b":"c"}]}"#, r#"{"a":[1]}"#, r#"{"a":[1]}"#),
+            (r#"["a","b"]"#, r#"["c","d"]"#, r#"["c","d"]"#),
+            (r#"{"a":"b"}"#, r#"["c"]"#, r#"["c"]"#),
+            (r#"{"a":"foo"}"#, "null", "null"),
+            (r#"{"a":"foo"}"#, r#""bar""#, r#""bar""#),
+            (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"a":1,"e":null}"#),
+            ("[1,2]", r#"{"a":"b","c":null}"#, r#"{"a":"b"}"#),
+            ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
+        ] {
+            let merged = merged(target, patch).unwrap();
+            assert_eq!(merged.expose(), result.as_bytes(), "{target} {patch}");
+        }
+    }
+
+    #[test]
+    fn names_without_values() {
+        let text = r#"{"x":1,"n":{"p":{"q":{}},"r":[1,{"a":2}]},"e":{},"z":null}"#;
+        for (depth, names) in [
+            (
+                0,
+                r#"{"e":null,"n":{"p":{"q":null},"r":null},"x":null,"z":null}"#,
+            ),
+            (1, r#"{"e":null,"n":null,"x":null,"z":null}"#),
+            (2, r#"{"e":null,"n":{"p":null,"r":null},"x":null,"z":null}"#),
+            (-1, r#"{"e":null,"n":null,"x":null,"z":null}"#),
+        ] {
+            assert_eq!(subkeys(text, depth).unwrap().expose(), names.as_bytes());
+        }
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! KV version 2.
 
-mod input;
-
-use std::collections::BTreeMap;
+pub(super) mod input;
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -11,11 +9,16 @@ use serde_json::value::RawValue;
 use self::input::{data_and_cas, version, versions};
 use super::{
     failure,
-    shape::{Envelope, Time, Version, VersionLine, ignored},
+    shape::{Envelope, Version, ignored},
 };
 use crate::{
-    http::{Call, Failure, Outcome, endpoints::Endpoint, json::Object, reply::Reply},
-    wallet::{Put, Secret, SecretMetadata, Step, VersionFacts},
+    http::{
+        Call, Failure, Outcome,
+        endpoints::Endpoint,
+        json::{self, Object},
+        reply::Reply,
+    },
+    wallet::{Error, Patch, Patched, Put, Secret, Step, Written},
 };
 
 #[derive(Serialize)]
@@ -67,9 +70,13 @@ pub(super) async fn write(call: &Call) -> Outcome {
         .change(&call.caller, mount, path, put, call.command()?)
         .await;
     let written = written.map_err(|error| failure(&error))?;
+    written_version(call, &body, &written).await
+}
+
+async fn written_version(call: &Call, body: &Object<'_>, written: &Written) -> Outcome {
     let told = call
         .wallet
-        .written(mount, path, &written)
+        .written(call.mount()?, &call.rest, written)
         .await
         .map_err(|error| failure(&error))?;
     let version = Version::of(&told.value.version, &told.value.custom);
@@ -118,56 +125,6 @@ async fn change(call: &Call, step: Step) -> Outcome {
 }
 
 #[derive(Serialize)]
-struct Metadata<'a> {
-    cas_required: bool,
-    created_time: Time,
-    current_metadata_version: u32,
-    current_version: u32,
-    custom_metadata: Option<&'a BTreeMap<String, String>>,
-    delete_version_after: String,
-    max_versions: u32,
-    metadata_cas_required: bool,
-    oldest_version: u32,
-    updated_time: Time,
-    versions: BTreeMap<String, VersionLine>,
-}
-
-pub(super) async fn read_metadata(call: &Call) -> Outcome {
-    let path = call.rest.trim_end_matches('/');
-    let read = call
-        .wallet
-        .read_metadata(&call.caller, call.mount()?, path)
-        .await;
-    let read = read.map_err(|error| failure(&error))?;
-    let SecretMetadata { record, custom } = &read.value;
-    let oldest = record.versions.first().map_or(0, |version| version.number);
-    let data = Metadata {
-        cas_required: record.settings.cas_required,
-        created_time: Time(Some(record.created)),
-        current_metadata_version: 0,
-        current_version: record.current,
-        custom_metadata: (!custom.is_empty()).then_some(custom),
-        delete_version_after: format!("{}s", record.settings.delete_version_after / 1000),
-        max_versions: record.settings.max_versions,
-        metadata_cas_required: false,
-        // As long as nothing has fallen off the end, clients are told 0.
-        oldest_version: if oldest > 1 { oldest } else { 0 },
-        updated_time: Time(Some(record.updated)),
-        versions: record
-            .versions
-            .iter()
-            .map(|version| {
-                (
-                    version.number.to_string(),
-                    VersionLine::of(&VersionFacts::from(version)),
-                )
-            })
-            .collect(),
-    };
-    Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, data)).at(read.seq))
-}
-
-#[derive(Serialize)]
 struct Keys<'a> {
     keys: &'a [String],
 }
@@ -177,20 +134,125 @@ pub(super) async fn list(call: &Call) -> Outcome {
         "" => String::new(),
         path => format!("{path}/"),
     };
+    let page = page(call)?;
     let listed = call.wallet.list(&call.caller, call.mount()?, &folder).await;
     let listed = listed.map_err(|error| failure(&error))?;
-    let keys = Keys {
-        keys: &listed.value,
-    };
+    let keys = page.of(&listed.value);
+    // OpenBao answers an empty page like an empty folder.
+    if keys.is_empty() {
+        return Err(Failure::silent(StatusCode::NOT_FOUND));
+    }
+    let keys = Keys { keys };
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, keys)).at(listed.seq))
 }
 
-/// Stored JSON as a part of an answer.
-fn raw(stored: &[u8]) -> Result<&RawValue, Failure> {
-    serde_json::from_slice(stored).map_err(|_| {
-        Failure::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the stored secret is not JSON",
-        )
+#[derive(Serialize)]
+struct Scanned<'a> {
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    keys: &'a [String],
+}
+
+pub(super) async fn scan(call: &Call) -> Outcome {
+    let folder = match call.rest.trim_end_matches('/') {
+        "" => String::new(),
+        path => format!("{path}/"),
+    };
+    let found = call.wallet.scan(&call.caller, call.mount()?, &folder).await;
+    let found = found.map_err(|error| failure(&error))?;
+    let keys = Scanned { keys: &found.value };
+    Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, keys)).at(found.seq))
+}
+
+#[derive(Serialize)]
+struct Subkeys<'a> {
+    metadata: Version<'a>,
+    subkeys: Option<&'a RawValue>,
+}
+
+pub(super) async fn subkeys(call: &Call) -> Outcome {
+    let number = version(call.single("version")?)?;
+    let depth = input::number(call, "depth")?.unwrap_or(0);
+    let read = call
+        .wallet
+        .read(&call.caller, call.mount()?, &call.rest, number)
+        .await;
+    let read = read.map_err(|error| failure(&error))?;
+    let Secret {
+        version,
+        data,
+        custom,
+    } = &read.value;
+    let names = match data {
+        Some(data) => Some(json::subkeys(raw(data.expose())?.get(), depth).map_err(unreadable)?),
+        None => None,
+    };
+    let names = names.as_ref().map(|names| raw(names.expose()));
+    let data = Subkeys {
+        metadata: Version::of(version, custom),
+        subkeys: names.transpose()?,
+    };
+    let status = if data.subkeys.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::NOT_FOUND
+    };
+    Ok(Reply::json(status, &Envelope::of(call.caller.request, data)).at(read.seq))
+}
+
+pub(super) async fn patch(call: &Call) -> Outcome {
+    let body = Object::parse(&call.body).map_err(Failure::bad)?;
+    let (data, cas) = input::patch_and_cas(&body)?;
+    let (mount, path) = (call.mount()?, &call.rest);
+    let patch = Patch { cas, data };
+    let patched = call
+        .wallet
+        .patch(&call.caller, mount, path, &patch, call.command()?)
+        .await;
+    match patched {
+        Ok(Patched::Written(written)) => written_version(call, &body, &written).await,
+        // What is deleted cannot be patched: the answer tells since when.
+        Ok(Patched::Nothing(read)) => {
+            let version = Version::of(&read.value.version, &read.value.custom);
+            let envelope = Envelope::of(call.caller.request, version);
+            Ok(Reply::json(StatusCode::NOT_FOUND, &envelope).at(read.seq))
+        }
+        Err(Error::Absent) => Ok(Reply::empty(StatusCode::NOT_FOUND)),
+        Err(error) => Err(failure(&error)),
+    }
+}
+
+/// Which part of a listing is asked for.
+struct Page<'a> {
+    after: Option<&'a str>,
+    limit: Option<usize>,
+}
+
+impl Page<'_> {
+    fn of<'k>(&self, keys: &'k [String]) -> &'k [String] {
+        let first = self
+            .after
+            .map_or(0, |after| keys.partition_point(|key| key.as_str() <= after));
+        let rest = keys.get(first..).unwrap_or_default();
+        rest.get(..self.limit.unwrap_or(usize::MAX)).unwrap_or(rest)
+    }
+}
+
+fn page(call: &Call) -> Result<Page<'_>, Failure> {
+    let limit = input::number(call, "limit")?.filter(|limit| *limit > 0);
+    Ok(Page {
+        after: call.parameter("after"),
+        limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
     })
+}
+
+fn unreadable(_: &str) -> Failure {
+    Failure::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the stored secret is not JSON",
+    )
+}
+
+/// Stored JSON as a part of an answer.
+pub(super) fn raw(stored: &[u8]) -> Result<&RawValue, Failure> {
+    serde_json::from_slice(stored).map_err(|_| unreadable(""))
 }

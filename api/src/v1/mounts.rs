@@ -3,19 +3,28 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use billfold_core::event::v1::MountKind;
+use billfold_core::{
+    decide::Refusal,
+    event::v1::MountKind,
+    id::{MountId, Seq},
+};
 use serde::Serialize;
 
 use super::{
     failure,
+    kv::input,
     shape::{Envelope, uuid},
 };
 use crate::{
-    http::{Call, Failure, Outcome, reply::Reply},
-    wallet::Mount,
+    http::{
+        Call, Failure, Outcome,
+        json::{Object, is_object},
+        reply::Reply,
+    },
+    wallet::{Error, Mount, NewMount, Written},
 };
 
-#[derive(Serialize, Clone)]
+#[derive(Serialize, Clone, Copy, Default)]
 struct Config {
     default_lease_ttl: u64,
     force_no_cache: bool,
@@ -49,20 +58,19 @@ struct Line {
 
 impl Line {
     fn of(mount: &Mount) -> Self {
-        let MountKind::KvV2 = mount.kind;
+        let version = match mount.kind {
+            MountKind::KvV2 => "2",
+            MountKind::KvV1 => "1",
+        };
         let short: String = mount.id.to_string().chars().take(8).collect();
         Self {
             accessor: format!("kv_{short}"),
-            config: Config {
-                default_lease_ttl: 0,
-                force_no_cache: false,
-                max_lease_ttl: 0,
-            },
+            config: Config::default(),
             deprecation_status: Some("supported"),
             description: mount.description.clone(),
             external_entropy_access: false,
             local: false,
-            options: Some(Options { version: "2" }),
+            options: Some(Options { version }),
             path: None,
             plugin_version: "",
             running_plugin_version: "",
@@ -74,10 +82,50 @@ impl Line {
     }
 }
 
-fn lines(mounts: &[Mount]) -> BTreeMap<String, Line> {
+/// The rows that every wallet has: clients look for them.
+const BUILT_IN: [(&str, &str, &str); 3] = [
+    (
+        "cubbyhole/",
+        "cubbyhole",
+        "per-token private secret storage",
+    ),
+    ("identity/", "identity", "identity store"),
+    (
+        "sys/",
+        "system",
+        "system endpoints used for control, policy and debugging",
+    ),
+];
+
+fn lines(call: &Call, mounts: &[Mount]) -> BTreeMap<String, Line> {
+    let wallet = call.wallet.keychain().custody().wallet();
+    let short: String = wallet.to_string().chars().take(8).collect();
+    let built_in = (1..).zip(BUILT_IN).map(|(number, (path, kind, text))| {
+        let mut id = *wallet.as_bytes();
+        // One id for each, and the same on every node.
+        id[15] = id[15].wrapping_add(number);
+        let line = Line {
+            accessor: format!("{kind}_{short}"),
+            config: Config::default(),
+            deprecation_status: None,
+            description: text.to_owned(),
+            external_entropy_access: false,
+            local: kind == "cubbyhole",
+            options: None,
+            path: None,
+            plugin_version: "",
+            running_plugin_version: "",
+            running_sha256: "",
+            seal_wrap: false,
+            r#type: kind,
+            uuid: uuid(&id),
+        };
+        (path.to_owned(), line)
+    });
     mounts
         .iter()
         .map(|mount| (mount.path.clone(), Line::of(mount)))
+        .chain(built_in)
         .collect()
 }
 
@@ -96,7 +144,7 @@ pub(super) async fn all(call: &Call) -> Outcome {
         .mounts(&call.caller)
         .await
         .map_err(|error| failure(&error))?;
-    let lines = lines(&mounts.value);
+    let lines = lines(call, &mounts.value);
     let envelope = Envelope::of(call.caller.request, lines.clone());
     Ok(Reply::json(
         StatusCode::OK,
@@ -122,7 +170,7 @@ pub(super) async fn ui_all(call: &Call) -> Outcome {
         .map_err(|error| failure(&error))?;
     let ui = Ui {
         auth: BTreeMap::new(),
-        secret: lines(&mounts.value),
+        secret: lines(call, &mounts.value),
     };
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, ui)).at(mounts.seq))
 }
@@ -151,4 +199,281 @@ pub(super) async fn ui_one(call: &Call) -> Outcome {
         ..Line::of(mount)
     };
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, line)).at(mounts.seq))
+}
+
+/// The lease times that clients are told where nothing has a lease: 32 days, in seconds.
+const LEASE: u64 = 2_764_800;
+
+#[derive(Serialize)]
+struct Tuning {
+    default_lease_ttl: u64,
+    description: String,
+    force_no_cache: bool,
+    max_lease_ttl: u64,
+    options: Option<Options>,
+}
+
+#[derive(Serialize)]
+struct OneTwice {
+    #[serde(flatten)]
+    above: Line,
+    #[serde(flatten)]
+    envelope: Envelope<Line>,
+}
+
+pub(super) async fn one(call: &Call) -> Outcome {
+    let mounts = call
+        .wallet
+        .mounts(&call.caller)
+        .await
+        .map_err(|error| failure(&error))?;
+    let (path, is_tuning) = target(call);
+    let mut lines = lines(call, &mounts.value);
+    let line = lines.remove(&path).ok_or_else(missing)?;
+    let reply = if is_tuning {
+        let tuning = Tuning {
+            default_lease_ttl: LEASE,
+            description: line.description,
+            force_no_cache: false,
+            max_lease_ttl: LEASE,
+            options: line.options,
+        };
+        Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, tuning))
+    } else {
+        let twice = OneTwice {
+            above: line.clone(),
+            envelope: Envelope::of(call.caller.request, line),
+        };
+        Reply::json(StatusCode::OK, &twice)
+    };
+    Ok(reply.at(mounts.seq))
+}
+
+/// Enables a mount, or tunes one.
+pub(super) async fn write(call: &Call) -> Outcome {
+    refuse_command(call)?;
+    let body = Object::parse(&call.body).map_err(Failure::bad)?;
+    let (path, is_tuning) = target(call);
+    let written = if is_tuning {
+        tune(call, &path, &body).await?
+    } else {
+        enable(call, path, &body).await?
+    };
+    Ok(Reply::empty(StatusCode::NO_CONTENT).at(written.seq))
+}
+
+async fn enable(call: &Call, path: String, body: &Object<'_>) -> Result<Written, Failure> {
+    let kind = match text(body, "type")?.unwrap_or_default().as_str() {
+        "kv" => version_of(body)?.unwrap_or(MountKind::KvV1),
+        "kv-v2" => MountKind::KvV2,
+        "" => return Err(Failure::bad("backend type must be specified as a string")),
+        _ => return Err(Failure::bad("plugin not found in the catalog")),
+    };
+    refuse_leases(body)?;
+    free(&path)?;
+    let new = NewMount {
+        path,
+        kind,
+        description: text(body, "description")?.unwrap_or_default(),
+    };
+    let enabled = call.wallet.enable(&call.caller, new).await;
+    enabled.map_err(|error| taken(&error))
+}
+
+async fn tune(call: &Call, path: &str, body: &Object<'_>) -> Result<Written, Failure> {
+    let mount = known(call, path).await?;
+    refuse_leases(body)?;
+    if version_of(body)?.is_some_and(|kind| kind != mount.kind) {
+        return Err(Failure::bad("the version of a mount cannot be changed"));
+    }
+    let description = match text(body, "description")? {
+        Some(description) => description,
+        None => mount.description.clone(),
+    };
+    let path = mount.path.clone();
+    let renamed = call.wallet.rename(&call.caller, &mount, path, description);
+    renamed.await.map_err(|error| failure(&error))
+}
+
+pub(super) async fn disable(call: &Call) -> Outcome {
+    refuse_command(call)?;
+    let (path, is_tuning) = target(call);
+    if is_tuning {
+        return Err(Failure::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "1 error occurred:\n\t* unsupported operation\n\n",
+        ));
+    }
+    let found = call.wallet.mount_of(&path).await;
+    let found = found.map_err(|error| failure(&error))?;
+    let Some((mount, _)) = found.filter(|(_, below)| below.is_empty()) else {
+        free(&path)?;
+        // What is not there needs no removing.
+        return Ok(Reply::empty(StatusCode::NO_CONTENT));
+    };
+    let disabled = call.wallet.disable(&call.caller, &mount).await;
+    let disabled = disabled.map_err(|error| failure(&error))?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT).at(disabled.seq))
+}
+
+#[derive(Serialize)]
+struct Migration {
+    migration_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    migration_info: Option<MigrationInfo>,
+}
+
+#[derive(Serialize)]
+struct MigrationInfo {
+    source_mount: &'static str,
+    status: &'static str,
+    target_mount: String,
+}
+
+/// A move is one event: its place in the log and the mount are all that there is to ask for later,
+/// on any node.
+fn migration_id(seq: Seq, mount: MountId) -> String {
+    let mut id = *mount.as_bytes();
+    id.iter_mut()
+        .zip(seq.0.to_be_bytes())
+        .for_each(|(byte, of_seq)| *byte = of_seq);
+    uuid(&id)
+}
+
+pub(super) async fn remount_status(call: &Call) -> Outcome {
+    let mounts = call
+        .wallet
+        .mounts(&call.caller)
+        .await
+        .map_err(|error| failure(&error))?;
+    let unknown = || Failure::bad("there was no such move");
+    let id: uuid::Uuid = call.rest.parse().map_err(|_| unknown())?;
+    let (seq, rest) = id.as_bytes().split_first_chunk::<8>().ok_or_else(unknown)?;
+    let seq = Seq(u64::from_be_bytes(*seq));
+    let mut found = mounts.value.iter();
+    let mount = found.find(|mount| seq <= mounts.seq && mount.id.as_bytes().ends_with(rest));
+    let mount = mount.ok_or_else(unknown)?;
+    let status = Migration {
+        migration_id: migration_id(seq, mount.id),
+        migration_info: Some(MigrationInfo {
+            source_mount: "",
+            status: "success",
+            target_mount: mount.path.clone(),
+        }),
+    };
+    Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, status)).at(mounts.seq))
+}
+
+pub(super) async fn remount(call: &Call) -> Outcome {
+    refuse_command(call)?;
+    let body = Object::parse(&call.body).map_err(Failure::bad)?;
+    let (from, to) = (text(&body, "from")?, text(&body, "to")?);
+    let slashed = |path: String| format!("{}/", path.trim_matches('/'));
+    let from = slashed(from.unwrap_or_default());
+    let to = slashed(to.unwrap_or_default());
+    free(&from)?;
+    free(&to)?;
+    let mount = known(call, &from).await?;
+    let description = mount.description.clone();
+    let renamed = call.wallet.rename(&call.caller, &mount, to, description);
+    let renamed = renamed.await.map_err(|error| taken(&error))?;
+    let done = Migration {
+        migration_id: migration_id(renamed.seq, mount.id),
+        migration_info: None,
+    };
+    Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, done)).at(renamed.seq))
+}
+
+/// These may take several commits, or another id each time: no command id stands for them.
+fn refuse_command(call: &Call) -> Result<(), Failure> {
+    match call.command()? {
+        None => Ok(()),
+        Some(_) => Err(Failure::bad("X-Billfold-Command-Id is not supported here")),
+    }
+}
+
+/// The path of the mount that is meant, and whether it is about its tuning.
+fn target(call: &Call) -> (String, bool) {
+    let path = call.rest.trim_matches('/');
+    let (path, is_tuning) = match path.strip_suffix("/tune") {
+        Some(path) => (path, true),
+        None => (path, false),
+    };
+    (format!("{path}/"), is_tuning)
+}
+
+async fn known(call: &Call, path: &str) -> Result<Mount, Failure> {
+    let found = call.wallet.mount_of(path).await;
+    let found = found.map_err(|error| failure(&error))?;
+    let mount = found.filter(|(_, below)| below.is_empty());
+    mount.map(|(mount, _)| mount).ok_or_else(missing)
+}
+
+fn missing() -> Failure {
+    Failure::bad("No secret engine mount at this path")
+}
+
+fn taken(error: &Error) -> Failure {
+    match error {
+        Error::Refused(Refusal::MountTaken) => Failure::bad("path is already in use"),
+        other => failure(other),
+    }
+}
+
+/// What a mount cannot be called: the API has its own use for it.
+fn free(path: &str) -> Result<(), Failure> {
+    let own = ["sys/", "auth/", "identity/", "cubbyhole/", "audit/"];
+    let is_own = own.iter().any(|own| path.starts_with(own));
+    match path {
+        "/" => Err(Failure::bad("a mount needs a path")),
+        _ if is_own => Err(Failure::bad("the path is one of the API's own")),
+        _ => Ok(()),
+    }
+}
+
+/// Nothing here has a lease, so times for them would be ignored.
+fn refuse_leases(body: &Object<'_>) -> Result<(), Failure> {
+    let config = match body.get("config") {
+        Some(config) if is_object(config) => {
+            Object::parse(config.as_bytes()).map_err(Failure::bad)?
+        }
+        _ => Object::default(),
+    };
+    for name in ["default_lease_ttl", "max_lease_ttl"] {
+        for body in [body, &config] {
+            if body
+                .get(name)
+                .is_some_and(|text| input::span(text) != Some(0))
+            {
+                return Err(Failure::bad(format!("{name} is not supported")));
+            }
+        }
+    }
+    for name in ["local", "seal_wrap", "external_entropy_access"] {
+        if body
+            .get(name)
+            .is_some_and(|text| input::truth(text) != Some(false))
+        {
+            return Err(Failure::bad(format!("{name} is not supported")));
+        }
+    }
+    Ok(())
+}
+
+fn text(body: &Object<'_>, name: &str) -> Result<Option<String>, Failure> {
+    body.read::<String>(name).map_err(|()| input::invalid(name))
+}
+
+/// The version that the options of a body ask for.
+fn version_of(body: &Object<'_>) -> Result<Option<MountKind>, Failure> {
+    let options: Option<BTreeMap<String, serde_json::Value>> = body
+        .read("options")
+        .map_err(|()| input::invalid("options"))?;
+    let version = options.and_then(|mut options| options.remove("version"));
+    match version {
+        None | Some(serde_json::Value::Null) => Ok(None),
+        Some(value) if value == "1" || value == 1 => Ok(Some(MountKind::KvV1)),
+        Some(value) if value == "2" || value == 2 => Ok(Some(MountKind::KvV2)),
+        Some(_) => Err(Failure::bad("the version of a kv mount is 1 or 2")),
+    }
 }

@@ -5,14 +5,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use arc_swap::ArcSwap;
 use billfold_core::{
     Millis,
+    command::{self, Action, Change, Command, What},
     event::v1::{MountKind, Operation, Settings},
-    id::MountId,
+    id::{MountId, RecordId},
+    names::MountNames,
     state::{self, Key, Source as _, Value},
 };
 use billfold_projector::{Keychain, fold::open_mount_names};
 
-use super::{Caller, Error, Wallet};
-use crate::wallet::At;
+use super::{At, Caller, Error, Wallet, Written};
 
 /// A mount with its names open.
 #[derive(Debug, Clone)]
@@ -29,6 +30,17 @@ pub struct Mount {
     pub settings: Settings,
     /// When it was enabled.
     pub created: Millis,
+}
+
+/// A mount to be added.
+#[derive(Debug)]
+pub struct NewMount {
+    /// Its path, with a slash at its end.
+    pub path: String,
+    /// What it is to speak.
+    pub kind: MountKind,
+    /// Free text.
+    pub description: String,
 }
 
 type Stored = Arc<BTreeMap<MountId, state::Mount>>;
@@ -109,6 +121,92 @@ impl Wallet {
     pub async fn mount_of(&self, path: &str) -> Result<Option<(Mount, String)>, Error> {
         self.mounts.refresh(&self.keychain).await?;
         Ok(self.mounts.find(path))
+    }
+
+    /// Adds a mount.
+    ///
+    /// # Errors
+    /// When it is refused, or its outcome is not known.
+    pub async fn enable(&self, caller: &Caller, new: NewMount) -> Result<Written, Error> {
+        let path = self.blinded(&new.path);
+        let names = MountNames {
+            path: new.path,
+            description: new.description,
+        };
+        let mount = command::NewMount {
+            mount: MountId::from_bytes(uuid::Uuid::new_v4().into_bytes()),
+            kind: new.kind,
+            path,
+            settings: Settings::default(),
+            names,
+        };
+        self.order(caller, Action::EnableMount(mount)).await
+    }
+
+    /// Gives a mount another path or description. Its secrets go with it.
+    ///
+    /// # Errors
+    /// When it is refused, or its outcome is not known.
+    pub async fn rename(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        path: String,
+        description: String,
+    ) -> Result<Written, Error> {
+        let action = Action::RenameMount {
+            mount: mount.id,
+            path: self.blinded(&path),
+            names: MountNames { path, description },
+        };
+        self.order(caller, action).await
+    }
+
+    /// Removes a mount with all its secrets: first those, some at a time, then the mount.
+    ///
+    /// # Errors
+    /// When it is refused, or its outcome is not known.
+    pub async fn disable(&self, caller: &Caller, mount: &Mount) -> Result<Written, Error> {
+        /// How many secrets are removed in one commit.
+        const AT_ONCE: usize = 256;
+        loop {
+            let left = self.keychain.view().all_below(mount.id.as_bytes())?;
+            if left.is_empty() {
+                return self.order(caller, Action::DisableMount(mount.id)).await;
+            }
+            for some in left.chunks(AT_ONCE) {
+                let changes = some.iter().map(|line| Change {
+                    mount: mount.id,
+                    record: line.record,
+                    what: What::DeleteMetadata,
+                });
+                let removed = self.submit(caller, changes.collect(), None).await?;
+                self.come_to(&removed).await?;
+            }
+        }
+    }
+
+    fn blinded(&self, path: &str) -> Vec<RecordId> {
+        let ends = path.match_indices('/').map(|(at, _)| at + 1);
+        let folders = ends.filter_map(|end| path.get(..end));
+        let id = &self.keychain.custody().keys().id;
+        folders.map(|folder| id.mount_path(folder)).collect()
+    }
+
+    async fn order(&self, caller: &Caller, action: Action) -> Result<Written, Error> {
+        let command = Command {
+            id: None,
+            actor: caller.actor,
+            action,
+        };
+        let committed = self.committer.submit(command).await?;
+        let written = Written {
+            done: committed.done,
+            seq: committed.seq,
+        };
+        // What follows on this node should find it.
+        self.come_to(&written).await?;
+        Ok(written)
     }
 
     /// All mounts, after the request for them is recorded.

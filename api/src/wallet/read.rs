@@ -134,6 +134,39 @@ impl Wallet {
         }
     }
 
+    /// The paths of all secrets below a folder of a mount, from the folder on, at any depth.
+    ///
+    /// # Errors
+    /// When the request is denied or cannot be recorded.
+    pub async fn scan(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        path: &str,
+    ) -> Result<At<Vec<String>>, Error> {
+        let folder = self.keychain.view().folder(mount.id, path);
+        let question = Question {
+            operation: Operation::Scan,
+            mount: Some(mount.id),
+            record: None,
+            version: None,
+            path: Some(path),
+            ask: Ask::Everything(folder),
+        };
+        let judged = self.put_on_record(caller, question).await?;
+        let mut paths = Vec::new();
+        for line in lines_of(judged.verdict, judged.material)? {
+            let names = self.names_of(line.record, &line.stored).await?;
+            let below = names.and_then(|names| names.path.strip_prefix(path).map(str::to_owned));
+            paths.extend(below);
+        }
+        paths.sort_unstable();
+        Ok(At {
+            seq: judged.seq,
+            value: paths,
+        })
+    }
+
     /// Reads a credential by its name or id.
     ///
     /// # Errors
@@ -185,7 +218,7 @@ impl Wallet {
             record: None,
             version: None,
             path: Some(filter),
-            ask: Ask::Everything(mount.id),
+            ask: Ask::Everything(*mount.id.as_bytes()),
         };
         let judged = self.put_on_record(caller, question).await?;
         let mut found = Vec::new();

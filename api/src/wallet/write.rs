@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use billfold_core::{
     SecretBytes,
     command::{Action, Change, Command, NewNames, What},
+    decide::Refusal,
     id::{CommandId, RecordId},
     names::{CredentialNames, Names},
 };
 use billfold_streams::replica::Replica as _;
 
 use super::{At, Caller, Credential, Error, Mount, Secret, Wallet, Written};
+use crate::http::json::merged;
 
 /// A secret to be written.
 #[derive(Debug)]
@@ -22,6 +24,27 @@ pub struct Put {
     /// What the credentials door says about it; it replaces what was said before.
     pub credential: Option<CredentialNames>,
 }
+
+/// A merge patch for a secret.
+#[derive(Debug)]
+pub struct Patch<'a> {
+    /// The version that must be the current one.
+    pub cas: Option<u32>,
+    /// The patch, a JSON value.
+    pub data: &'a str,
+}
+
+/// What came of a patch.
+#[derive(Debug)]
+pub enum Patched {
+    /// A new version was written.
+    Written(Written),
+    /// The current version is deleted or destroyed: there is nothing to be patched.
+    Nothing(At<Secret>),
+}
+
+/// How often a patch is worked out anew when someone else writes in between.
+const ATTEMPTS: u32 = 16;
 
 /// One step of a transaction.
 #[derive(Debug)]
@@ -104,7 +127,7 @@ impl Wallet {
         self.submit(caller, vec![change], command).await
     }
 
-    async fn submit(
+    pub(super) async fn submit(
         &self,
         caller: &Caller,
         changes: Vec<Change>,
@@ -120,6 +143,42 @@ impl Wallet {
             done: committed.done,
             seq: committed.seq,
         })
+    }
+
+    /// Applies a merge patch (RFC 7396) to the current version of a secret, as a new version.
+    ///
+    /// # Errors
+    /// When it is refused, there is nothing to be patched, or the outcome is not known.
+    pub async fn patch(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        path: &str,
+        patch: &Patch<'_>,
+        command: Option<CommandId>,
+    ) -> Result<Patched, Error> {
+        for _ in 0..ATTEMPTS {
+            let read = self.read(caller, mount, path, None).await?;
+            let Some(data) = &read.value.data else {
+                return Ok(Patched::Nothing(read));
+            };
+            let current = read.value.version.number;
+            if patch.cas.is_some_and(|cas| cas != current) {
+                return Err(Error::Refused(Refusal::CasMismatch));
+            }
+            let before = std::str::from_utf8(data.expose()).map_err(|_| Error::Erased)?;
+            let put = Step::Put(Put {
+                cas: Some(current),
+                data: merged(before, patch.data).map_err(|told| Error::Invalid(told.to_owned()))?,
+                credential: None,
+            });
+            match self.change(caller, mount, path, put, command).await {
+                // Someone else wrote in between, and this is worked out anew.
+                Err(Error::Refused(Refusal::CasMismatch)) if patch.cas.is_none() => {}
+                outcome => return outcome.map(Patched::Written),
+            }
+        }
+        Err(Error::Unavailable("the secret changes all the time".into()))
     }
 
     /// What a client is told of the version that it has just written.
@@ -208,7 +267,7 @@ impl Wallet {
     }
 
     /// Waits until this node's view has come to a write.
-    async fn come_to(&self, written: &Written) -> Result<(), Error> {
+    pub(super) async fn come_to(&self, written: &Written) -> Result<(), Error> {
         let reached = self.keychain.caught_up(written.seq).await;
         reached.map_err(|stopped| Error::Unavailable(stopped.to_string()))
     }

@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use crate::{
     Millis, SecretBytes, cbor,
-    command::{Change, NewNames, What},
+    command::{Basis, Change, NewNames, What},
     decide::{DEFAULT_MAX_VERSIONS, Deciding, Error, Refusal, Sealer},
     event::{
         Event, SealedRef,
-        v1::{self, Retired, Settings},
+        v1::{self, MountKind, Retired, Settings},
     },
     keys::page::KeyRef,
     names::{names_place, payload_place},
@@ -52,7 +52,17 @@ impl<S: Source> Deciding<'_, S> {
                     sealer,
                 );
             }
-            (What::ChangeMetadata { settings, names }, record) => {
+            (
+                What::ChangeMetadata {
+                    basis,
+                    settings,
+                    names,
+                },
+                record,
+            ) => {
+                if basis.is_some_and(|basis| basis != Basis::of(record.as_ref())) {
+                    return Err(Refusal::Changed.into());
+                }
                 self.change_metadata(change, &mount, record.as_ref(), *settings, names, sealer)?;
             }
             // What does not exist needs no deleting.
@@ -227,6 +237,13 @@ impl<S: Source> Deciding<'_, S> {
 /// shorter time that is set, and a check that either asks for. So does the KV engine of OpenBao.
 #[must_use]
 pub(crate) fn effective(mount: &Mount, own: Option<Settings>) -> Settings {
+    if mount.kind == MountKind::KvV1 {
+        // Each write replaces the one before.
+        return Settings {
+            max_versions: 1,
+            ..Settings::default()
+        };
+    }
     let (own, mount) = (own.unwrap_or_default(), mount.settings);
     let times = [own.delete_version_after, mount.delete_version_after];
     Settings {

@@ -227,7 +227,11 @@ impl World {
                     description: String::new(),
                 },
             }),
-            Wish::Tune(mount, settings) => Action::TuneMount(mount_id(*mount), *settings),
+            Wish::Tune(mount, settings) => Action::TuneMount {
+                mount: mount_id(*mount),
+                basis: None,
+                settings: *settings,
+            },
             Wish::Disable(mount) => Action::DisableMount(mount_id(*mount)),
             Wish::Change(steps) => {
                 Action::Change(steps.iter().map(|step| self.change(step)).collect())
@@ -259,6 +263,7 @@ impl World {
                 ToDo::Undelete(versions) => What::Undelete(versions.clone()),
                 ToDo::Destroy(versions) => What::Destroy(versions.clone()),
                 ToDo::Configure(settings, content) => What::ChangeMetadata {
+                    basis: None,
                     settings: *settings,
                     names: names(content),
                 },

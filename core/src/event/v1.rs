@@ -9,6 +9,6 @@ pub use credential::{
     CredentialWritten, MetadataChanged, MetadataDeleted, Retired, Settings, VersionsDeleted,
     VersionsDestroyed, VersionsUndeleted,
 };
-pub use mount::{MountDisabled, MountEnabled, MountKind, MountTuned};
+pub use mount::{MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned};
 pub use request::{Operation, RequestsRefused, ResolutionRequested};
 pub use wallet::{KekCreated, KeyPageClosed, KeysDestroyed, WalletCreated};

@@ -66,6 +66,7 @@ impl<S: Source> State<S> {
             Event::MountEnabled(event) => self.mount_enabled(at, event)?,
             Event::MountTuned(event) => self.mount_tuned(event)?,
             Event::MountDisabled(event) => self.mount_disabled(event)?,
+            Event::MountRenamed(event) => self.mount_renamed(event)?,
             Event::CredentialWritten(event) => self.credential_written(at, event)?,
             Event::VersionsDeleted(event) => {
                 self.change(event.record, &event.versions, |version| {
@@ -170,6 +171,27 @@ impl<S: Source> State<S> {
         let mut mounts = self.mounts().map_err(Error::Source)?;
         let mount = Arc::make_mut(&mut mounts).get_mut(&event.mount);
         mount.ok_or(Broken("there is no such mount"))?.settings = event.settings;
+        self.put(Key::Mounts, Value::Mounts(mounts));
+        Ok(())
+    }
+
+    fn mount_renamed(&mut self, event: &v1::MountRenamed) -> Applied<S::Error> {
+        let mut mounts = self.mounts().map_err(Error::Source)?;
+        let mut others = mounts.iter().filter(|(id, _)| **id != event.mount);
+        if others.any(|(_, mount)| mount.overlaps(&event.path)) {
+            return Err(Broken("a mount stands where another does").into());
+        }
+        let mount = mounts.get(&event.mount);
+        let retired = mount.ok_or(Broken("there is no such mount"))?.names.key;
+        if retired != event.retired_names {
+            return Err(Broken("a renamed mount gives up another key than it has").into());
+        }
+        self.use_key(event.names.key)?;
+        self.give_up(retired)?;
+        if let Some(mount) = Arc::make_mut(&mut mounts).get_mut(&event.mount) {
+            mount.path = event.path.clone();
+            mount.names = event.names;
+        }
         self.put(Key::Mounts, Value::Mounts(mounts));
         Ok(())
     }

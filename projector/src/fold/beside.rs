@@ -31,6 +31,10 @@ impl Fold {
                 self.raw
                     .insert(layout::mount_names(&event.mount), Some(names.to_vec()));
             }
+            Event::MountRenamed(event) => {
+                self.raw
+                    .insert(layout::mount_names(&event.mount), Some(names.to_vec()));
+            }
             Event::MountDisabled(event) => {
                 self.raw.insert(layout::mount_names(&event.mount), None);
             }

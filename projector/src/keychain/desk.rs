@@ -10,7 +10,7 @@ use std::{
 
 use billfold_core::{
     Millis,
-    id::{MountId, RecordId, RequestId, Seq},
+    id::{RecordId, RequestId, Seq},
     judge::Verdict,
 };
 use bytes::Bytes;
@@ -27,8 +27,8 @@ pub enum Ask {
     Names(RecordId),
     /// The lines of a folder, by its blinded id and depth.
     Folder([u8; 16], usize),
-    /// All records of a mount.
-    Everything(MountId),
+    /// All records below a folder, by its blinded id.
+    Everything([u8; 16]),
     /// Nothing.
     Nothing,
 }

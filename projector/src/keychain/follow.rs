@@ -236,8 +236,8 @@ impl Follower {
             (Verdict::Listing, Ask::Folder(folder, depth), _) => {
                 Material::Lines(view.list(&folder, depth)?)
             }
-            (Verdict::Listing, Ask::Everything(mount), _) => {
-                Material::Lines(view.all_below(mount.as_bytes())?)
+            (Verdict::Listing, Ask::Everything(folder), _) => {
+                Material::Lines(view.all_below(&folder)?)
             }
             _ => Material::Nothing,
         })

@@ -196,6 +196,7 @@ impl Line {
             Event::MountEnabled(event) => self.mount = Some(event.mount),
             Event::MountTuned(event) => self.mount = Some(event.mount),
             Event::MountDisabled(event) => self.mount = Some(event.mount),
+            Event::MountRenamed(event) => self.mount = Some(event.mount),
             Event::CredentialWritten(event) => {
                 about(event.record, &[event.version]);
                 self.mount = Some(event.mount);

@@ -91,6 +91,14 @@ impl<'a> Names<'a> {
                 };
                 self.mounts.insert(event.mount, sealed);
             }
+            Event::MountRenamed(event) => {
+                let sealed = Sealed {
+                    key: event.names.key,
+                    version: 0,
+                    bytes,
+                };
+                self.mounts.insert(event.mount, sealed);
+            }
             Event::CredentialWritten(event) => {
                 let changed = Changed {
                     mount: event.mount,

@@ -94,6 +94,9 @@ pub(super) fn used(entry: &Entry) -> Vec<Use> {
         Event::MountEnabled(event) => {
             add(event.names.key, Owner::Mount(event.mount), names());
         }
+        Event::MountRenamed(event) => {
+            add(event.names.key, Owner::Mount(event.mount), names());
+        }
         Event::CredentialWritten(event) => {
             let owner = Owner::Payload(event.record, event.version);
             add(event.payload.key, owner, payload());
@@ -141,6 +144,7 @@ pub(super) fn given_up<S: Source>(
         .concat(),
         Event::VersionsDestroyed(event) => keys(&event.versions),
         Event::MetadataDeleted(event) => event.keys.clone(),
+        Event::MountRenamed(event) => vec![event.retired_names],
         Event::MountDisabled(event) => state
             .mount(&event.mount)?
             .map(|mount| mount.names.key)

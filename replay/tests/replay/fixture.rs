@@ -222,6 +222,7 @@ pub fn put(path: &str) -> What {
 
 pub fn rename(path: &str) -> What {
     What::ChangeMetadata {
+        basis: None,
         settings: Settings::default(),
         names: NewNames::Replace(names(path)),
     }

@@ -60,6 +60,19 @@ impl Call {
         Self { may_tell, ..self }
     }
 
+    fn merges(self) -> Self {
+        self.header("Content-Type", "application/merge-patch+json")
+    }
+
+    /// It may be answered with this, too.
+    fn or(self, status: u16) -> Self {
+        let (from, to) = self.statuses.into_inner();
+        Self {
+            statuses: from.min(status)..=to.max(status),
+            ..self
+        }
+    }
+
     fn token(self, token: Token) -> Self {
         Self { token, ..self }
     }
@@ -82,10 +95,14 @@ pub fn calls(route: &Route, verb: Verb, words: &Words) -> Vec<Call> {
     if route.access == Access::Token {
         calls.extend(plan.refused());
     }
-    if matches!(verb, Verb::Post | Verb::Put) {
-        calls.extend(plan.unreadable());
+    if matches!(verb, Verb::Post | Verb::Put | Verb::Patch) {
+        let unreadable = plan.unreadable().into_iter();
+        calls.extend(match verb {
+            Verb::Patch => unreadable.map(Call::merges).collect(),
+            _ => unreadable.collect::<Vec<_>>(),
+        });
     }
-    if matches!(verb, Verb::Post | Verb::Put | Verb::Delete) {
+    if plan.takes_commands() {
         let command = words.word('x');
         calls.extend(
             plan.good()
@@ -114,10 +131,10 @@ impl Plan<'_> {
             | Endpoint::SealStatus
             | Endpoint::Leader
             | Endpoint::InitStatus
-            | Endpoint::Mounts
-            | Endpoint::UiMounts
             | Endpoint::State
             | Endpoint::Metrics => vec![call(at + &query, 200)],
+            // Other calls make mounts, which these show.
+            Endpoint::Mounts | Endpoint::UiMounts => vec![call(at + &query, 200).may_tell("pn")],
             // The index follows the log by itself: what was just written may not be in it yet.
             Endpoint::Audit => vec![
                 self.write(&path),
@@ -138,6 +155,125 @@ impl Plan<'_> {
                 call(self.url(&format!("secret/{path}")), 200),
                 call(at, 403),
             ],
+            Endpoint::ReadMount => vec![
+                call(self.url("secret"), 200),
+                call(self.url("secret/tune"), 200),
+                call(at, 400),
+            ],
+            // Two mounts of a name each, one of which stays and keeps its description.
+            Endpoint::EnableMount => {
+                let enable = |version| json!({ "type": "kv", "description": words.word('n'), "options": { "version": version } });
+                vec![
+                    call(at.clone(), 204).body(enable("2")),
+                    call(at.clone(), 400).body(enable("1")),
+                    call(format!("{at}/tune"), 204).body(json!({ "description": words.word('n') })),
+                    call(format!("{at}/tune"), 400)
+                        .body(json!({ "default_lease_ttl": words.word('x') })),
+                    call(self.url(&self.path()), 400).body(json!({ "type": words.word('x') })),
+                    call(self.url(&self.path()), 400).body(enable(&unknown)),
+                ]
+            }
+            Endpoint::DisableMount => vec![
+                self.enable(&path, "1"),
+                Call::new("POST", format!("/v1/{path}/a"), 204..=204).body(self.secret()),
+                call(at, 204),
+                call(self.url(&self.path()), 204),
+            ],
+            Endpoint::Remount => {
+                let to = self.path();
+                vec![
+                    self.enable(&path, "2"),
+                    call(at.clone(), 200).body(json!({ "from": path, "to": to })),
+                    call(at, 400).body(json!({ "from": self.path(), "to": self.path() })),
+                ]
+            }
+            Endpoint::RemountStatus => vec![call(at, 400)],
+            Endpoint::KvReadConfig => vec![call(at + &query, 200)],
+            Endpoint::KvWriteConfig => vec![
+                call(at.clone(), 204).body(json!({ "max_versions": 0, unknown: words.word('x') })),
+                call(at, 400).body(json!({ "max_versions": words.word('x') })),
+            ],
+            Endpoint::KvSubkeys => vec![
+                self.write(&path),
+                // The names in a secret are told: they are of the same kind as its values.
+                call(at.clone(), 200).tells("v"),
+                call(format!("{at}?depth={}", words.word('x')), 400),
+                call(self.url(&self.path()), 404),
+            ],
+            Endpoint::KvPatch => vec![
+                self.write(&path),
+                call(at.clone(), 200)
+                    .body(json!({ "data": self.secret(), unknown: words.word('x') }))
+                    .merges(),
+                call(at.clone(), 400)
+                    .body(json!({ "data": self.secret(), "options": { "cas": 7 } }))
+                    .merges(),
+                call(at.clone(), 413)
+                    .body(json!({ "data": self.large() }))
+                    .merges(),
+                call(at, 415)
+                    .body(json!({ "data": self.secret() }))
+                    .header("Content-Type", words.word('x')),
+                call(self.url(&self.path()), 404)
+                    .body(json!({ "data": self.secret() }))
+                    .merges(),
+            ],
+            Endpoint::KvWriteMetadata => {
+                let custom =
+                    |value: String| json!({ "custom_metadata": { words.word('n'): value } });
+                vec![
+                    call(at.clone(), 204).body(custom(words.word('n'))),
+                    Call::new("GET", at.clone(), 200..=200).tells("n"),
+                    call(at.clone(), 400).body(custom(words.word('n').repeat(100))),
+                    call(at.clone(), 400).body(json!({ "custom_metadata": words.word('x') })),
+                    call(at, 400).body(json!({ "delete_version_after": words.word('x') })),
+                ]
+            }
+            Endpoint::KvPatchMetadata => {
+                let custom = json!({ "custom_metadata": { words.word('n'): words.word('n') } });
+                vec![
+                    self.write(&path),
+                    call(at.clone(), 204).body(custom.clone()).merges(),
+                    Call::new("GET", at.clone(), 200..=200).tells("n"),
+                    call(at, 400)
+                        .body(json!({ "cas_required": words.word('x') }))
+                        .merges(),
+                    call(self.url(&self.path()), 404).body(custom).merges(),
+                ]
+            }
+            Endpoint::KvScan => {
+                let (folder, _) = path.split_once('/').unwrap();
+                let listed = self.url(folder);
+                vec![
+                    self.write(&path),
+                    call(listed.clone(), 200).tells("p"),
+                    Call::new("GET", format!("{listed}?scan=true"), 200..=200).tells("p"),
+                ]
+            }
+            Endpoint::Kv1Read | Endpoint::Kv1Delete => {
+                let write = Call::new("POST", at.clone(), 204..=204).body(self.secret());
+                let mut calls = vec![self.enable("one", "1").or(400), write];
+                if matches!(self.route.endpoint, Endpoint::Kv1Read) {
+                    calls.extend([call(at, 200).tells("v"), call(self.url(&self.path()), 404)]);
+                } else {
+                    calls.extend([call(at.clone(), 204), call(at, 204)]);
+                }
+                calls
+            }
+            Endpoint::Kv1Write => vec![
+                self.enable("one", "1").or(400),
+                call(at.clone(), 204).body(self.secret()),
+                call(at.clone(), 413).body(self.large()),
+                call(at, 400).body(json!({})),
+            ],
+            Endpoint::Kv1List | Endpoint::Kv1Scan => {
+                let (folder, _) = path.split_once('/').unwrap();
+                vec![
+                    self.enable("one", "1").or(400),
+                    Call::new("POST", format!("/v1/one/{path}"), 204..=204).body(self.secret()),
+                    call(self.url(folder), 200).tells("p"),
+                ]
+            }
             Endpoint::KvRead => vec![
                 self.write(&path),
                 call(at.clone() + &query, 200)
@@ -254,6 +390,16 @@ impl Plan<'_> {
         }
     }
 
+    /// Whether a command id can be sent to it.
+    fn takes_commands(&self) -> bool {
+        let changes = matches!(self.verb, "POST" | "PUT" | "DELETE");
+        let about_mounts = matches!(
+            self.route.endpoint,
+            Endpoint::EnableMount | Endpoint::DisableMount | Endpoint::Remount
+        );
+        changes && !about_mounts
+    }
+
     /// A call that would be good, for those that can be made bad by a header.
     fn good(&self) -> Option<Call> {
         let call = Call::new(self.verb, self.url("app"), 400..=422);
@@ -344,7 +490,16 @@ impl Plan<'_> {
             json!({ "data": 7, "versions": [[wrong]], "changes": { &wrong: 1 } }).to_string(),
             json!({ wrong: { "x": 1 } }).to_string(),
         ]
-        .map(|body| Call::new(self.verb, at.clone(), REFUSED).body(body))
+        .map(|body| {
+            let call = Call::new(self.verb, at.clone(), REFUSED).body(body);
+            match self.route.endpoint {
+                // Any object is a secret, and members that mean nothing to a change are left out.
+                Endpoint::Kv1Write | Endpoint::KvWriteConfig | Endpoint::KvWriteMetadata => {
+                    call.or(204)
+                }
+                _ => call,
+            }
+        })
         .into()
     }
 
@@ -354,6 +509,7 @@ impl Plan<'_> {
 
     fn url(&self, rest: &str) -> String {
         let path = self.route.path.replace("{mount}", "secret");
+        let path = path.replace("{kv1}", "one");
         format!("/{}", path.replace("{path}", rest).replace("{id}", rest))
     }
 
@@ -372,6 +528,11 @@ impl Plan<'_> {
             "name": name, "type": word(), "data": self.secret(), "description": word(),
             "tags": [word(), word()], "meta": { word(): word() },
         })
+    }
+
+    fn enable(&self, path: &str, version: &str) -> Call {
+        let body = json!({ "type": "kv", "options": { "version": version } });
+        Call::new("POST", format!("/v1/sys/mounts/{path}"), 204..=204).body(body)
     }
 
     fn write(&self, path: &str) -> Call {

@@ -188,6 +188,7 @@ impl Wish {
             Self::Undelete(versions) => What::Undelete(versions.clone()),
             Self::Destroy(versions) => What::Destroy(versions.clone()),
             Self::Describe(label, max) => What::ChangeMetadata {
+                basis: None,
                 settings: Settings {
                     max_versions: *max,
                     ..Settings::default()

@@ -6,8 +6,8 @@ use billfold_core::{
         Actor, CommandRef, Event, Fact, SealedRef,
         v1::{
             CredentialWritten, KekCreated, KeyPageClosed, KeysDestroyed, MetadataChanged,
-            MetadataDeleted, MountDisabled, MountEnabled, MountKind, MountTuned, Operation,
-            RequestsRefused, ResolutionRequested, Retired, Settings, VersionsDeleted,
+            MetadataDeleted, MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned,
+            Operation, RequestsRefused, ResolutionRequested, Retired, Settings, VersionsDeleted,
             VersionsDestroyed, VersionsUndeleted, WalletCreated,
         },
     },
@@ -97,6 +97,16 @@ fn of_the_wallet() -> Vec<(&'static str, Fact)> {
         settings: SETTINGS,
     };
     let disabled = MountDisabled { mount: MOUNT };
+    let renamed = MountRenamed {
+        mount: MOUNT,
+        path: vec![RecordId::from_bytes([0x8a; 16])],
+        names: sealed(0x66, 3, 0xa3),
+        retired_names: key(0x66, 2),
+    };
+    let first = MountEnabled {
+        kind: MountKind::KvV1,
+        ..enabled.clone()
+    };
     vec![
         (
             "wallet-created",
@@ -112,6 +122,11 @@ fn of_the_wallet() -> Vec<(&'static str, Fact)> {
             fact(Actor::System, Event::KeysDestroyed(destroyed)),
         ),
         ("mount-enabled", fact(root(), Event::MountEnabled(enabled))),
+        (
+            "mount-enabled-kv-1",
+            fact(root(), Event::MountEnabled(first)),
+        ),
+        ("mount-renamed", fact(root(), Event::MountRenamed(renamed))),
         ("mount-tuned", fact(root(), Event::MountTuned(tuned))),
         (
             "mount-disabled",
@@ -221,13 +236,15 @@ fn of_requests() -> Vec<(&'static str, Fact)> {
         ),
         ("resolution-requested-read-mounts", Operation::ReadMounts),
         ("resolution-requested-read-audit", Operation::ReadAudit),
+        ("resolution-requested-scan", Operation::Scan),
     ];
     let asked = operations.map(|(name, operation)| {
         let about_one = matches!(operation, Operation::ReadData | Operation::ReadMetadata);
         let event = ResolutionRequested {
             request: RequestId::from_bytes([0xbb; 16]),
             operation,
-            mount: (about_one || operation == Operation::List).then_some(MOUNT),
+            mount: (about_one || matches!(operation, Operation::List | Operation::Scan))
+                .then_some(MOUNT),
             record: about_one.then_some(RECORD),
             version: (operation == Operation::ReadData).then_some(3),
             names: [0xa6; 32].into(),

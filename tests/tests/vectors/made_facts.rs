@@ -62,13 +62,16 @@ pub(crate) fn facts() -> Made {
             "unknown-mount-kind",
             // The mount's id stands before its kind.
             corrupt(
-                "a mount of kind 2",
-                changed(&enabled, &[0x22, 0x01], &[0x22, 0x02]),
+                "a mount of kind 9",
+                changed(&enabled, &[0x22, 0x01], &[0x22, 0x09]),
             ),
         ),
         (
             "unknown-operation",
-            corrupt("operation 7", changed(&asked, &[0xbb, 0x03], &[0xbb, 0x07])),
+            corrupt(
+                "operation 12",
+                changed(&asked, &[0xbb, 0x03], &[0xbb, 0x0c]),
+            ),
         ),
         (
             "trailing",

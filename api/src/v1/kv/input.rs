@@ -1,11 +1,17 @@
 //! What clients send to KV endpoints, with the freedoms that OpenBao gives them.
 
+use std::collections::BTreeMap;
+
 use billfold_core::SecretBytes;
 use serde::Deserialize;
 
-use crate::http::{
-    Failure,
-    json::{Object, canonical, is_object},
+use crate::{
+    http::{
+        Call, Failure,
+        json::{Object, canonical, is_object},
+    },
+    v1::duration,
+    wallet::NewSettings,
 };
 
 /// A number, as a number or as text.
@@ -74,6 +80,137 @@ pub(super) fn data_and_cas(body: &Object<'_>) -> Result<(SecretBytes, Option<u32
         ));
     }
     Ok((canonical(data).map_err(Failure::bad)?, cas(body)?))
+}
+
+/// The merge patch and the check-and-set number of a patch.
+pub(in crate::v1) fn patch_and_cas<'a>(
+    body: &Object<'a>,
+) -> Result<(&'a str, Option<u32>), Failure> {
+    let data = body
+        .get("data")
+        .filter(|data| data.trim() != "null")
+        .ok_or_else(|| Failure::bad("no data provided"))?;
+    if !is_object(data) {
+        return Err(invalid("data"));
+    }
+    Ok((data, cas(body)?))
+}
+
+/// A number in a query.
+pub(in crate::v1) fn number(call: &Call, name: &str) -> Result<Option<i64>, Failure> {
+    match call.single(name)?.filter(|text| !text.is_empty()) {
+        None => Ok(None),
+        Some(text) => integer(text).map(Some).ok_or_else(|| invalid(name)),
+    }
+}
+
+/// The settings of a secret or a mount, as far as a body tells them. One that is null goes back to
+/// what it is by itself.
+pub(in crate::v1) fn settings(body: &Object<'_>) -> Result<NewSettings, Failure> {
+    for name in ["metadata_cas", "metadata_cas_required"] {
+        if !matches!(body.get(name), None | Some("null" | "false" | "0")) {
+            return Err(Failure::bad(format!("{name} is not supported")));
+        }
+    }
+    let max_versions = match body.get("max_versions") {
+        None => None,
+        Some(text) => {
+            let number: Number = serde_json::from_str(text).map_err(|_| invalid("max_versions"))?;
+            let number = number.value().and_then(|number| u32::try_from(number).ok());
+            Some(number.ok_or_else(|| invalid("max_versions"))?)
+        }
+    };
+    let cas_required = match body.get("cas_required") {
+        None => None,
+        Some(text) => Some(truth(text).ok_or_else(|| invalid("cas_required"))?),
+    };
+    let delete_version_after = match body.get("delete_version_after") {
+        None => None,
+        Some(text) => Some(span(text).ok_or_else(|| invalid("delete_version_after"))?),
+    };
+    Ok(NewSettings {
+        max_versions,
+        cas_required,
+        delete_version_after,
+    })
+}
+
+/// A truth value, or one as Go reads it from text.
+pub(in crate::v1) fn truth(text: &str) -> Option<bool> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Plain(bool),
+        Whole(i64),
+        Text(String),
+        Null(()),
+    }
+    match serde_json::from_str(text).ok()? {
+        Written::Plain(truth) => Some(truth),
+        Written::Whole(number) => Some(number != 0),
+        Written::Null(()) => Some(false),
+        Written::Text(text) => match text.as_str() {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+            "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+            _ => None,
+        },
+    }
+}
+
+/// A duration in milliseconds: a number of seconds, or text.
+pub(in crate::v1) fn span(text: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Span {
+        Whole(u64),
+        Text(String),
+        Null(()),
+    }
+    match serde_json::from_str(text).ok()? {
+        Span::Whole(seconds) => seconds.checked_mul(1000),
+        Span::Text(text) => duration::read(&text),
+        Span::Null(()) => Some(0),
+    }
+}
+
+/// The custom metadata of a body. A member that is null has no value.
+pub(in crate::v1) fn custom(
+    body: &Object<'_>,
+) -> Result<Option<BTreeMap<String, Option<String>>>, Failure> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Plain {
+        Text(String),
+        Truth(bool),
+        Number(serde_json::Number),
+        Null(()),
+    }
+    let Some(text) = body.get("custom_metadata").filter(|text| *text != "null") else {
+        return Ok(None);
+    };
+    if !is_object(text) {
+        return Err(invalid("custom_metadata"));
+    }
+    let members: BTreeMap<String, Plain> = serde_json::from_str(text)
+        .map_err(|_| Failure::bad("custom_metadata validation failed: a value must be a text"))?;
+    let plain = |value| match value {
+        Plain::Text(text) => Some(text),
+        Plain::Truth(truth) => Some(u8::from(truth).to_string()),
+        Plain::Number(number) => Some(number.to_string()),
+        Plain::Null(()) => None,
+    };
+    Ok(Some(
+        members
+            .into_iter()
+            .map(|(key, value)| (key, plain(value)))
+            .collect(),
+    ))
+}
+
+pub(in crate::v1) fn invalid(field: &str) -> Failure {
+    Failure::bad(format!(
+        "Field validation failed: error converting input for field \"{field}\""
+    ))
 }
 
 fn cas(body: &Object<'_>) -> Result<Option<u32>, Failure> {

@@ -6,6 +6,7 @@ use crate::{
     cbor::as_array,
     event::{SealedRef, v1::Settings},
     id::{MountId, RecordId},
+    keys::page::KeyRef,
 };
 
 /// What a mount speaks.
@@ -13,12 +14,15 @@ use crate::{
 pub enum MountKind {
     /// The versioned key-value engine of the Vault API.
     KvV2,
+    /// The key-value engine of the Vault API that keeps one version.
+    KvV1,
 }
 
 impl Serialize for MountKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::KvV2 => 1_u8,
+            Self::KvV1 => 2,
         }
         .serialize(serializer)
     }
@@ -28,6 +32,7 @@ impl<'de> Deserialize<'de> for MountKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match u8::deserialize(deserializer)? {
             1 => Ok(Self::KvV2),
+            2 => Ok(Self::KvV1),
             _ => Err(serde::de::Error::custom("not a kind of mount")),
         }
     }
@@ -66,6 +71,27 @@ pub struct MountTuned {
 }
 
 as_array!(MountTuned { mount, settings });
+
+/// A mount has another path or description. Its records stay as they are: their ids come of the
+/// mount's id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MountRenamed {
+    /// The mount.
+    pub mount: MountId,
+    /// Its blinded path, and before it those of the folders above.
+    pub path: Vec<RecordId>,
+    /// Path and description.
+    pub names: SealedRef,
+    /// The key of the names before.
+    pub retired_names: KeyRef,
+}
+
+as_array!(MountRenamed {
+    mount,
+    path,
+    names,
+    retired_names
+});
 
 /// A mount is gone. Its records were deleted before.
 #[derive(Clone, PartialEq, Eq, Debug)]

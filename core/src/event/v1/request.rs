@@ -18,6 +18,8 @@ pub enum Operation {
     ReadMetadata,
     /// The names in a folder.
     List,
+    /// The paths of all that is below a folder.
+    Scan,
     /// The credentials that match a filter, without their secrets.
     ListCredentials,
     /// What the wallet has mounted.
@@ -27,13 +29,14 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [(u8, Self); 6] = [
+    const ALL: [(u8, Self); 7] = [
         (1, Self::ReadData),
         (2, Self::ReadMetadata),
         (3, Self::List),
         (4, Self::ListCredentials),
         (5, Self::ReadMounts),
         (6, Self::ReadAudit),
+        (7, Self::Scan),
     ];
 
     /// Its name in listings.
@@ -43,6 +46,7 @@ impl Operation {
             Self::ReadData => "read-data",
             Self::ReadMetadata => "read-metadata",
             Self::List => "list",
+            Self::Scan => "scan",
             Self::ListCredentials => "list-credentials",
             Self::ReadMounts => "read-mounts",
             Self::ReadAudit => "read-audit",

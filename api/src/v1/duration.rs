@@ -1,0 +1,102 @@
+//! Durations as Vault's clients write and read them.
+
+/// A duration in milliseconds as Go writes it: `1h30m0s`, `90ms`, `0s`.
+pub(super) fn told(millis: u64) -> String {
+    let (seconds, rest) = (millis / 1000, millis % 1000);
+    if seconds == 0 && rest > 0 {
+        return format!("{rest}ms");
+    }
+    let fraction = match rest {
+        0 => String::new(),
+        rest => format!(".{rest:03}").trim_end_matches('0').to_owned(),
+    };
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}{fraction}s"),
+        (0, minutes) => format!("{minutes}m{seconds}{fraction}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}{fraction}s"),
+    }
+}
+
+/// Milliseconds of a duration: a number of seconds, or numbers with units. A day is `d`, a week `w`.
+pub(super) fn read(text: &str) -> Option<u64> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Some(0);
+    }
+    if let Ok(seconds) = text.parse::<u64>() {
+        return seconds.checked_mul(1000);
+    }
+    let (mut rest, mut sum) = (text, 0.0);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, behind) = rest.split_at_checked(digits)?;
+        let end = behind
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(behind.len());
+        let (unit, behind) = behind.split_at_checked(end)?;
+        let millis = match unit {
+            "ns" => 1e-6,
+            "us" | "µs" => 1e-3,
+            "ms" => 1.0,
+            "s" => 1e3,
+            "m" => 60e3,
+            "h" => 3_600e3,
+            "d" => 86_400e3,
+            "w" => 604_800e3,
+            _ => return None,
+        };
+        sum += number.parse::<f64>().ok()? * millis;
+        rest = behind;
+    }
+    // More than Go can hold is no duration.
+    const LONGEST: f64 = 9_223_372_036_854.0;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is neither negative nor too large"
+    )]
+    (0.0..=LONGEST).contains(&sum).then_some(sum as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_go_writes_them() {
+        for (millis, text) in [
+            (0, "0s"),
+            (90, "90ms"),
+            (1_000, "1s"),
+            (1_500, "1.5s"),
+            (90_000, "1m30s"),
+            (5_400_000, "1h30m0s"),
+            (3_600_000, "1h0m0s"),
+        ] {
+            assert_eq!(told(millis), text);
+            assert_eq!(read(text), Some(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn as_clients_write_them() {
+        for (text, millis) in [
+            ("", Some(0)),
+            ("30", Some(30_000)),
+            ("1d", Some(86_400_000)),
+            ("1h30m", Some(5_400_000)),
+            ("1.5h", Some(5_400_000)),
+            ("x", None),
+            ("-1s", None),
+            ("5", Some(5_000)),
+            ("1h x", None),
+            ("s", None),
+            ("1", Some(1_000)),
+            ("1..5s", None),
+            ("99999999999999999999s", None),
+        ] {
+            assert_eq!(read(text), millis, "{text}");
+        }
+    }
+}

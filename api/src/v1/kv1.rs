@@ -1,0 +1,64 @@
+//! KV version 1: one version of each secret, and the secret is the body itself.
+
+use axum::http::StatusCode;
+
+use super::{failure, kv, shape::Envelope};
+use crate::{
+    http::{
+        Call, Failure, Outcome,
+        json::{self, Object},
+        reply::Reply,
+    },
+    wallet::{Put, Step},
+};
+
+/// The lease that clients are told for a secret that has none: 32 days, in seconds.
+const LEASE: u64 = 2_764_800;
+
+pub(super) async fn read(call: &Call) -> Outcome {
+    let read = call
+        .wallet
+        .read(&call.caller, call.mount()?, &call.rest, None)
+        .await;
+    let read = read.map_err(|error| failure(&error))?;
+    let missing = || Failure::silent(StatusCode::NOT_FOUND);
+    let data = read.value.data.as_ref().ok_or_else(missing)?;
+    let envelope = Envelope {
+        lease_duration: LEASE,
+        ..Envelope::of(call.caller.request, kv::raw(data.expose())?)
+    };
+    Ok(Reply::json(StatusCode::OK, &envelope).at(read.seq))
+}
+
+pub(super) async fn write(call: &Call) -> Outcome {
+    let body = Object::parse(&call.body).map_err(Failure::bad)?;
+    if body.is_empty() {
+        return Err(Failure::bad("missing data fields"));
+    }
+    let text = std::str::from_utf8(&call.body).map_err(|_| Failure::bad(json::MALFORMED))?;
+    let put = Step::Put(Put {
+        cas: None,
+        data: json::canonical(text).map_err(Failure::bad)?,
+        credential: None,
+    });
+    change(call, put).await
+}
+
+pub(super) async fn delete(call: &Call) -> Outcome {
+    change(call, Step::Remove).await
+}
+
+async fn change(call: &Call, step: Step) -> Outcome {
+    let changed = call
+        .wallet
+        .change(
+            &call.caller,
+            call.mount()?,
+            &call.rest,
+            step,
+            call.command()?,
+        )
+        .await;
+    let changed = changed.map_err(|error| failure(&error))?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT).at(changed.seq))
+}

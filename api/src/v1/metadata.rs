@@ -1,0 +1,156 @@
+//! The metadata of KV secrets, and the settings of their mounts.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::{
+    duration, failure,
+    kv::input,
+    shape::{Envelope, Time, VersionLine},
+};
+use crate::{
+    http::{Call, Failure, Outcome, json::Object, reply::Reply},
+    wallet::{Error, NewCustom, NewMetadata, SecretMetadata, VersionFacts},
+};
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    cas_required: bool,
+    created_time: Time,
+    current_metadata_version: u32,
+    current_version: u32,
+    custom_metadata: Option<&'a BTreeMap<String, String>>,
+    delete_version_after: String,
+    max_versions: u32,
+    metadata_cas_required: bool,
+    oldest_version: u32,
+    updated_time: Time,
+    versions: BTreeMap<String, VersionLine>,
+}
+
+pub(super) async fn read(call: &Call) -> Outcome {
+    let path = call.rest.trim_end_matches('/');
+    let read = call
+        .wallet
+        .read_metadata(&call.caller, call.mount()?, path)
+        .await;
+    let read = read.map_err(|error| failure(&error))?;
+    let SecretMetadata { record, custom } = &read.value;
+    let oldest = record.versions.first().map_or(0, |version| version.number);
+    let data = Metadata {
+        cas_required: record.settings.cas_required,
+        created_time: Time(Some(record.created)),
+        current_metadata_version: 0,
+        current_version: record.current,
+        custom_metadata: (!custom.is_empty()).then_some(custom),
+        delete_version_after: duration::told(record.settings.delete_version_after),
+        max_versions: record.settings.max_versions,
+        metadata_cas_required: false,
+        // As long as nothing has fallen off the end, clients are told 0.
+        oldest_version: if oldest > 1 { oldest } else { 0 },
+        updated_time: Time(Some(record.updated)),
+        versions: record
+            .versions
+            .iter()
+            .map(|version| {
+                (
+                    version.number.to_string(),
+                    VersionLine::of(&VersionFacts::from(version)),
+                )
+            })
+            .collect(),
+    };
+    Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, data)).at(read.seq))
+}
+
+/// Changes what is told, and leaves the rest.
+pub(super) async fn write(call: &Call) -> Outcome {
+    let body = Object::parse(&call.body).map_err(Failure::bad)?;
+    let change = NewMetadata {
+        settings: input::settings(&body)?,
+        custom: match input::custom(&body)? {
+            None => NewCustom::Keep,
+            Some(members) => NewCustom::Replace(
+                members
+                    .into_iter()
+                    .filter_map(|(key, value)| Some((key, value?)))
+                    .collect(),
+            ),
+        },
+    };
+    changed(call, &change).await
+}
+
+/// Changes what is told and exists: a member that is null is taken back.
+pub(super) async fn patch(call: &Call) -> Outcome {
+    let body = Object::parse(&call.body).map_err(Failure::bad)?;
+    let change = NewMetadata {
+        settings: input::settings(&body)?,
+        custom: match (body.get("custom_metadata"), input::custom(&body)?) {
+            (None, _) => NewCustom::Keep,
+            (Some(_), None) => NewCustom::Replace(BTreeMap::new()),
+            (Some(_), Some(members)) => NewCustom::Merge(members),
+        },
+    };
+    // Whether there is something to be patched is asked like any other question.
+    let read = call
+        .wallet
+        .read_metadata(&call.caller, call.mount()?, &call.rest)
+        .await;
+    match read {
+        Ok(_) => changed(call, &change).await,
+        Err(Error::Absent) => Ok(Reply::empty(StatusCode::NOT_FOUND)),
+        Err(error) => Err(failure(&error)),
+    }
+}
+
+async fn changed(call: &Call, change: &NewMetadata) -> Outcome {
+    let changed = call
+        .wallet
+        .change_metadata(
+            &call.caller,
+            call.mount()?,
+            &call.rest,
+            change,
+            call.command()?,
+        )
+        .await;
+    let changed = changed.map_err(|error| failure(&error))?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT).at(changed.seq))
+}
+
+#[derive(Serialize)]
+struct Config {
+    cas_required: bool,
+    delete_version_after: String,
+    max_versions: u32,
+    metadata_cas_required: bool,
+}
+
+pub(super) async fn read_config(call: &Call) -> Outcome {
+    let read = call
+        .wallet
+        .read_settings(&call.caller, call.mount()?)
+        .await
+        .map_err(|error| failure(&error))?;
+    let config = Config {
+        cas_required: read.value.cas_required,
+        delete_version_after: duration::told(read.value.delete_version_after),
+        max_versions: read.value.max_versions,
+        metadata_cas_required: false,
+    };
+    Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, config)).at(read.seq))
+}
+
+pub(super) async fn write_config(call: &Call) -> Outcome {
+    let body = Object::parse(&call.body).map_err(Failure::bad)?;
+    let change = input::settings(&body)?;
+    let tuned = call
+        .wallet
+        .tune(&call.caller, call.mount()?, change, call.command()?)
+        .await;
+    let tuned = tuned.map_err(|error| failure(&error))?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT).at(tuned.seq))
+}
