@@ -17,6 +17,7 @@ pub mod judge;
 pub mod keys;
 pub mod labels;
 pub mod names;
+pub mod policy;
 pub mod seal;
 mod secret;
 pub mod state;
