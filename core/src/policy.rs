@@ -4,8 +4,7 @@
 //! answers requests. All of it is pure: what depends on the time takes it as an argument.
 //!
 //! Where Billfold differs from OpenBao it is stricter, or says no where OpenBao says nothing:
-//! * HCL is read as its second version. What only the first one permits is refused: several paths
-//!   or keys in one line, quoted keys outside of maps, numbers in octal.
+//! * Of HCL's first version, quoted keys outside of maps, heredocs and numbers in octal are refused.
 //! * What is ambiguous is refused: a key given twice, a path with several labels, a negative bound.
 //!   A rule that denies or has expired is checked like any other.
 //! * Templates (`{{`), `mfa_methods`, `control_group` and `list_scan_response_keys_filter_path` are
@@ -29,6 +28,7 @@ mod engine;
 mod error;
 mod hcl;
 mod json;
+mod lines;
 mod parse;
 mod pattern;
 mod source;

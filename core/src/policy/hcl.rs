@@ -11,14 +11,17 @@ use hcl::edit::{
 
 use super::{
     error::{Fault, ParseError, Place},
+    lines::{self, Broken},
     source::{Block, Member, Node},
 };
 
 /// The paths of a text.
 pub(super) fn blocks(text: &str) -> Result<Vec<Block>, ParseError> {
-    let body =
-        parse_body(text).map_err(|error| Fault::Hcl.at(Place::Line(error.location().line())))?;
-    let reader = Reader::new(text);
+    let reader = Reader(lines::broken(text));
+    let body = parse_body(&reader.0.text).map_err(|error| {
+        let line = reader.0.line(error.location().offset());
+        Fault::Hcl.at(Place::Line(line))
+    })?;
     let mut blocks = Vec::new();
     for structure in &body {
         match structure {
@@ -40,28 +43,17 @@ pub(super) fn blocks(text: &str) -> Result<Vec<Block>, ParseError> {
     Ok(blocks)
 }
 
-struct Reader<'a> {
-    text: &'a str,
-    /// Where each line ends.
-    ends: Vec<usize>,
-}
+struct Reader(Broken);
 
-impl<'a> Reader<'a> {
-    fn new(text: &'a str) -> Self {
-        let ends = text.match_indices('\n').map(|(place, _)| place).collect();
-        Self { text, ends }
-    }
-
+impl Reader {
     fn place(&self, span: Option<Range<usize>>) -> Place {
-        span.map_or(Place::Text, |span| {
-            Place::Line(self.ends.partition_point(|end| *end < span.start) + 1)
-        })
+        span.map_or(Place::Text, |span| Place::Line(self.0.line(span.start)))
     }
 
     /// The text as it is written. HCL's two versions read some spellings differently, and a policy
     /// must not mean different things to its author and to us.
-    fn written(&self, span: Option<Range<usize>>) -> &'a str {
-        span.and_then(|span| self.text.get(span)).unwrap_or("")
+    fn written(&self, span: Option<Range<usize>>) -> &str {
+        span.and_then(|span| self.0.text.get(span)).unwrap_or("")
     }
 
     fn is_plain(&self, span: Option<Range<usize>>) -> bool {

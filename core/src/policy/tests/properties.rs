@@ -182,6 +182,12 @@ proptest! {
     }
 
     #[test]
+    fn a_text_means_the_same_in_one_line(drafts in drafts()) {
+        let text = as_hcl(&drafts);
+        prop_assert_eq!(policy(&text.replace('\n', " ")), policy(&text), "{}", text);
+    }
+
+    #[test]
     fn policies_come_back_from_their_bytes_and_equal_ones_encode_equally(drafts in drafts()) {
         let policy = policy(&as_json(&drafts));
         let bytes = cbor::encode(&policy);

@@ -49,6 +49,43 @@ fn both_languages_say_the_same() {
 }
 
 #[test]
+fn lines_break_anywhere_as_in_the_first_version_of_the_language() {
+    let one = r#"path "a" { capabilities = ["read"] policy = "read" comment = true pagination_limit = 3 }
+        path "b" { allowed_parameters = { "k" = ["x", "}"] l = [] } denied_parameters { m = [] } }"#;
+    let many = r#"
+path "a" {
+  capabilities = [
+    "read", # one { more
+    "list" /* } */
+  ]
+  policy = "read"
+  pagination_limit = 3
+}
+path "b" {
+  allowed_parameters = {
+    "k" = ["x", "}"],
+    l = []
+  }
+  denied_parameters = {
+    m = []
+  }
+}"#;
+    assert_eq!(policy(one), policy(many));
+    assert_eq!(policy(one).rules().len(), 2);
+    for text in [
+        r#"path "a" { policy = "read" } path "b" { policy = "deny" }"#,
+        "path \"a\" { policy = \"read\"\n}",
+        "path \"a\" {\n policy = \"read\" }",
+        "path \"a\"{capabilities=[\"read\"],policy=\"read\"}path \"b\"{}",
+        "path \"a\" { capabilities = [] /* { */ policy = \"read\" // }\n}",
+        "path \"a\" { comment = \"\\\"}{\" policy = \"read\" }\r\n# }",
+        "path a { comment = [[1], { k = 2 }] policy = \"read\" }",
+    ] {
+        assert_eq!(names(&acl(&[text]), "a"), "list read", "{text}");
+    }
+}
+
+#[test]
 fn rules_for_one_pattern_are_one() {
     let twice = r#"{"path": {"a": {"capabilities": ["read"]}, "/a": {"capabilities": ["list"]}}}"#;
     assert_eq!(
@@ -283,10 +320,10 @@ fn what_is_ambiguous_is_refused() {
         ("path \"a\" { policy = lower(\"read\") }", Fault::NotPlain),
         (
             "path \"a\" { policy = true ? \"read\" : \"deny\" }",
-            Fault::NotPlain,
+            Fault::Hcl,
         ),
         ("path \"a\" {\npolicy = <<E\nread\nE\n}", Fault::NotPlain),
-        ("path \"a\" { pagination_limit = 1 + 1 }", Fault::NotPlain),
+        ("path \"a\" { pagination_limit = 1 + 1 }", Fault::Hcl),
         ("path \"a\" { pagination_limit = 010 }", Fault::Octal),
         (
             "path \"a\" {\nmin_wrapping_ttl = \"5m\"\nmax_wrapping_ttl = \"4m\"\n}",
@@ -306,6 +343,11 @@ fn what_is_neither_language_is_refused_at_its_line() {
         Place::Line(3)
     );
     assert_eq!(line("path \"a\" {\n  policy = \"x\"\n}"), Place::Line(2));
+    assert_eq!(
+        line("path \"a\" { policy = \"read\" } path \"b\" {}\npath \"c\" { policy = \"x\" }"),
+        Place::Line(2)
+    );
+    assert_eq!(line("path \"a\" {}\npath \"b\" { ) }"), Place::Line(2));
     assert_eq!(line("{\"path\":\n{\"a\": }}"), Place::Line(2));
     assert_eq!(line(r#"{"path":{"a":{},"b":{"foo":1}}}"#), Place::Path(2));
     for text in [
