@@ -32,6 +32,8 @@ fn the_pattern_of_the_highest_rank_decides() {
         // Then fewer segments that may be anything, then the longer one.
         ("a/x/b/c", &["a/+/b/c", "a/+/+/c", "a/+/+/+"]),
         ("a/x/bcd", &["a/+/bc*", "a/+/b*", "a/+/*"]),
+        ("a/x/!", &["a/+/!", "a/+/+"]),
+        ("a/x/!!/c", &["a/+/!!/+", "a/+/+/c"]),
         // Last the one that sorts later: a plus sorts before letters.
         ("a/x/b/c", &["a/+/b/+", "a/+/+/c"]),
     ] {
