@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     metrics, rest, v1,
-    wallet::{Caller, Mount, Token, Wallet},
+    wallet::{self, Caller, Mount, Token, Wallet},
 };
 
 /// The largest body that is read, in bytes.
@@ -45,6 +45,11 @@ pub(crate) struct Call {
     pub(crate) wallet: Arc<Wallet>,
     pub(crate) caller: Caller,
     pub(crate) endpoint: Endpoint,
+    pub(crate) verb: Verb,
+    /// The path without `v1/`, in its one form: what policies speak of.
+    pub(crate) path: String,
+    /// The token that the caller showed.
+    pub(crate) token: Option<Zeroizing<String>>,
     /// What the path says behind the endpoint's own part.
     pub(crate) rest: String,
     /// The mount that the path leads into, where it leads into one.
@@ -191,6 +196,9 @@ async fn respond(
     };
     let (route, mount, rest) = locate(&wallet, verb, &path, fixed).await?;
     *endpoint = Some(route.endpoint);
+    if parts.headers.contains_key("x-billfold-command-id") && !route.endpoint.takes_commands() {
+        return Err(Failure::bad("X-Billfold-Command-Id is not supported here"));
+    }
     let body = if takes_body {
         read(body).await?
     } else {
@@ -201,16 +209,28 @@ async fn respond(
         wallet,
         caller,
         endpoint: route.endpoint,
+        verb,
+        path: path.strip_prefix("v1/").unwrap_or(&path).to_owned(),
+        token: token(&parts.headers)
+            .and_then(|token| std::str::from_utf8(token).ok())
+            .map(|token| Zeroizing::new(token.to_owned())),
         rest,
         mount,
         query,
         headers,
         body,
     };
-    match route.path.starts_with("v1/") {
+    let outcome = match route.path.starts_with("v1/") {
         true => v1::call(door, &call).await,
         false => rest::call(door, &call).await,
+    };
+    // A change that is refused leaves no event of its own: this is its record.
+    let is_refused = matches!(&outcome, Err(failure) if failure.status == StatusCode::FORBIDDEN);
+    if is_refused && call.verb.changes() && !route.endpoint.asks() {
+        let recorded = call.wallet.record_refused_change(&call.caller, &call.path);
+        recorded.await.map_err(|error| v1::failure(&error))?;
     }
+    outcome
 }
 
 /// Where a path leads, for a caller who may know which mounts there are.
@@ -269,13 +289,21 @@ async fn authenticate(
     headers: &HeaderMap,
 ) -> Result<Actor, Failure> {
     let too_many = || Failure::new(StatusCode::TOO_MANY_REQUESTS, "too many requests");
-    let actor = token(headers).and_then(|token| wallet.authenticate(&Token(token)));
-    if let Some(actor) = actor {
-        return if door.limits().admits_principal(&actor) {
-            Ok(actor)
-        } else {
-            Err(too_many())
-        };
+    let told = |error: &wallet::Error| v1::failure(error);
+    let actor = match token(headers) {
+        Some(token) => wallet.authenticate(&Token(token), from.ip()).await,
+        None => Ok(None),
+    };
+    if let Some(actor) = actor.map_err(|error| told(&error))? {
+        if !door.limits().admits_principal(&actor) {
+            return Err(too_many());
+        }
+        match wallet.spend_use(&actor).await {
+            Ok(()) => return Ok(actor),
+            // Its last use was spent elsewhere: it is no token any more.
+            Err(wallet::Error::Denied | wallet::Error::NoToken) => {}
+            Err(error) => return Err(told(&error)),
+        }
     }
     if !door.limits().admits_source(from.ip()) {
         wallet.refuse_over_bound();

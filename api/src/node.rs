@@ -4,7 +4,10 @@ mod backend;
 mod birth;
 mod progress;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use billfold_core::{
     entropy::Entropy as _,
@@ -96,6 +99,7 @@ pub struct Node {
     recording: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     auditing: JoinHandle<()>,
+    tidying: JoinHandle<()>,
     audit: Arc<audit::Index>,
 }
 
@@ -154,12 +158,14 @@ impl Node {
             Arc::clone(&engine.keychain),
         ));
         let sweeping = tokio::spawn(sweeper.run());
+        let tidying = tokio::spawn(keep_tidy(Arc::downgrade(&wallet)));
         Ok(Self {
             engine,
             wallet,
             recording,
             sweeping,
             auditing,
+            tidying,
             audit,
         })
     }
@@ -180,6 +186,8 @@ impl Node {
     pub async fn stop(self) {
         self.sweeping.abort();
         self.auditing.abort();
+        self.tidying.abort();
+        let _ = self.tidying.await;
         let _ = self.sweeping.await;
         let _ = self.auditing.await;
         if let Err(error) = self.audit.flush() {
@@ -260,6 +268,20 @@ fn open_audit(settings: &Settings, custody: &Custody) -> Result<Arc<audit::Index
         custody,
         CACHE,
     )?)
+}
+
+/// Clears away tokens that have ended, now and then. Whichever node comes first does it.
+async fn keep_tidy(wallet: Weak<Wallet>) {
+    const PAUSE: Duration = Duration::from_secs(60);
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let Some(wallet) = wallet.upgrade() else {
+            return;
+        };
+        if let Err(error) = wallet.clear_tokens().await {
+            tracing::debug!(%error, "tokens that have ended are cleared away later");
+        }
+    }
 }
 
 /// Follows the log for the audit index. What it finds broken, no other part may go on serving.

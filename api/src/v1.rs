@@ -5,8 +5,10 @@ mod kv;
 mod kv1;
 mod metadata;
 mod mounts;
+mod policy;
 mod shape;
 mod sys;
+mod token;
 
 pub(crate) use sys::prometheus;
 
@@ -50,7 +52,25 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         Endpoint::RemountStatus => mounts::remount_status(call).await,
         Endpoint::UiMounts => mounts::ui_all(call).await,
         Endpoint::UiMount => mounts::ui_one(call).await,
-        Endpoint::LookupSelf => Ok(sys::lookup_self(call)),
+        Endpoint::TokenCreate | Endpoint::TokenCreateOrphan => token::create(call).await,
+        Endpoint::TokenLookup | Endpoint::LookupSelf | Endpoint::TokenLookupAccessor => {
+            token::look_up(call).await
+        }
+        Endpoint::TokenRenew | Endpoint::TokenRenewSelf | Endpoint::TokenRenewAccessor => {
+            token::renew(call).await
+        }
+        Endpoint::TokenRevoke
+        | Endpoint::TokenRevokeSelf
+        | Endpoint::TokenRevokeAccessor
+        | Endpoint::TokenRevokeOrphan => token::revoke(call).await,
+        Endpoint::TokenAccessors => token::accessors(call).await,
+        Endpoint::Policies | Endpoint::OldPolicies => policy::names(call).await,
+        Endpoint::ReadPolicy | Endpoint::OldReadPolicy => policy::read(call).await,
+        Endpoint::WritePolicy => policy::write(call).await,
+        Endpoint::DeletePolicy => policy::delete(call).await,
+        Endpoint::Capabilities | Endpoint::CapabilitiesSelf | Endpoint::CapabilitiesAccessor => {
+            policy::capabilities(call).await
+        }
         Endpoint::KvRead => kv::read(call).await,
         Endpoint::KvSubkeys => kv::subkeys(call).await,
         Endpoint::KvPatch => kv::patch(call).await,
@@ -87,6 +107,7 @@ pub(crate) fn failure(error: &wallet::Error) -> Failure {
     use wallet::Error;
     match error {
         Error::Denied => Failure::denied(),
+        Error::NoToken => Failure::new(StatusCode::FORBIDDEN, error.to_string()),
         Error::Absent => Failure::silent(StatusCode::NOT_FOUND),
         Error::Invalid(told) => Failure::bad(told.clone()),
         Error::Refused(refusal) => Failure::new(refused(refusal), refusal.to_string()),

@@ -5,7 +5,9 @@ mod answer;
 mod audit;
 mod metadata;
 mod mounts;
+mod policies;
 mod read;
+mod tokens;
 mod write;
 
 use std::{sync::Arc, time::Duration};
@@ -25,6 +27,7 @@ pub use answer::{Credential, Secret, SecretMetadata, VersionFacts};
 pub use audit::AuditRow;
 pub use metadata::{NewCustom, NewMetadata, NewSettings};
 pub use mounts::{Mount, Mounts, NewMount};
+pub use tokens::{MadeToken, TokenFacts, Which};
 pub use write::{Patch, Patched, Put, Step};
 
 /// A wallet that is open for business on this node.
@@ -64,6 +67,9 @@ pub enum Error {
     /// The caller's fault: nothing permits it.
     #[error("permission denied")]
     Denied,
+    /// There is no such token, or it has ended.
+    #[error("bad token")]
+    NoToken,
     /// There is no such thing.
     #[error("there is nothing there")]
     Absent,
@@ -88,6 +94,7 @@ impl From<committer::Error> for Error {
     fn from(error: committer::Error) -> Self {
         match error {
             committer::Error::Refused(Refusal::Denied) => Self::Denied,
+            committer::Error::Refused(Refusal::NoToken) => Self::NoToken,
             committer::Error::Refused(refusal) => Self::Refused(refusal),
             committer::Error::Unknown => Self::Unknown,
             other => Self::Unavailable(other.to_string()),

@@ -2,13 +2,14 @@
 
 use crate::{
     Millis, SecretBytes,
+    access::Need,
     event::{
         Actor, CiphertextHash,
-        v1::{MountKind, Settings},
+        v1::{MountKind, PolicyWritten, Settings},
     },
     id::{CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, TokenId, WalletId},
     keys::{TokenMac, keyring::KekVersion, page::KeyRef},
-    names::{MountNames, Names},
+    names::{MountNames, Names, TokenNames},
     state::Record,
 };
 
@@ -19,6 +20,8 @@ pub struct Command {
     pub id: Option<CommandId>,
     /// Whose wish it is.
     pub actor: Actor,
+    /// What their policies must permit. Without any, it is for root alone.
+    pub needs: Vec<Need>,
     /// What it is about.
     pub action: Action,
 }
@@ -52,6 +55,25 @@ pub enum Action {
     DisableMount(MountId),
     /// Change secrets: all of these, or none.
     Change(Vec<Change>),
+    /// Make a token.
+    CreateToken(Box<NewToken>),
+    /// Make a token last longer: for so many milliseconds, or for 0 as long as it was made for.
+    RenewToken(TokenId, u64),
+    /// Spend one of the counted uses of a token.
+    UseToken(TokenId),
+    /// End tokens, and with them those that were made with them, unless they are to be orphans.
+    EndTokens {
+        /// The tokens.
+        tokens: Vec<TokenId>,
+        /// Whether those that were made with them go on.
+        leaves_orphans: bool,
+    },
+    /// Clear away those of these tokens that have ended.
+    ClearTokens(Vec<TokenId>),
+    /// Write a policy.
+    WritePolicy(Box<PolicyWritten>),
+    /// Delete a policy.
+    DeletePolicy(String),
     /// Draw no more keys from these pages.
     ClosePages(Vec<PageId>),
     /// These keys are in no page message any more.
@@ -92,6 +114,44 @@ pub struct NewMount {
     pub settings: Settings,
     /// Path and description.
     pub names: MountNames,
+}
+
+/// A token to be made.
+#[derive(Debug)]
+pub struct NewToken {
+    /// Its accessor.
+    pub token: TokenId,
+    /// Its MAC.
+    pub mac: TokenMac,
+    /// What it is called.
+    pub names: TokenNames,
+    /// What is wanted of it.
+    pub wish: TokenWish,
+}
+
+/// What is wanted of a new token.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenWish {
+    /// Its policies; none are those of its maker.
+    pub policies: Option<Vec<String>>,
+    /// Whether it goes without the default policy.
+    pub no_default: bool,
+    /// Whether it does not end with its maker's token.
+    pub orphan: bool,
+    /// Whether the path it is made at is there for orphans: elsewhere that takes `sudo`.
+    pub may_orphan: bool,
+    /// How long it lasts, in milliseconds; 0 is the wallet's own time.
+    pub ttl: u64,
+    /// How long it can be renewed at most, in milliseconds; 0 is the wallet's own bound.
+    pub explicit_max_ttl: u64,
+    /// How long each renewal makes it last, in milliseconds; 0 when it is not periodic.
+    pub period: u64,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+    /// How often it can be used; 0 is no bound.
+    pub uses: u32,
+    /// The networks that it can be used from; empty is everywhere.
+    pub cidrs: Vec<String>,
 }
 
 /// One change of one secret.

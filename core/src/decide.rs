@@ -2,19 +2,24 @@
 
 mod change;
 mod sealer;
+mod tokens;
 
 use crate::{
-    Millis, cbor,
+    Millis,
+    access::{self, Need},
+    cbor,
     command::{Action, Change, Command, Done, NewMount, NewWallet, What},
     commit::Entry,
     event::{Actor, CommandRef, Event, Fact, v1},
     id::RecordId,
     keys::CommandKey,
     names::{MountNames, mount_names_place, payload_place},
+    policy::{DEFAULT, Policy},
     state::{At, COMMAND_AHEAD, COMMANDS_KEPT, Source, State},
 };
 
 pub use sealer::{Sealer, Supply};
+pub use tokens::{DEFAULT_POLICY, LONGEST};
 
 /// How many versions a record keeps when neither it nor its mount says.
 pub const DEFAULT_MAX_VERSIONS: u32 = 10;
@@ -55,6 +60,36 @@ pub enum Refusal {
     /// The version that the write should follow is not the current one.
     #[error("check-and-set parameter did not match the current version")]
     CasMismatch,
+    /// No token of this accessor stands.
+    #[error("bad token")]
+    NoToken,
+    /// A token whose uses are counted makes no others.
+    #[error("restricted use token cannot generate child tokens")]
+    LimitedMaker,
+    /// Only root makes root.
+    #[error("root tokens may not be created without parent token being root")]
+    RootToken,
+    /// A root token that ends makes none that does not.
+    #[error("expiring root tokens cannot create non-expiring root tokens")]
+    ExpiringRoot,
+    /// Nobody gives what they do not have.
+    #[error("child policies must be subset of parent")]
+    NotSubset,
+    /// There are too many tokens above it.
+    #[error("the tokens stand too deep")]
+    TooDeep,
+    /// The token does not last longer than it does.
+    #[error("lease is not renewable")]
+    NotRenewable,
+    /// The wallet began with it.
+    #[error("the wallet's own token cannot be revoked")]
+    OwnToken,
+    /// It permits everything, and nothing else.
+    #[error("cannot update \"root\" policy")]
+    RootPolicy,
+    /// Tokens have it by themselves.
+    #[error("cannot delete \"default\" policy")]
+    DefaultPolicy,
     /// The record is not as it was when the change was worked out.
     #[error("the secret was changed meanwhile")]
     Changed,
@@ -143,6 +178,7 @@ pub fn weigh<S: Source>(
         at,
         command: None,
         actor: command.actor,
+        sudo: false,
         entries: Vec::new(),
     }
     .run(command, command_key, sealer);
@@ -157,6 +193,8 @@ struct Deciding<'a, S> {
     at: At,
     command: Option<CommandRef>,
     actor: Actor,
+    /// Whether the actor's policies grant `sudo` at each path that the command needs.
+    sudo: bool,
     entries: Vec<Entry>,
 }
 
@@ -211,6 +249,16 @@ impl<S: Source> Deciding<'_, S> {
                     debug_assert!(self.entries.len() <= before + 1);
                 }
             }
+            Action::CreateToken(new) => self.create_token(new, sealer)?,
+            Action::RenewToken(token, increment) => self.renew_token(*token, *increment)?,
+            Action::UseToken(token) => self.use_token(*token)?,
+            Action::EndTokens {
+                tokens,
+                leaves_orphans,
+            } => self.end_tokens(tokens, *leaves_orphans)?,
+            Action::ClearTokens(tokens) => self.clear_tokens(tokens)?,
+            Action::WritePolicy(written) => self.write_policy(written)?,
+            Action::DeletePolicy(name) => self.delete_policy(name)?,
             Action::ClosePages(pages) => {
                 for page in pages {
                     if !self.state.page(page).map_err(Error::Source)?.closed {
@@ -240,25 +288,49 @@ impl<S: Source> Deciding<'_, S> {
         })
     }
 
-    /// Deny by default (invariant 10): only root changes secrets, only the wallet itself its keys.
-    fn authorise(&self, command: &Command) -> Decided<S::Error> {
+    /// Deny by default (invariant 10): a principal does what its policies permit, and only the wallet
+    /// itself begins and ends its keys.
+    fn authorise(&mut self, command: &Command) -> Decided<S::Error> {
         let wallet = self.state.wallet().map_err(Error::Source)?;
+        if wallet.is_none() && !matches!(command.action, Action::CreateWallet(_)) {
+            return Err(Refusal::NoWallet.into());
+        }
         let internal = matches!(
             command.action,
-            Action::CreateWallet(_) | Action::ClosePages(_) | Action::ConfirmDestroyed(_)
+            Action::CreateWallet(_)
+                | Action::ClosePages(_)
+                | Action::ConfirmDestroyed(_)
+                | Action::ClearTokens(_)
         );
-        match (command.actor, wallet) {
-            (_, None) if !matches!(command.action, Action::CreateWallet(_)) => {
-                Err(Refusal::NoWallet.into())
-            }
-            (Actor::System, _) => Ok(()),
-            (Actor::Principal(principal, token), Some(wallet))
-                if (principal, token) == (wallet.root, wallet.root_token) && !internal =>
-            {
-                Ok(())
-            }
-            _ => Err(Refusal::Denied.into()),
+        let (principal, token) = match command.actor {
+            Actor::System => return Ok(()),
+            Actor::Principal(principal, token) if !internal => (principal, token),
+            Actor::Principal(..) | Actor::Anonymous => return Err(Refusal::Denied.into()),
+        };
+        if wallet.is_some_and(|wallet| (wallet.root, wallet.root_token) == (principal, token)) {
+            return Ok(());
         }
+        // A use is spent before anything else is asked.
+        if matches!(command.action, Action::UseToken(used) if used == token) {
+            return Ok(());
+        }
+        self.sudo = !command.needs.is_empty();
+        for need in &command.needs {
+            let permission = access::permission(self.state, &self.actor, self.at.time, need);
+            if !permission.map_err(Error::Source)?.permitted {
+                return Err(Refusal::Denied.into());
+            }
+            let sudo = Need {
+                sudo: true,
+                ..need.clone()
+            };
+            let sudo = access::permission(self.state, &self.actor, self.at.time, &sudo);
+            self.sudo &= sudo.map_err(Error::Source)?.permitted;
+        }
+        if command.needs.is_empty() {
+            return Err(Refusal::Denied.into());
+        }
+        Ok(())
     }
 
     /// Finds out whether the command was done before.
@@ -310,7 +382,16 @@ impl<S: Source> Deciding<'_, S> {
         self.happen(Event::KekCreated(event), None, None)?;
         new.mounts
             .iter()
-            .try_for_each(|mount| self.enable_mount(mount, sealer))
+            .try_for_each(|mount| self.enable_mount(mount, sealer))?;
+        // The text is this release's own; from here on it is the wallet's.
+        match Policy::parse(DEFAULT) {
+            Ok(policy) => self.write_policy(&v1::PolicyWritten {
+                name: DEFAULT_POLICY.to_owned(),
+                text: DEFAULT.to_owned(),
+                policy,
+            }),
+            Err(_) => Err(Refusal::DefaultPolicy.into()),
+        }
     }
 
     fn enable_mount(&mut self, new: &NewMount, sealer: &mut Sealer<'_>) -> Decided<S::Error> {
@@ -418,6 +499,16 @@ fn describe(command: &Command) -> Vec<u8> {
             mount, settings, ..
         } => (3, cbor::encode(&(mount, settings))),
         Action::DisableMount(mount) => (4, cbor::encode(mount)),
+        Action::CreateToken(new) => (9, cbor::encode(&new.token)),
+        Action::RenewToken(token, increment) => (10, cbor::encode(&(token, increment))),
+        Action::UseToken(token) => (11, cbor::encode(token)),
+        Action::EndTokens {
+            tokens,
+            leaves_orphans,
+        } => (12, cbor::encode(&(tokens, leaves_orphans))),
+        Action::ClearTokens(tokens) => (13, cbor::encode(tokens)),
+        Action::WritePolicy(written) => (14, cbor::encode(&(&written.name, &written.text))),
+        Action::DeletePolicy(name) => (15, cbor::encode(name)),
         Action::RenameMount { mount, path, .. } => (8, cbor::encode(&(mount, path.last()))),
         Action::CreateWallet(new) => (5, cbor::encode(&new.wallet)),
         Action::ClosePages(pages) => (6, cbor::encode(pages)),

@@ -164,6 +164,12 @@ events! {
     23 => VersionsDestroyed(v1::VersionsDestroyed),
     24 => MetadataChanged(v1::MetadataChanged),
     25 => MetadataDeleted(v1::MetadataDeleted),
+    30 => TokenCreated(v1::TokenCreated),
+    31 => TokenRenewed(v1::TokenRenewed),
+    32 => TokenUsed(v1::TokenUsed),
+    33 => TokensEnded(v1::TokensEnded),
+    34 => PolicyWritten(v1::PolicyWritten),
+    35 => PolicyDeleted(v1::PolicyDeleted),
     40 => ResolutionRequested(v1::ResolutionRequested),
     41 => RequestsRefused(v1::RequestsRefused),
 }
@@ -175,6 +181,7 @@ impl Event {
         match self {
             Self::MountEnabled(event) => Some(event.names.hash),
             Self::MountRenamed(event) => Some(event.names.hash),
+            Self::TokenCreated(event) => Some(event.names.hash),
             Self::CredentialWritten(event) => event.names.map(|names| names.hash),
             Self::MetadataChanged(event) => event.names.map(|names| names.hash),
             Self::ResolutionRequested(event) => Some(event.names),
@@ -201,6 +208,12 @@ impl Event {
             | Self::MountTuned(_)
             | Self::MountDisabled(_)
             | Self::MountRenamed(_)
+            | Self::TokenCreated(_)
+            | Self::TokenRenewed(_)
+            | Self::TokenUsed(_)
+            | Self::TokensEnded(_)
+            | Self::PolicyWritten(_)
+            | Self::PolicyDeleted(_)
             | Self::RequestsRefused(_) => None,
         }
     }
@@ -211,6 +224,7 @@ impl Event {
         match self {
             Self::WalletCreated(event) => Some(event.root_token_mac.hash),
             Self::CredentialWritten(event) => Some(event.payload.hash),
+            Self::TokenCreated(event) => Some(event.mac.hash),
             _ => None,
         }
     }

@@ -8,12 +8,14 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     Millis, SecretBytes,
+    access::{Need, Wanted},
     cbor::{self, as_array},
     command::{Action, Basis, Change, Command, Done, NewNames, What},
     decide::Refusal,
     event::{Actor, CiphertextHash, v1::Settings},
     id::{CommandId, MountId, ProcessId, RecordId, Seq, WalletId},
     names::Names,
+    policy::Operation,
     seal::Place,
 };
 
@@ -81,7 +83,76 @@ type OwnedChange = (
     ByteBuf,
 );
 
-type OwnedCommand = (Option<CommandId>, Actor, Vec<OwnedChange>);
+type OwnedCommand = (Option<CommandId>, Actor, Vec<WireNeed>, Vec<OwnedChange>);
+
+/// Operation 0 is to write the record.
+struct WireNeed {
+    path: String,
+    operation: u8,
+    record: RecordId,
+    sudo: bool,
+}
+
+as_array!(WireNeed {
+    path,
+    operation,
+    record,
+    sudo
+});
+
+/// The number of what any token may.
+const ANYTHING: u8 = 255;
+/// The number of writing metadata.
+const DESCRIBE: u8 = 254;
+
+/// The operations, in the order of their numbers from 1 on.
+const OPERATIONS: [Operation; 7] = [
+    Operation::Create,
+    Operation::Read,
+    Operation::Update,
+    Operation::Patch,
+    Operation::Delete,
+    Operation::List,
+    Operation::Scan,
+];
+
+impl WireNeed {
+    fn of(need: &Need) -> Self {
+        let (operation, record) = match need.action {
+            Wanted::Write(record) => (0, record),
+            Wanted::Describe(record) => (DESCRIBE, record),
+            Wanted::Anything => (ANYTHING, RecordId::default()),
+            Wanted::Is(operation) => {
+                let number = (1..).zip(OPERATIONS).find(|(_, known)| *known == operation);
+                (number.map_or(0, |(number, _)| number), RecordId::default())
+            }
+        };
+        Self {
+            path: need.path.clone(),
+            operation,
+            record,
+            sudo: need.sudo,
+        }
+    }
+
+    fn into_need(self) -> Result<Need, cbor::Malformed> {
+        let action = match self.operation {
+            0 => Wanted::Write(self.record),
+            DESCRIBE => Wanted::Describe(self.record),
+            ANYTHING => Wanted::Anything,
+            number => {
+                let operation = OPERATIONS.get(usize::from(number) - 1);
+                Wanted::Is(*operation.ok_or(cbor::Malformed)?)
+            }
+        };
+        Ok(Need {
+            path: self.path,
+            action,
+            parameters: None,
+            sudo: self.sudo,
+        })
+    }
+}
 
 /// Settings and names' hash of the record that a change was worked out from; none when there was no
 /// record.
@@ -107,11 +178,15 @@ pub fn encode<'a>(
     let room: usize = commands.clone().map(room_for).sum();
     let wire: Option<Vec<_>> = commands
         .map(|command| match &command.action {
-            Action::Change(changes) => Some((
-                command.id,
-                command.actor,
-                changes.iter().map(wire).collect::<Vec<_>>(),
-            )),
+            // Parameters may be secrets that were not wiped: they stay where they are.
+            Action::Change(changes) if command.needs.iter().all(|n| n.parameters.is_none()) => {
+                Some((
+                    command.id,
+                    command.actor,
+                    command.needs.iter().map(WireNeed::of).collect::<Vec<_>>(),
+                    changes.iter().map(wire).collect::<Vec<_>>(),
+                ))
+            }
             _ => None,
         })
         .collect();
@@ -132,11 +207,14 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Command>, cbor::Malformed> {
     }
     commands
         .into_iter()
-        .map(|(id, actor, changes)| {
+        .map(|(id, actor, needs, changes)| {
+            let needs = needs.into_iter().map(WireNeed::into_need);
+            let needs = needs.collect::<Result<_, _>>()?;
             let changes = changes.into_iter().map(unwire).collect::<Result<_, _>>()?;
             Ok(Command {
                 id,
                 actor,
+                needs,
                 action: Action::Change(changes),
             })
         })
@@ -176,7 +254,8 @@ fn room_for(command: &Command) -> usize {
         }
         What::DeleteCurrent | What::DeleteMetadata => REST,
     };
-    REST + changes.iter().map(room).sum::<usize>()
+    let needs = command.needs.iter().map(|need| need.path.len() + REST);
+    REST + needs.sum::<usize>() + changes.iter().map(room).sum::<usize>()
 }
 
 fn wire(change: &Change) -> WireChange<'_> {
@@ -290,6 +369,7 @@ mod tests {
         let command = Command {
             id: None,
             actor: Actor::System,
+            needs: vec![Need::to(Operation::Update, "secret/data/a")],
             action: Action::Change(vec![change(put), change(What::Destroy(vec![1, 2]))]),
         };
         let bytes = encode([&command].into_iter()).unwrap();
@@ -299,6 +379,7 @@ mod tests {
         let close = Command {
             id: None,
             actor: Actor::System,
+            needs: Vec::new(),
             action: Action::ClosePages(vec![]),
         };
         assert!(encode([&close].into_iter()).is_none());

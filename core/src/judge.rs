@@ -1,14 +1,16 @@
 //! Judging a request by the state at its place in the log (invariant 3).
 //!
-//! Serving nodes, auditing nodes and replays call this same function with the same two arguments,
+//! Serving nodes, auditing nodes and replays call this same function with the same arguments,
 //! so what the record says was answered is what was answered.
 
 use crate::{
     Millis,
+    access::{self, Need, Permission},
     event::{
-        Actor, Fact,
+        Fact,
         v1::{Operation, ResolutionRequested},
     },
+    policy::ROOT,
     state::{Record, Source, State},
 };
 
@@ -32,6 +34,8 @@ pub enum Verdict {
     Metadata(Box<Record>),
     /// Permitted: whatever the operation lists.
     Listing,
+    /// Nobody can tell any more whether it was permitted: what it named is erased.
+    Unknown,
 }
 
 impl Verdict {
@@ -46,6 +50,7 @@ impl Verdict {
                 readable: false, ..
             } => "deleted",
             Self::Metadata(_) | Self::Listing => "permitted",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -58,7 +63,20 @@ pub fn time_of(asked: Millis, decided: Millis) -> Millis {
     asked.max(decided)
 }
 
-/// The verdict on a request, given the time ([`time_of`]) and the state at its place.
+/// A verdict, and the policies that decided whether the request was permitted at all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ruling {
+    /// What the request is to be answered.
+    pub verdict: Verdict,
+    /// The policies that decided.
+    pub policies: Vec<String>,
+    /// How many names a listing may show at most.
+    pub page: Option<u32>,
+}
+
+/// The ruling on a request, given the time ([`time_of`]) and the state at its place, and what its
+/// actor's policies must permit. None knows that any more when the names in it are erased: then only
+/// requests of root, and of tokens that did not stand, have a verdict.
 ///
 /// # Errors
 /// When the state cannot be read.
@@ -67,19 +85,51 @@ pub fn judge<S: Source>(
     time: Millis,
     fact: &Fact,
     request: &ResolutionRequested,
-) -> Result<Verdict, S::Error> {
-    let root = state
-        .wallet()?
-        .map(|wallet| (wallet.root, wallet.root_token));
-    let permitted = match fact.actor {
-        Actor::Principal(principal, token) => root == Some((principal, token)),
-        Actor::System | Actor::Anonymous => false,
+    need: Option<&Need>,
+) -> Result<Ruling, S::Error> {
+    let plain = |verdict| Ruling {
+        verdict,
+        policies: Vec::new(),
+        page: None,
     };
-    if !permitted {
-        return Ok(Verdict::Denied);
+    if request.operation == Operation::RefusedChange {
+        return Ok(plain(Verdict::Denied));
     }
+    let Some(names) = access::policies_of(state, &fact.actor, time)? else {
+        return Ok(plain(Verdict::Denied));
+    };
+    let permission = match need {
+        _ if names.iter().any(|name| name == ROOT) => Permission {
+            permitted: true,
+            policies: vec![ROOT.to_owned()],
+            page: None,
+        },
+        Some(need) => access::permission(state, &fact.actor, time, need)?,
+        None => return Ok(plain(Verdict::Unknown)),
+    };
+    let verdict = if permission.permitted {
+        permitted(state, time, request)?
+    } else {
+        Verdict::Denied
+    };
+    Ok(Ruling {
+        verdict,
+        policies: permission.policies,
+        page: permission.page,
+    })
+}
+
+fn permitted<S: Source>(
+    state: &State<S>,
+    time: Millis,
+    request: &ResolutionRequested,
+) -> Result<Verdict, S::Error> {
     Ok(match request.operation {
-        Operation::ReadData | Operation::ReadMetadata => {
+        Operation::ReadData
+        | Operation::PatchData
+        | Operation::ReadSubkeys
+        | Operation::ReadMetadata
+        | Operation::PatchMetadata => {
             let record = match request.record {
                 // What a disabled mount left behind is out of reach.
                 Some(id) => match state.record(&id)? {
@@ -90,17 +140,24 @@ pub fn judge<S: Source>(
             };
             match (record, request.operation) {
                 (None, _) => Verdict::Absent,
-                (Some(record), Operation::ReadMetadata) => Verdict::Metadata(Box::new(record)),
+                (Some(record), Operation::ReadMetadata | Operation::PatchMetadata) => {
+                    Verdict::Metadata(Box::new(record))
+                }
                 (Some(record), _) => version(record, request.version, time),
             }
         }
+        Operation::RefusedChange => Verdict::Denied,
         Operation::List | Operation::Scan => match request.mount {
             Some(mount) if state.mount(&mount)?.is_some() => Verdict::Listing,
             _ => Verdict::Absent,
         },
-        Operation::ListCredentials | Operation::ReadMounts | Operation::ReadAudit => {
-            Verdict::Listing
-        }
+        Operation::ListCredentials
+        | Operation::ReadMounts
+        | Operation::ReadAudit
+        | Operation::ReadSettings
+        | Operation::ReadSystem
+        | Operation::ListSystem
+        | Operation::AskSystem => Verdict::Listing,
     })
 }
 

@@ -5,6 +5,7 @@
 //! arguments. The crates around it bring them: `streams` the log and the key store, `projector`
 //! the views, `api` the doors.
 
+pub mod access;
 pub mod cbor;
 pub mod command;
 pub mod commit;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     cbor::as_array,
-    id::{FactKeyId, MountId, RecordId, RequestId, WalletId},
+    id::{FactKeyId, MountId, RecordId, RequestId, TokenId, WalletId},
     keys::Content,
     seal::Place,
 };
@@ -56,6 +56,35 @@ pub struct MountNames {
 }
 
 as_array!(MountNames { path, description });
+
+/// What a token is called.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TokenNames {
+    /// What is shown of it.
+    pub display: String,
+    /// The path of the API that made it.
+    pub path: String,
+    /// What its maker said of it.
+    pub meta: BTreeMap<String, String>,
+}
+
+as_array!(TokenNames {
+    display,
+    path,
+    meta
+});
+
+/// Where a token's MAC is sealed.
+#[must_use]
+pub fn token_mac_place(wallet: WalletId, token: TokenId) -> Place {
+    content_place(wallet, token.as_bytes(), 0, Content::Payload)
+}
+
+/// Where a token's names are sealed.
+#[must_use]
+pub fn token_names_place(wallet: WalletId, token: TokenId) -> Place {
+    content_place(wallet, token.as_bytes(), 0, Content::Names)
+}
 
 /// What a request named, and who sent it from where.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -16,11 +16,14 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use apply::keys_of;
 pub use apply::{At, Broken, Error};
-pub use entry::{CommandRecord, Key, Mount, PageUse, Record, Value, Version, Wallet, WalletKek};
+pub use entry::{
+    CommandRecord, Key, Mount, PageUse, Record, StoredPolicy, Token, Value, Version, Wallet,
+    WalletKek,
+};
 
 use crate::{
     Millis, cbor,
-    id::{CommandId, MountId, PageId, RecordId, Seq},
+    id::{CommandId, MountId, PageId, RecordId, Seq, TokenId},
     labels,
 };
 
@@ -249,6 +252,25 @@ impl<S: Source> State<S> {
         Ok(self
             .get(&Key::Page(*id))?
             .and_then(Value::into_page)
+            .unwrap_or_default())
+    }
+
+    /// A token, standing or not.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn token(&self, id: &TokenId) -> Result<Option<Token>, S::Error> {
+        Ok(self.get(&Key::Token(*id))?.and_then(Value::into_token))
+    }
+
+    /// All policies, by name.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn policies(&self) -> Result<Arc<BTreeMap<String, StoredPolicy>>, S::Error> {
+        Ok(self
+            .get(&Key::Policies)?
+            .and_then(Value::into_policies)
             .unwrap_or_default())
     }
 

@@ -18,7 +18,7 @@ use std::{
 
 use billfold_core::{
     Millis,
-    id::{CommandId, MountId, RecordId},
+    id::{CommandId, MountId, RecordId, TokenId},
     keys::ViewKey,
     seal::Place,
     state::{Change, Digest, Key, PageUse, Source, Value},
@@ -48,6 +48,7 @@ pub struct View {
 struct Globals {
     wallet: Option<Value>,
     mounts: Option<Value>,
+    policies: Option<Value>,
 }
 
 impl std::fmt::Debug for View {
@@ -179,6 +180,24 @@ impl View {
         Ok(bytes.map(|bytes| bytes::Bytes::copy_from_slice(&bytes)))
     }
 
+    /// The sealed names of a token.
+    ///
+    /// # Errors
+    /// When the view is damaged.
+    pub fn token_names(&self, token: &TokenId) -> Result<Option<bytes::Bytes>, Error> {
+        let bytes = self.tree.get(layout::token_names(token))?;
+        Ok(bytes.map(|bytes| bytes::Bytes::copy_from_slice(&bytes)))
+    }
+
+    /// The sealed MAC of a token.
+    ///
+    /// # Errors
+    /// When the view is damaged.
+    pub fn token_mac(&self, token: &TokenId) -> Result<Option<bytes::Bytes>, Error> {
+        let bytes = self.tree.get(layout::token_mac(token))?;
+        Ok(bytes.map(|bytes| bytes::Bytes::copy_from_slice(&bytes)))
+    }
+
     /// The sealed MAC of the root token.
     ///
     /// # Errors
@@ -271,7 +290,8 @@ impl View {
                     match key {
                         Key::Wallet => globals.wallet = Some(value),
                         Key::Mounts => globals.mounts = Some(value),
-                        Key::Record(_) | Key::Page(_) | Key::Command(_) => {}
+                        Key::Policies => globals.policies = Some(value),
+                        Key::Record(_) | Key::Page(_) | Key::Command(_) | Key::Token(_) => {}
                     }
                 }
             }
@@ -320,6 +340,7 @@ impl View {
         let mut globals = self.globals.write().unwrap_or_else(PoisonError::into_inner);
         globals.wallet = changed.wallet.or_else(|| globals.wallet.take());
         globals.mounts = changed.mounts.or_else(|| globals.mounts.take());
+        globals.policies = changed.policies.or_else(|| globals.policies.take());
         drop(globals);
         *self.meta.write().unwrap_or_else(PoisonError::into_inner) = meta;
     }
@@ -367,6 +388,7 @@ impl View {
         let globals = Globals {
             wallet: self.read(&Key::Wallet)?,
             mounts: self.read(&Key::Mounts)?,
+            policies: self.read(&Key::Policies)?,
         };
         *self.globals.write().unwrap_or_else(PoisonError::into_inner) = globals;
         self.find_oldest_command()
@@ -410,7 +432,13 @@ impl Source for View {
                 .unwrap_or_else(PoisonError::into_inner)
                 .mounts
                 .clone()),
-            Key::Record(_) | Key::Page(_) | Key::Command(_) => self.read(key),
+            Key::Policies => Ok(self
+                .globals
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .policies
+                .clone()),
+            Key::Record(_) | Key::Page(_) | Key::Command(_) | Key::Token(_) => self.read(key),
         }
     }
 

@@ -1,7 +1,9 @@
 //! Each event of the log in its order, and what each request was answered.
 
 mod line;
-mod names;
+pub(crate) mod names;
+
+use std::collections::VecDeque;
 
 use billfold_core::{event::Event, id::Seq};
 use billfold_projector::chain::Opened;
@@ -53,6 +55,13 @@ async fn tell(
     with_names: bool,
     each: &mut (dyn FnMut(&Line) -> Result<(), Error> + Send),
 ) -> Result<(), Error> {
+    let mut answers = VecDeque::new();
+    for entry in &opened.entries {
+        if let Event::ResolutionRequested(asked) = &entry.fact.event {
+            let ruling = names::ruling(walk, opened, entry, asked).await?;
+            answers.push_back(Answer::new(&ruling));
+        }
+    }
     let mut names = None;
     if with_names {
         // Names that came before are looked up in the temporary view.
@@ -61,8 +70,8 @@ async fn tell(
     }
     for (index, entry) in opened.entries.iter().enumerate() {
         let mut line = Line::new(opened, index, &entry.fact);
-        if let Event::ResolutionRequested(asked) = &entry.fact.event {
-            line.answer = Some(Answer::new(&walk.judge(opened, &entry.fact, asked)?));
+        if matches!(entry.fact.event, Event::ResolutionRequested(_)) {
+            line.answer = answers.pop_front();
         }
         if let Some(names) = &mut names {
             names.add_to(&mut line, opened, entry).await?;

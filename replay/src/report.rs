@@ -60,9 +60,12 @@ pub fn write_line(out: &mut dyn Write, line: &Line) -> Result<(), Error> {
     };
     field("operation", line.operation.map(text))?;
     field("asked-version", line.asked_version.map(text))?;
-    if let Some(answer) = line.answer {
+    if let Some(answer) = &line.answer {
         field("verdict", Some(text(answer.verdict)))?;
         field("version", answer.version.map(text))?;
+        for policy in &answer.policies {
+            field("by", Some(quoted(policy)))?;
+        }
     }
     field("version", numbers(&line.versions))?;
     field("trimmed", numbers(&line.trimmed))?;
@@ -72,6 +75,10 @@ pub fn write_line(out: &mut dyn Write, line: &Line) -> Result<(), Error> {
     field("execution", line.execution.as_ref().map(quoted))?;
     field("record", line.record.map(text))?;
     field("mount", line.mount.map(text))?;
+    for token in &line.tokens {
+        field("about", Some(text(token)))?;
+    }
+    field("policy", line.policy.as_ref().map(quoted))?;
     field("page", line.page.map(text))?;
     field("keys", line.keys.map(text))?;
     field("kek", line.kek.map(text))?;

@@ -137,7 +137,7 @@ async fn go_over(
 ) -> Result<(), Error> {
     while let Some(opened) = walk.next().await? {
         keys.look(&opened).await?;
-        summary.add(walk, &opened)?;
+        summary.add(walk, &opened).await?;
         walk.fold(&opened).await?;
         keys.check(walk, &opened, findings).await?;
         view.at(walk, &opened, findings);

@@ -4,9 +4,10 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use billfold_core::{
+    access::Need,
     event::{Event, Fact, v1::ResolutionRequested},
     id::Seq,
-    judge::{Verdict, judge, time_of},
+    judge::{Ruling, judge, time_of},
     state::State,
     subject::Subject,
 };
@@ -241,7 +242,8 @@ impl Walk {
         &self.custody
     }
 
-    /// What a request in this commit was answered: the state here is that of its place.
+    /// What a request in this commit was answered: the state here is that of its place. `need` is
+    /// what it needed, as far as that is known.
     ///
     /// # Errors
     /// When the temporary view fails.
@@ -250,9 +252,10 @@ impl Walk {
         opened: &Opened,
         fact: &Fact,
         asked: &ResolutionRequested,
-    ) -> Result<Verdict, Error> {
+        need: Option<&Need>,
+    ) -> Result<Ruling, Error> {
         let time = time_of(opened.header.time, self.head().time);
-        Ok(judge(self.state(), time, fact, asked)?)
+        Ok(judge(self.state(), time, fact, asked, need)?)
     }
 }
 
@@ -272,6 +275,12 @@ fn belongs(opened: &Opened) -> Result<(), Finding> {
             | Event::MountTuned(_)
             | Event::MountDisabled(_)
             | Event::MountRenamed(_)
+            | Event::TokenCreated(_)
+            | Event::TokenRenewed(_)
+            | Event::TokenUsed(_)
+            | Event::TokensEnded(_)
+            | Event::PolicyWritten(_)
+            | Event::PolicyDeleted(_)
             | Event::CredentialWritten(_)
             | Event::VersionsDeleted(_)
             | Event::VersionsUndeleted(_)

@@ -221,6 +221,7 @@ impl<L: Ledger> Sweeper<L> {
         let command = Command {
             id: None,
             actor: Actor::System,
+            needs: Vec::new(),
             action,
         };
         self.committer.submit(command).await?;

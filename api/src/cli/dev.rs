@@ -41,11 +41,7 @@ pub(super) async fn run(dev: Dev) -> anyhow::Result<()> {
     write_token(&file, &token)?;
     let born = node::create(&settings, &backend, &token, node::for_terminal()).await?;
     until_told(&settings, &backend, listener, |node, address| {
-        if node
-            .wallet()
-            .authenticate(&Token(token.as_bytes()))
-            .is_none()
-        {
+        if !node.wallet().is_root(&Token(token.as_bytes())) {
             fs::remove_file(&file)?;
             bail!(
                 "the wallet in {} has another root token; it was not kept in {}",

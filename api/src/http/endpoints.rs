@@ -63,6 +63,27 @@ pub enum Endpoint {
     UiMounts,
     UiMount,
     LookupSelf,
+    TokenCreate,
+    TokenCreateOrphan,
+    TokenLookup,
+    TokenLookupAccessor,
+    TokenRenew,
+    TokenRenewSelf,
+    TokenRenewAccessor,
+    TokenRevoke,
+    TokenRevokeSelf,
+    TokenRevokeAccessor,
+    TokenRevokeOrphan,
+    TokenAccessors,
+    Policies,
+    ReadPolicy,
+    WritePolicy,
+    DeletePolicy,
+    OldPolicies,
+    OldReadPolicy,
+    Capabilities,
+    CapabilitiesSelf,
+    CapabilitiesAccessor,
     KvRead,
     KvWrite,
     KvPatch,
@@ -94,6 +115,54 @@ pub enum Endpoint {
     Metrics,
 }
 
+impl Verb {
+    /// Whether it is for changing something.
+    pub(crate) const fn changes(self) -> bool {
+        matches!(self, Self::Post | Self::Put | Self::Patch | Self::Delete)
+    }
+}
+
+impl Endpoint {
+    /// Whether it puts a question on record, whatever its verb.
+    pub(crate) const fn asks(self) -> bool {
+        matches!(
+            self,
+            Self::LookupSelf
+                | Self::TokenLookup
+                | Self::TokenLookupAccessor
+                | Self::Capabilities
+                | Self::CapabilitiesSelf
+                | Self::CapabilitiesAccessor
+                | Self::KvPatch
+                | Self::KvPatchMetadata
+                | Self::CredentialRemove
+        )
+    }
+
+    /// Whether a client may give its command an id, and repeat it safely.
+    #[must_use]
+    pub const fn takes_commands(self) -> bool {
+        matches!(
+            self,
+            Self::KvWrite
+                | Self::KvPatch
+                | Self::KvDelete
+                | Self::KvDeleteVersions
+                | Self::KvUndelete
+                | Self::KvDestroy
+                | Self::KvWriteMetadata
+                | Self::KvPatchMetadata
+                | Self::KvRemove
+                | Self::KvWriteConfig
+                | Self::Kv1Write
+                | Self::Kv1Delete
+                | Self::CredentialWrite
+                | Self::CredentialRemove
+                | Self::Transaction
+        )
+    }
+}
+
 /// One line of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Route {
@@ -122,6 +191,12 @@ const fn route(
     }
 }
 
+/// An endpoint that wants a token.
+const fn token(verbs: &'static [Verb], path: &'static str, endpoint: Endpoint) -> Route {
+    route(verbs, path, Access::Token, endpoint)
+}
+
+const READ_OR_WRITE: &[Verb] = &[Verb::Get, Verb::Post, Verb::Put];
 const GET: &[Verb] = &[Verb::Get];
 const WRITE: &[Verb] = &[Verb::Post, Verb::Put];
 const DELETE: &[Verb] = &[Verb::Delete];
@@ -183,11 +258,73 @@ pub const ROUTES: &[Route] = &[
         Access::Token,
         Endpoint::UiMount,
     ),
-    route(
-        GET,
+    token(
+        READ_OR_WRITE,
         "v1/auth/token/lookup-self",
-        Access::Token,
         Endpoint::LookupSelf,
+    ),
+    token(WRITE, "v1/auth/token/create", Endpoint::TokenCreate),
+    token(
+        WRITE,
+        "v1/auth/token/create-orphan",
+        Endpoint::TokenCreateOrphan,
+    ),
+    token(WRITE, "v1/auth/token/lookup", Endpoint::TokenLookup),
+    token(
+        WRITE,
+        "v1/auth/token/lookup-accessor",
+        Endpoint::TokenLookupAccessor,
+    ),
+    token(WRITE, "v1/auth/token/renew", Endpoint::TokenRenew),
+    token(WRITE, "v1/auth/token/renew-self", Endpoint::TokenRenewSelf),
+    token(
+        WRITE,
+        "v1/auth/token/renew-accessor",
+        Endpoint::TokenRenewAccessor,
+    ),
+    token(WRITE, "v1/auth/token/revoke", Endpoint::TokenRevoke),
+    token(
+        WRITE,
+        "v1/auth/token/revoke-self",
+        Endpoint::TokenRevokeSelf,
+    ),
+    token(
+        WRITE,
+        "v1/auth/token/revoke-accessor",
+        Endpoint::TokenRevokeAccessor,
+    ),
+    token(
+        WRITE,
+        "v1/auth/token/revoke-orphan",
+        Endpoint::TokenRevokeOrphan,
+    ),
+    token(
+        &[Verb::List],
+        "v1/auth/token/accessors",
+        Endpoint::TokenAccessors,
+    ),
+    token(&[Verb::List], "v1/sys/policies/acl", Endpoint::Policies),
+    token(GET, "v1/sys/policies/acl/{path}", Endpoint::ReadPolicy),
+    token(WRITE, "v1/sys/policies/acl/{path}", Endpoint::WritePolicy),
+    token(DELETE, "v1/sys/policies/acl/{path}", Endpoint::DeletePolicy),
+    token(
+        &[Verb::Get, Verb::List],
+        "v1/sys/policy",
+        Endpoint::OldPolicies,
+    ),
+    token(GET, "v1/sys/policy/{path}", Endpoint::OldReadPolicy),
+    token(WRITE, "v1/sys/policy/{path}", Endpoint::WritePolicy),
+    token(DELETE, "v1/sys/policy/{path}", Endpoint::DeletePolicy),
+    token(WRITE, "v1/sys/capabilities", Endpoint::Capabilities),
+    token(
+        WRITE,
+        "v1/sys/capabilities-self",
+        Endpoint::CapabilitiesSelf,
+    ),
+    token(
+        WRITE,
+        "v1/sys/capabilities-accessor",
+        Endpoint::CapabilitiesAccessor,
     ),
     route(
         GET,

@@ -87,6 +87,7 @@ fn first_command(custody: &Custody, token: &str) -> Result<Command, Error> {
     Ok(Command {
         id: None,
         actor: Actor::System,
+        needs: Vec::new(),
         action,
     })
 }

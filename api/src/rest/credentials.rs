@@ -13,7 +13,7 @@ use crate::{
         reply::Reply,
     },
     v1::failure,
-    wallet::{Credential, Put, Step},
+    wallet::{Credential, Mount, Put, Step},
 };
 
 /// The members of a credential that a client writes.
@@ -187,10 +187,10 @@ pub(super) async fn read(call: &Call) -> Outcome {
         Some(_) => return Err(Failure::bad("include_data is true or false")),
     };
     let mount = mount(call).await?;
-    let id = record(call, &mount)?;
+    let (id, path) = record(call, &mount).await?;
     let read = call
         .wallet
-        .read_credential(&call.caller, &mount, id, &call.rest, with_data)
+        .read_credential(&call.caller, &mount, id, &path, with_data)
         .await;
     let read = read.map_err(|error| failure(&error))?;
     Ok(Reply::json(StatusCode::OK, &Shown::of(&read.value)).at(read.seq))
@@ -204,16 +204,16 @@ struct Removed {
 
 pub(super) async fn remove(call: &Call) -> Outcome {
     let mount = mount(call).await?;
-    let id = record(call, &mount)?;
+    let (id, path) = record(call, &mount).await?;
     // Removing what is not there is no error of the wallet's, but this door tells it.
     let known = call
         .wallet
-        .read_credential(&call.caller, &mount, id, &call.rest, false)
+        .read_credential(&call.caller, &mount, id, &path, false)
         .await;
     known.map_err(|error| failure(&error))?;
     let removed = call
         .wallet
-        .remove(&call.caller, &mount, id, call.command()?)
+        .remove(&call.caller, &mount, id, &path, call.command()?)
         .await;
     let removed = removed.map_err(|error| failure(&error))?;
     let told = Removed {
@@ -223,12 +223,19 @@ pub(super) async fn remove(call: &Call) -> Outcome {
     Ok(Reply::json(StatusCode::OK, &told).at(removed.seq))
 }
 
-/// The record that a path means: by its id, which is 32 hexadecimal digits, or by its name.
-fn record(call: &Call, mount: &crate::wallet::Mount) -> Result<RecordId, Failure> {
+/// The record that a path means, and its own path: by its id, which is 32 hexadecimal digits, or by
+/// its name. Policies speak of names, so whoever comes with an id is held to the name behind it.
+async fn record(call: &Call, mount: &Mount) -> Result<(RecordId, String), Failure> {
     let text = &call.rest;
     let is_id = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match text.parse() {
-        Ok(id) if is_id => Ok(id),
-        _ => Ok(call.wallet.record(mount.id, checked_name(text)?)),
+    if let Ok(id) = text.parse::<RecordId>()
+        && is_id
+    {
+        let path = call.wallet.path_of(mount, id).await;
+        if let Some(path) = path.map_err(|error| failure(&error))? {
+            return Ok((id, path));
+        }
     }
+    let name = checked_name(text)?;
+    Ok((call.wallet.record(mount.id, name), name.to_owned()))
 }

@@ -3,6 +3,7 @@
 pub(super) mod input;
 
 use axum::http::StatusCode;
+use billfold_core::event::v1::Operation;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -109,7 +110,7 @@ pub(super) async fn change_versions(call: &Call) -> Outcome {
     change(call, step(versions.ok_or_else(|| Failure::bad(missing))?)).await
 }
 
-async fn change(call: &Call, step: Step) -> Outcome {
+pub(super) async fn change(call: &Call, step: Step) -> Outcome {
     let changed = call
         .wallet
         .change(
@@ -172,9 +173,10 @@ struct Subkeys<'a> {
 pub(super) async fn subkeys(call: &Call) -> Outcome {
     let number = version(call.single("version")?)?;
     let depth = input::number(call, "depth")?.unwrap_or(0);
+    let subkeys = Operation::ReadSubkeys;
     let read = call
         .wallet
-        .read(&call.caller, call.mount()?, &call.rest, number)
+        .read_for(&call.caller, call.mount()?, &call.rest, number, subkeys)
         .await;
     let read = read.map_err(|error| failure(&error))?;
     let Secret {

@@ -41,24 +41,9 @@ pub(super) async fn write(call: &Call) -> Outcome {
         data: json::canonical(text).map_err(Failure::bad)?,
         credential: None,
     });
-    change(call, put).await
+    kv::change(call, put).await
 }
 
 pub(super) async fn delete(call: &Call) -> Outcome {
-    change(call, Step::Remove).await
-}
-
-async fn change(call: &Call, step: Step) -> Outcome {
-    let changed = call
-        .wallet
-        .change(
-            &call.caller,
-            call.mount()?,
-            &call.rest,
-            step,
-            call.command()?,
-        )
-        .await;
-    let changed = changed.map_err(|error| failure(&error))?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT).at(changed.seq))
+    kv::change(call, Step::Remove).await
 }

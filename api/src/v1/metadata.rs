@@ -80,7 +80,7 @@ pub(super) async fn write(call: &Call) -> Outcome {
             ),
         },
     };
-    changed(call, &change).await
+    changed(call, &change, false).await
 }
 
 /// Changes what is told and exists: a member that is null is taken back.
@@ -95,18 +95,18 @@ pub(super) async fn patch(call: &Call) -> Outcome {
         },
     };
     // Whether there is something to be patched is asked like any other question.
-    let read = call
+    let found = call
         .wallet
-        .read_metadata(&call.caller, call.mount()?, &call.rest)
+        .look_for_metadata(&call.caller, call.mount()?, &call.rest)
         .await;
-    match read {
-        Ok(_) => changed(call, &change).await,
+    match found {
+        Ok(()) => changed(call, &change, true).await,
         Err(Error::Absent) => Ok(Reply::empty(StatusCode::NOT_FOUND)),
         Err(error) => Err(failure(&error)),
     }
 }
 
-async fn changed(call: &Call, change: &NewMetadata) -> Outcome {
+async fn changed(call: &Call, change: &NewMetadata, is_patch: bool) -> Outcome {
     let changed = call
         .wallet
         .change_metadata(
@@ -114,6 +114,7 @@ async fn changed(call: &Call, change: &NewMetadata) -> Outcome {
             call.mount()?,
             &call.rest,
             change,
+            is_patch,
             call.command()?,
         )
         .await;

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use billfold_core::{
+    access::Need,
     decide::Refusal,
     event::v1::MountKind,
     id::{MountId, Seq},
+    policy::Operation,
 };
 use serde::Serialize;
 
@@ -165,7 +167,7 @@ struct Ui {
 pub(super) async fn ui_all(call: &Call) -> Outcome {
     let mounts = call
         .wallet
-        .mounts(&call.caller)
+        .visible_mounts(&call.caller, &call.path)
         .await
         .map_err(|error| failure(&error))?;
     let ui = Ui {
@@ -178,7 +180,7 @@ pub(super) async fn ui_all(call: &Call) -> Outcome {
 pub(super) async fn ui_one(call: &Call) -> Outcome {
     let mounts = call
         .wallet
-        .mounts(&call.caller)
+        .visible_mounts(&call.caller, &call.path)
         .await
         .map_err(|error| failure(&error))?;
     let asked = format!("{}/", call.rest.trim_end_matches('/'));
@@ -251,7 +253,7 @@ pub(super) async fn one(call: &Call) -> Outcome {
 
 /// Enables a mount, or tunes one.
 pub(super) async fn write(call: &Call) -> Outcome {
-    refuse_command(call)?;
+    allowed(call, Operation::Update, false)?;
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let (path, is_tuning) = target(call);
     let written = if is_tuning {
@@ -296,7 +298,7 @@ async fn tune(call: &Call, path: &str, body: &Object<'_>) -> Result<Written, Fai
 }
 
 pub(super) async fn disable(call: &Call) -> Outcome {
-    refuse_command(call)?;
+    allowed(call, Operation::Delete, false)?;
     let (path, is_tuning) = target(call);
     if is_tuning {
         return Err(Failure::new(
@@ -365,7 +367,7 @@ pub(super) async fn remount_status(call: &Call) -> Outcome {
 }
 
 pub(super) async fn remount(call: &Call) -> Outcome {
-    refuse_command(call)?;
+    allowed(call, Operation::Update, true)?;
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let (from, to) = (text(&body, "from")?, text(&body, "to")?);
     let slashed = |path: String| format!("{}/", path.trim_matches('/'));
@@ -384,11 +386,16 @@ pub(super) async fn remount(call: &Call) -> Outcome {
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, done)).at(renamed.seq))
 }
 
-/// These may take several commits, or another id each time: no command id stands for them.
-fn refuse_command(call: &Call) -> Result<(), Failure> {
-    match call.command()? {
-        None => Ok(()),
-        Some(_) => Err(Failure::bad("X-Billfold-Command-Id is not supported here")),
+/// Which mounts there are is not for everybody: who may not change them is told nothing else.
+fn allowed(call: &Call, operation: Operation, sudo: bool) -> Result<(), Failure> {
+    let need = Need {
+        sudo,
+        ..Need::to(operation, call.path.trim_end_matches('/'))
+    };
+    let may = call.wallet.may(&call.caller, &need);
+    match may.map_err(|error| failure(&error))? {
+        true => Ok(()),
+        false => Err(Failure::denied()),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::wallet::VersionFacts;
 
 /// What every answer with content is wrapped in.
 #[derive(Serialize)]
-pub(super) struct Envelope<T> {
+pub(super) struct Envelope<T, A = ()> {
     pub(super) request_id: String,
     pub(super) lease_id: &'static str,
     pub(super) renewable: bool,
@@ -17,7 +17,7 @@ pub(super) struct Envelope<T> {
     pub(super) data: T,
     pub(super) wrap_info: Option<()>,
     pub(super) warnings: Option<Vec<String>>,
-    pub(super) auth: Option<()>,
+    pub(super) auth: Option<A>,
 }
 
 impl<T> Envelope<T> {
@@ -37,6 +37,22 @@ impl<T> Envelope<T> {
     pub(super) fn warning(mut self, warnings: Option<Vec<String>>) -> Self {
         self.warnings = warnings;
         self
+    }
+}
+
+impl<T> Envelope<T> {
+    /// The same, with a token that the client may use from now on.
+    pub(super) fn auth<A>(self, auth: A) -> Envelope<T, A> {
+        Envelope {
+            request_id: self.request_id,
+            lease_id: self.lease_id,
+            renewable: self.renewable,
+            lease_duration: self.lease_duration,
+            data: self.data,
+            wrap_info: self.wrap_info,
+            warnings: self.warnings,
+            auth: Some(auth),
+        }
     }
 }
 

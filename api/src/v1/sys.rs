@@ -3,13 +3,9 @@
 use axum::http::StatusCode;
 use serde::Serialize;
 
-use super::shape::{Envelope, Time, uuid};
+use super::shape::uuid;
 use crate::{
-    http::{
-        Call, Door, Failure, Outcome, Phase,
-        endpoints::Verb,
-        reply::{Content, Reply},
-    },
+    http::{Call, Door, Failure, Outcome, Phase, endpoints::Verb, reply::Reply},
     metrics as numbers,
     wallet::Wallet,
 };
@@ -180,55 +176,4 @@ pub(crate) fn prometheus(wallet: &Wallet) -> Outcome {
         "text/plain; version=0.0.4; charset=utf-8",
         text,
     ))
-}
-
-#[derive(Serialize)]
-struct TokenFacts {
-    accessor: String,
-    creation_time: u64,
-    creation_ttl: u64,
-    display_name: &'static str,
-    entity_id: &'static str,
-    expire_time: Option<()>,
-    explicit_max_ttl: u64,
-    id: Box<str>,
-    issue_time: Time,
-    meta: Option<()>,
-    num_uses: u64,
-    orphan: bool,
-    path: &'static str,
-    policies: [&'static str; 1],
-    renewable: bool,
-    ttl: u64,
-    r#type: &'static str,
-}
-
-/// The caller's own token. Its text comes from the request itself: the wallet does not have it.
-pub(super) fn lookup_self(call: &Call) -> Reply {
-    let own = call.wallet.own_token();
-    let header = |name| call.headers.get(name).and_then(|value| value.to_str().ok());
-    let token = header("x-vault-token")
-        .or_else(|| header("authorization").and_then(|value| value.strip_prefix("Bearer ")));
-    let facts = TokenFacts {
-        accessor: own.accessor.to_string(),
-        creation_time: own.created.0 / 1000,
-        creation_ttl: 0,
-        display_name: "root",
-        entity_id: "",
-        expire_time: None,
-        explicit_max_ttl: 0,
-        id: token.unwrap_or_default().into(),
-        issue_time: Time(Some(own.created)),
-        meta: None,
-        num_uses: 0,
-        orphan: true,
-        path: "auth/token/root",
-        policies: ["root"],
-        renewable: false,
-        ttl: 0,
-        r#type: "service",
-    };
-    let reply = Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, facts));
-    debug_assert!(matches!(reply.body, Content::Json(_)));
-    reply
 }

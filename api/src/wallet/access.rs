@@ -1,4 +1,4 @@
-//! Who calls: for now the root token is the only one that opens anything.
+//! Who calls.
 
 use std::net::IpAddr;
 
@@ -35,24 +35,7 @@ pub struct Caller {
     pub execution: Option<String>,
 }
 
-/// What is told about the caller's own token.
-#[derive(Debug, Clone, Copy)]
-pub struct TokenFacts {
-    /// Its accessor.
-    pub accessor: billfold_core::id::TokenId,
-    /// When it was made.
-    pub created: billfold_core::Millis,
-}
-
 impl Wallet {
-    /// Whose token this is, if anybody's. In constant time for tokens of one length.
-    #[must_use]
-    pub fn authenticate(&self, token: &Token<'_>) -> Option<Actor> {
-        let mac = self.keychain.custody().keys().token_mac.mac(token.0);
-        mac.matches(&self.root.mac)
-            .then_some(Actor::Principal(self.root.principal, self.root.token))
-    }
-
     /// Records that a request without a valid token was refused.
     ///
     /// # Errors
@@ -65,15 +48,6 @@ impl Wallet {
     /// Counts a request without a valid token that was over the bound of its source.
     pub fn refuse_over_bound(&self) {
         self.recorder.over_bound();
-    }
-
-    /// What is told about the caller's own token.
-    #[must_use]
-    pub const fn own_token(&self) -> TokenFacts {
-        TokenFacts {
-            accessor: self.root.token,
-            created: self.root.created,
-        }
     }
 }
 

@@ -3,16 +3,22 @@
 use std::collections::BTreeMap;
 
 use billfold_core::{
+    access::{Need, Wanted},
     command::{Action, Basis, Change, Command, NewNames, What},
     decide::Refusal,
     event::v1::{Operation, Settings},
     id::{CommandId, RecordId, Seq},
     names::Names,
+    policy,
     state::{Key, Source as _, Value},
 };
+use billfold_projector::keychain::Ask;
 use billfold_streams::replica::Replica as _;
 
-use super::{At, Caller, Error, Mount, Wallet, Written};
+use super::{
+    At, Caller, Error, Mount, Wallet, Written,
+    read::{Question, asked},
+};
 
 /// How often a change is worked out anew when another came between.
 const ATTEMPTS: u32 = 16;
@@ -79,6 +85,21 @@ pub struct NewMetadata {
 }
 
 impl Wallet {
+    /// Reads whether there is metadata to be patched, as whoever may patch it.
+    ///
+    /// # Errors
+    /// When the request is denied, cannot be recorded, or finds nothing.
+    pub async fn look_for_metadata(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        path: &str,
+    ) -> Result<(), Error> {
+        self.read_metadata_for(caller, mount, path, Operation::PatchMetadata)
+            .await?;
+        Ok(())
+    }
+
     /// Changes a secret's metadata; a secret that is not there gets some, and no version.
     ///
     /// # Errors
@@ -90,9 +111,17 @@ impl Wallet {
         mount: &Mount,
         path: &str,
         change: &NewMetadata,
+        is_patch: bool,
         command: Option<CommandId>,
     ) -> Result<Written, Error> {
         let id = self.record(mount.id, path);
+        let need = Need {
+            action: match is_patch {
+                true => Wanted::Is(policy::Operation::Patch),
+                false => Wanted::Describe(id),
+            },
+            ..asked(Operation::ReadMetadata, mount, path)
+        };
         for _ in 0..ATTEMPTS {
             let seen = self.keychain.view().head().seq;
             let what = self.worked_out(id, path, change).await?;
@@ -101,7 +130,8 @@ impl Wallet {
                 record: id,
                 what,
             };
-            match self.submit(caller, vec![change], command).await {
+            let needs = vec![need.clone()];
+            match self.submit(caller, needs, vec![change], command).await {
                 Err(Error::Refused(Refusal::Changed)) => self.come_past(seen).await?,
                 outcome => return outcome,
             }
@@ -160,6 +190,10 @@ impl Wallet {
             let command = Command {
                 id: command,
                 actor: caller.actor,
+                needs: vec![Need {
+                    action: Wanted::Is(policy::Operation::Update),
+                    ..asked(Operation::ReadSettings, mount, "")
+                }],
                 action: Action::TuneMount {
                     mount: mount.id,
                     basis: Some(before),
@@ -189,9 +223,18 @@ impl Wallet {
         caller: &Caller,
         mount: &Mount,
     ) -> Result<At<Settings>, Error> {
-        let asked = self.look_at(caller, Operation::ReadMounts, None).await?;
+        let question = Question {
+            operation: Operation::ReadSettings,
+            mount: Some(mount.id),
+            record: None,
+            version: None,
+            path: None,
+            ask: Ask::Nothing,
+            need: asked(Operation::ReadSettings, mount, ""),
+        };
+        let looked = self.look(caller, question).await?;
         Ok(At {
-            seq: asked.seq,
+            seq: looked.seq,
             value: self.settings_of(mount)?,
         })
     }

@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use arc_swap::ArcSwap;
 use billfold_core::{
     Millis,
+    access::Need,
     command::{self, Action, Change, Command, What},
-    event::v1::{MountKind, Operation, Settings},
+    event::v1::{MountKind, Operation as Asked, Settings},
     id::{MountId, RecordId},
     names::MountNames,
+    policy::Operation,
     state::{self, Key, Source as _, Value},
 };
 use billfold_projector::{Keychain, fold::open_mount_names};
@@ -41,6 +43,12 @@ pub struct NewMount {
     pub kind: MountKind,
     /// Free text.
     pub description: String,
+}
+
+/// What it takes to change a mount.
+fn mount_need(operation: Operation, path: &str, behind: &str) -> Need {
+    let path = path.trim_end_matches('/');
+    Need::to(operation, format!("sys/mounts/{path}{behind}"))
 }
 
 type Stored = Arc<BTreeMap<MountId, state::Mount>>;
@@ -129,6 +137,7 @@ impl Wallet {
     /// When it is refused, or its outcome is not known.
     pub async fn enable(&self, caller: &Caller, new: NewMount) -> Result<Written, Error> {
         let path = self.blinded(&new.path);
+        let path_of_it = new.path.clone();
         let names = MountNames {
             path: new.path,
             description: new.description,
@@ -140,7 +149,8 @@ impl Wallet {
             settings: Settings::default(),
             names,
         };
-        self.order(caller, Action::EnableMount(mount)).await
+        let need = mount_need(Operation::Update, &path_of_it, "");
+        self.order(caller, need, Action::EnableMount(mount)).await
     }
 
     /// Gives a mount another path or description. Its secrets go with it.
@@ -154,12 +164,19 @@ impl Wallet {
         path: String,
         description: String,
     ) -> Result<Written, Error> {
+        let need = match path == mount.path {
+            true => mount_need(Operation::Update, &path, "/tune"),
+            false => Need {
+                sudo: true,
+                ..Need::to(Operation::Update, "sys/remount")
+            },
+        };
         let action = Action::RenameMount {
             mount: mount.id,
             path: self.blinded(&path),
             names: MountNames { path, description },
         };
-        self.order(caller, action).await
+        self.order(caller, need, action).await
     }
 
     /// Removes a mount with all its secrets: first those, some at a time, then the mount.
@@ -169,10 +186,12 @@ impl Wallet {
     pub async fn disable(&self, caller: &Caller, mount: &Mount) -> Result<Written, Error> {
         /// How many secrets are removed in one commit.
         const AT_ONCE: usize = 256;
+        let need = mount_need(Operation::Delete, &mount.path, "");
         loop {
             let left = self.keychain.view().all_below(mount.id.as_bytes())?;
             if left.is_empty() {
-                return self.order(caller, Action::DisableMount(mount.id)).await;
+                let action = Action::DisableMount(mount.id);
+                return self.order(caller, need, action).await;
             }
             for some in left.chunks(AT_ONCE) {
                 let changes = some.iter().map(|line| Change {
@@ -180,7 +199,8 @@ impl Wallet {
                     record: line.record,
                     what: What::DeleteMetadata,
                 });
-                let removed = self.submit(caller, changes.collect(), None).await?;
+                let needs = vec![need.clone()];
+                let removed = self.submit(caller, needs, changes.collect(), None).await?;
                 self.come_to(&removed).await?;
             }
         }
@@ -193,10 +213,16 @@ impl Wallet {
         folders.map(|folder| id.mount_path(folder)).collect()
     }
 
-    async fn order(&self, caller: &Caller, action: Action) -> Result<Written, Error> {
+    pub(super) async fn order(
+        &self,
+        caller: &Caller,
+        need: Need,
+        action: Action,
+    ) -> Result<Written, Error> {
         let command = Command {
             id: None,
             actor: caller.actor,
+            needs: vec![need],
             action,
         };
         let committed = self.committer.submit(command).await?;
@@ -214,11 +240,15 @@ impl Wallet {
     /// # Errors
     /// When the request is denied or cannot be recorded.
     pub async fn mounts(&self, caller: &Caller) -> Result<At<Vec<Mount>>, Error> {
-        let asked = self.look_at(caller, Operation::ReadMounts, None).await?;
-        self.mounts.refresh(&self.keychain).await?;
+        let asked = self.look_at(caller, Asked::ReadMounts, None).await?;
         Ok(At {
             seq: asked.seq,
-            value: self.mounts.all(),
+            value: self.all_mounts().await?,
         })
+    }
+
+    pub(super) async fn all_mounts(&self) -> Result<Vec<Mount>, Error> {
+        self.mounts.refresh(&self.keychain).await?;
+        Ok(self.mounts.all())
     }
 }

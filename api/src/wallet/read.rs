@@ -2,6 +2,7 @@
 
 use billfold_core::{
     SecretBytes,
+    access::{Need, need_of},
     event::{
         CiphertextHash,
         v1::{Operation, ResolutionRequested},
@@ -10,6 +11,7 @@ use billfold_core::{
     judge::Verdict,
     keys::Content,
     names::{CredentialNames, Names, RequestNames, payload_place},
+    policy,
     state::{Record, Version},
 };
 use billfold_projector::{
@@ -26,14 +28,30 @@ use super::{At, Caller, Credential, Error, Mount, Secret, SecretMetadata, Wallet
 const KV: &str = "kv";
 
 /// A question, before it is put on record.
-struct Question<'a> {
-    operation: Operation,
-    mount: Option<MountId>,
-    record: Option<RecordId>,
-    version: Option<u32>,
+pub(super) struct Question<'a> {
+    pub(super) operation: Operation,
+    pub(super) mount: Option<MountId>,
+    pub(super) record: Option<RecordId>,
+    pub(super) version: Option<u32>,
     /// The path, where the record's own names do not tell it.
-    path: Option<&'a str>,
-    ask: Ask,
+    pub(super) path: Option<&'a str>,
+    pub(super) ask: Ask,
+    pub(super) need: Need,
+}
+
+/// A record by its place.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    mount: &'a Mount,
+    id: RecordId,
+    path: &'a str,
+}
+
+/// What a question about a secret or folder needs.
+pub(super) fn asked(operation: Operation, mount: &Mount, path: &str) -> Need {
+    let place = Some((mount.kind, mount.path.as_str()));
+    // Its mount and path are all that the need is made of.
+    need_of(operation, place, Some(path)).unwrap_or_else(|| Need::to(policy::Operation::Read, ""))
 }
 
 /// A record, the version that was asked for, and what it says as far as it may be told.
@@ -51,9 +69,25 @@ impl Wallet {
         path: &str,
         version: Option<u32>,
     ) -> Result<At<Secret>, Error> {
+        self.read_for(caller, mount, path, version, Operation::ReadData)
+            .await
+    }
+
+    /// Reads a version of a secret for something else than to tell it as it is.
+    pub(crate) async fn read_for(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        path: &str,
+        version: Option<u32>,
+        operation: Operation,
+    ) -> Result<At<Secret>, Error> {
+        let need = asked(operation, mount, path);
         let id = self.record(mount.id, path);
-        let (seq, (stored, version, data)) =
-            self.resolve(caller, mount.id, id, path, version).await?;
+        let place = Place { mount, id, path };
+        let (seq, (stored, version, data)) = self
+            .resolve(caller, place, version, operation, need)
+            .await?;
         let custom = self
             .names_of(id, &stored)
             .await?
@@ -79,9 +113,23 @@ impl Wallet {
         mount: &Mount,
         path: &str,
     ) -> Result<At<SecretMetadata>, Error> {
+        self.read_metadata_for(caller, mount, path, Operation::ReadMetadata)
+            .await
+    }
+
+    /// Reads what is known about a secret for something else than to tell it.
+    pub(super) async fn read_metadata_for(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        path: &str,
+        operation: Operation,
+    ) -> Result<At<SecretMetadata>, Error> {
+        let need = asked(operation, mount, path);
         let id = self.record(mount.id, path);
+        let place = Place { mount, id, path };
         let judged = self
-            .ask_record(caller, mount.id, id, path, None, Operation::ReadMetadata)
+            .ask_record(caller, place, None, operation, need)
             .await?;
         let stored = record_of(judged.verdict, judged.material)?;
         let custom = self
@@ -116,6 +164,7 @@ impl Wallet {
             version: None,
             path: Some(path),
             ask: Ask::Folder(folder, depth),
+            need: asked(Operation::List, mount, path),
         };
         let judged = self.put_on_record(caller, question).await?;
         let lines = lines_of(judged.verdict, judged.material)?;
@@ -124,6 +173,7 @@ impl Wallet {
             names.extend(self.line(&line).await?);
         }
         names.sort_unstable();
+        bound(&mut names, judged.page);
         if names.is_empty() {
             Err(Error::Absent)
         } else {
@@ -152,6 +202,7 @@ impl Wallet {
             version: None,
             path: Some(path),
             ask: Ask::Everything(folder),
+            need: asked(Operation::Scan, mount, path),
         };
         let judged = self.put_on_record(caller, question).await?;
         let mut paths = Vec::new();
@@ -161,6 +212,7 @@ impl Wallet {
             paths.extend(below);
         }
         paths.sort_unstable();
+        bound(&mut paths, judged.page);
         Ok(At {
             seq: judged.seq,
             value: paths,
@@ -179,12 +231,24 @@ impl Wallet {
         name: &str,
         with_data: bool,
     ) -> Result<At<Credential>, Error> {
+        let place = Place {
+            mount,
+            id,
+            path: name,
+        };
+        let operation = match with_data {
+            true => Operation::ReadData,
+            false => Operation::ReadMetadata,
+        };
+        let need = asked(operation, mount, name);
         let (seq, stored, data) = if with_data {
-            let (seq, (stored, _, data)) = self.resolve(caller, mount.id, id, name, None).await?;
+            let (seq, (stored, _, data)) = self
+                .resolve(caller, place, None, Operation::ReadData, need)
+                .await?;
             (seq, stored, Some(data.ok_or(Error::Absent)?))
         } else {
             let judged = self
-                .ask_record(caller, mount.id, id, name, None, Operation::ReadMetadata)
+                .ask_record(caller, place, None, Operation::ReadMetadata, need)
                 .await?;
             (
                 judged.seq,
@@ -219,6 +283,7 @@ impl Wallet {
             version: None,
             path: Some(filter),
             ask: Ask::Everything(*mount.id.as_bytes()),
+            need: asked(Operation::ListCredentials, mount, ""),
         };
         let judged = self.put_on_record(caller, question).await?;
         let mut found = Vec::new();
@@ -240,6 +305,7 @@ impl Wallet {
         operation: Operation,
         record: Option<RecordId>,
     ) -> Result<At<Seq>, Error> {
+        let need = need_of(operation, None, None).ok_or(Error::Denied)?;
         let question = Question {
             operation,
             mount: None,
@@ -247,7 +313,50 @@ impl Wallet {
             version: None,
             path: None,
             ask: Ask::Nothing,
+            need,
         };
+        self.look(caller, question).await
+    }
+
+    /// Records that someone was refused a change, by the path of the API.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub async fn record_refused_change(&self, caller: &Caller, path: &str) -> Result<(), Error> {
+        match self
+            .look_at_system(caller, Operation::RefusedChange, path)
+            .await
+        {
+            Ok(_) | Err(Error::Denied) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Records that someone looks at something of the wallet itself, by its path of the API.
+    pub(super) async fn look_at_system(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        path: &str,
+    ) -> Result<At<Seq>, Error> {
+        let need = need_of(operation, None, Some(path)).ok_or(Error::Denied)?;
+        let question = Question {
+            operation,
+            mount: None,
+            record: None,
+            version: None,
+            path: Some(path),
+            ask: Ask::Nothing,
+            need,
+        };
+        self.look(caller, question).await
+    }
+
+    pub(super) async fn look(
+        &self,
+        caller: &Caller,
+        question: Question<'_>,
+    ) -> Result<At<Seq>, Error> {
         let (recorded, judged) = self.record_and_judge(caller, question).await?;
         match judged.verdict {
             Verdict::Listing => Ok(At {
@@ -265,17 +374,19 @@ impl Wallet {
     async fn resolve(
         &self,
         caller: &Caller,
-        mount: MountId,
-        id: RecordId,
-        path: &str,
+        place: Place<'_>,
         version: Option<u32>,
+        operation: Operation,
+        need: Need,
     ) -> Result<(Seq, OpenVersion), Error> {
         let mut again = true;
         loop {
             let judged = self
-                .ask_record(caller, mount, id, path, version, Operation::ReadData)
+                .ask_record(caller, place, version, operation, need.clone())
                 .await?;
-            let opened = self.open_version(id, judged.verdict, judged.material).await;
+            let opened = self
+                .open_version(place.id, judged.verdict, judged.material)
+                .await;
             if matches!(opened, Err(Error::Erased)) && std::mem::take(&mut again) {
                 continue;
             }
@@ -286,30 +397,30 @@ impl Wallet {
     async fn ask_record(
         &self,
         caller: &Caller,
-        mount: MountId,
-        id: RecordId,
-        path: &str,
+        Place { mount, id, path }: Place<'_>,
         version: Option<u32>,
         operation: Operation,
+        need: Need,
     ) -> Result<Judged, Error> {
         // A record that exists is known by its own names, which can be erased with it.
         let exists = self.keychain.view().has_record(&id)?;
         let ask = match operation {
-            Operation::ReadData => Ask::Version(id),
+            Operation::ReadData | Operation::PatchData | Operation::ReadSubkeys => Ask::Version(id),
             _ => Ask::Names(id),
         };
         let question = Question {
             operation,
-            mount: Some(mount),
+            mount: Some(mount.id),
             record: Some(id),
             version,
             path: (!exists).then_some(path),
             ask,
+            need,
         };
         self.put_on_record(caller, question).await
     }
 
-    async fn put_on_record(
+    pub(super) async fn put_on_record(
         &self,
         caller: &Caller,
         question: Question<'_>,
@@ -337,7 +448,8 @@ impl Wallet {
             version: question.version,
             names: CiphertextHash::default(),
         };
-        let ticket = self.keychain.desk().register(caller.request, question.ask);
+        let desk = self.keychain.desk();
+        let ticket = desk.register(caller.request, question.ask, question.need);
         let recorded = self
             .recorder
             .request(Request {
@@ -393,6 +505,18 @@ impl Wallet {
             .map_err(|_| Error::Erased)
     }
 
+    /// The path of a record in this mount, as far as this node knows it and it is not erased.
+    ///
+    /// # Errors
+    /// When the view or the key store cannot be read.
+    pub async fn path_of(&self, mount: &Mount, id: RecordId) -> Result<Option<String>, Error> {
+        let stored = self.keychain.view().stored_record(&id)?;
+        match stored.filter(|stored| stored.record.mount == mount.id) {
+            Some(stored) => Ok(self.names_of(id, &stored).await?.map(|names| names.path)),
+            None => Ok(None),
+        }
+    }
+
     pub(super) async fn names_of(
         &self,
         id: RecordId,
@@ -438,6 +562,13 @@ impl Wallet {
             updated: stored.record.updated,
             data,
         }))
+    }
+}
+
+/// Cuts a listing to what a policy lets be shown.
+fn bound(names: &mut Vec<String>, page: Option<u32>) {
+    if let Some(page) = page {
+        names.truncate(usize::try_from(page).unwrap_or(usize::MAX));
     }
 }
 

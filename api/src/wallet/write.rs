@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use billfold_core::{
     SecretBytes,
+    access::{Need, Wanted},
     command::{Action, Change, Command, NewNames, What},
     decide::Refusal,
+    event::v1::{MountKind, Operation as Asked},
     id::{CommandId, RecordId},
     names::{CredentialNames, Names},
+    policy::Operation,
 };
 use billfold_streams::replica::Replica as _;
 
@@ -51,6 +54,8 @@ const ATTEMPTS: u32 = 16;
 pub enum Step {
     /// Write the next version.
     Put(Put),
+    /// Write the next version, worked out from the one before by a patch.
+    Merged(Put),
     /// Delete the current version.
     DeleteCurrent,
     /// Delete these versions.
@@ -94,6 +99,10 @@ impl Wallet {
         steps: Vec<(Mount, String, Step)>,
         command: Option<CommandId>,
     ) -> Result<Written, Error> {
+        let needs = steps
+            .iter()
+            .map(|(mount, path, step)| self.need_for(mount, path, step))
+            .collect();
         let changes = steps
             .into_iter()
             .map(|(mount, path, step)| {
@@ -105,7 +114,29 @@ impl Wallet {
                 }
             })
             .collect();
-        self.submit(caller, changes, command).await
+        self.submit(caller, needs, changes, command).await
+    }
+
+    /// What a step needs, in the paths of `/v1`: whatever door it came through, the same policies
+    /// speak of it.
+    fn need_for(&self, mount: &Mount, path: &str, step: &Step) -> Need {
+        let (action, place) = match step {
+            Step::Put(_) => (Wanted::Write(self.record(mount.id, path)), "data/"),
+            Step::Merged(_) => (Wanted::Is(Operation::Patch), "data/"),
+            Step::DeleteCurrent => (Wanted::Is(Operation::Delete), "data/"),
+            Step::Delete(_) => (Wanted::Is(Operation::Update), "delete/"),
+            Step::Undelete(_) => (Wanted::Is(Operation::Update), "undelete/"),
+            Step::Destroy(_) => (Wanted::Is(Operation::Update), "destroy/"),
+            Step::Remove => (Wanted::Is(Operation::Delete), "metadata/"),
+        };
+        let place = match mount.kind {
+            MountKind::KvV2 => place,
+            MountKind::KvV1 => "",
+        };
+        Need {
+            action,
+            ..Need::to(Operation::Update, format!("{}{place}{path}", mount.path))
+        }
     }
 
     /// Removes a record with all its versions.
@@ -117,25 +148,29 @@ impl Wallet {
         caller: &Caller,
         mount: &Mount,
         record: RecordId,
+        path: &str,
         command: Option<CommandId>,
     ) -> Result<Written, Error> {
+        let needs = vec![self.need_for(mount, path, &Step::Remove)];
         let change = Change {
             mount: mount.id,
             record,
             what: What::DeleteMetadata,
         };
-        self.submit(caller, vec![change], command).await
+        self.submit(caller, needs, vec![change], command).await
     }
 
     pub(super) async fn submit(
         &self,
         caller: &Caller,
+        needs: Vec<Need>,
         changes: Vec<Change>,
         command: Option<CommandId>,
     ) -> Result<Written, Error> {
         let command = Command {
             id: command,
             actor: caller.actor,
+            needs,
             action: Action::Change(changes),
         };
         let committed = self.committer.submit(command).await?;
@@ -158,7 +193,10 @@ impl Wallet {
         command: Option<CommandId>,
     ) -> Result<Patched, Error> {
         for _ in 0..ATTEMPTS {
-            let read = self.read(caller, mount, path, None).await?;
+            // Whoever may patch is told nothing of what was there.
+            let read = self
+                .read_for(caller, mount, path, None, Asked::PatchData)
+                .await?;
             let Some(data) = &read.value.data else {
                 return Ok(Patched::Nothing(read));
             };
@@ -167,7 +205,7 @@ impl Wallet {
                 return Err(Error::Refused(Refusal::CasMismatch));
             }
             let before = std::str::from_utf8(data.expose()).map_err(|_| Error::Erased)?;
-            let put = Step::Put(Put {
+            let put = Step::Merged(Put {
                 cas: Some(current),
                 data: merged(before, patch.data).map_err(|told| Error::Invalid(told.to_owned()))?,
                 credential: None,
@@ -275,11 +313,12 @@ impl Wallet {
 
 fn what(step: Step, path: String) -> What {
     match step {
-        Step::Put(Put {
-            cas,
-            data,
-            credential,
-        }) => {
+        Step::Put(put) | Step::Merged(put) => {
+            let Put {
+                cas,
+                data,
+                credential,
+            } = put;
             let replace = credential.is_some();
             let names = Names {
                 path,

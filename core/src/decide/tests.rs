@@ -237,7 +237,12 @@ impl World {
                 Action::Change(steps.iter().map(|step| self.change(step)).collect())
             }
         };
-        Command { id, actor, action }
+        Command {
+            id,
+            actor,
+            needs: Vec::new(),
+            action,
+        }
     }
 
     fn change(&self, step: &Step) -> Change {
@@ -305,6 +310,7 @@ fn system(action: Action) -> Command {
     Command {
         id: None,
         actor: Actor::System,
+        needs: Vec::new(),
         action,
     }
 }

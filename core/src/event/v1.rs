@@ -1,10 +1,14 @@
 //! The events of format 1. Their fields and order are frozen.
 
+mod access;
 mod credential;
 mod mount;
 mod request;
 mod wallet;
 
+pub use access::{
+    EndedToken, PolicyDeleted, PolicyWritten, TokenCreated, TokenRenewed, TokenUsed, TokensEnded,
+};
 pub use credential::{
     CredentialWritten, MetadataChanged, MetadataDeleted, Retired, Settings, VersionsDeleted,
     VersionsDestroyed, VersionsUndeleted,

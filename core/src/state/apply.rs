@@ -8,11 +8,11 @@ use crate::{
         CommandRef, Event, Fact, SealedRef,
         v1::{self, Retired},
     },
-    id::RecordId,
+    id::{RecordId, TokenId},
     keys::page::KeyRef,
     state::{
-        COMMAND_AHEAD, COMMANDS_KEPT, CommandRecord, Key, Mount, Record, Source, State, Value,
-        Version, Wallet, WalletKek,
+        COMMAND_AHEAD, COMMANDS_KEPT, CommandRecord, Key, Mount, Record, Source, State,
+        StoredPolicy, Token, Value, Version, Wallet, WalletKek,
     },
 };
 
@@ -81,6 +81,35 @@ impl<S: Source> State<S> {
             Event::VersionsDestroyed(event) => self.versions_destroyed(event)?,
             Event::MetadataChanged(event) => self.metadata_changed(at, event)?,
             Event::MetadataDeleted(event) => self.metadata_deleted(event)?,
+            Event::TokenCreated(event) => self.token_created(at, event)?,
+            Event::TokenRenewed(event) => {
+                let mut token = self.require_token(&event.token)?;
+                token.expires = Some(event.expires);
+                token.renewed = Some(at.time);
+                self.put(Key::Token(event.token), Value::Token(Box::new(token)));
+            }
+            Event::TokenUsed(event) => {
+                let mut token = self.require_token(&event.token)?;
+                let left = token.uses.and_then(|uses| uses.checked_sub(1));
+                token.uses = Some(left.ok_or(Broken("a use was spent that was not there"))?);
+                self.put(Key::Token(event.token), Value::Token(Box::new(token)));
+            }
+            Event::TokensEnded(event) => self.tokens_ended(event)?,
+            Event::PolicyWritten(event) => {
+                let mut policies = self.policies().map_err(Error::Source)?;
+                let stored = StoredPolicy {
+                    text: event.text.clone(),
+                    policy: event.policy.clone(),
+                };
+                Arc::make_mut(&mut policies).insert(event.name.clone(), stored);
+                self.put(Key::Policies, Value::Policies(policies));
+            }
+            Event::PolicyDeleted(event) => {
+                let mut policies = self.policies().map_err(Error::Source)?;
+                let removed = Arc::make_mut(&mut policies).remove(&event.name);
+                removed.ok_or(Broken("there is no such policy"))?;
+                self.put(Key::Policies, Value::Policies(policies));
+            }
             // What was observed changes nothing that is decided on.
             Event::ResolutionRequested(_) | Event::RequestsRefused(_) => {}
         }
@@ -273,6 +302,61 @@ impl<S: Source> State<S> {
         }
         self.remove(Key::Record(event.record));
         Ok(())
+    }
+
+    fn token_created(&mut self, at: At, event: &v1::TokenCreated) -> Applied<S::Error> {
+        let wallet = self.wallet().map_err(Error::Source)?;
+        let is_root = wallet.is_some_and(|wallet| wallet.root_token == event.token);
+        if is_root || self.token(&event.token).map_err(Error::Source)?.is_some() {
+            return Err(Broken("a token was made twice").into());
+        }
+        self.use_key(event.names.key)?;
+        self.use_key(event.mac.key)?;
+        let token = Token {
+            principal: event.principal,
+            parent: event.parent,
+            policies: event.policies.clone(),
+            created: at.time,
+            renewed: None,
+            ttl: event.ttl,
+            expires: event.expires,
+            explicit_max_ttl: event.explicit_max_ttl,
+            period: event.period,
+            renewable: event.renewable,
+            uses: (event.uses > 0).then_some(event.uses),
+            cidrs: event.cidrs.clone(),
+            mac: event.mac,
+            names: event.names,
+            leaves_orphans: false,
+        };
+        self.put(Key::Token(event.token), Value::Token(Box::new(token)));
+        Ok(())
+    }
+
+    fn tokens_ended(&mut self, event: &v1::TokensEnded) -> Applied<S::Error> {
+        for ended in &event.tokens {
+            let mut token = self.require_token(&ended.token)?;
+            if token.keys() != ended.keys {
+                return Err(Broken("a token that ends gives up other keys than it has").into());
+            }
+            for key in &ended.keys {
+                self.give_up(*key)?;
+            }
+            if event.leaves_orphans {
+                token.leaves_orphans = true;
+                self.put(Key::Token(ended.token), Value::Token(Box::new(token)));
+            } else {
+                self.remove(Key::Token(ended.token));
+            }
+        }
+        Ok(())
+    }
+
+    /// A token that is there: it may have ended by itself.
+    fn require_token(&self, id: &TokenId) -> Result<Token, Error<S::Error>> {
+        let token = self.token(id).map_err(Error::Source)?;
+        let token = token.filter(|token| !token.leaves_orphans);
+        token.ok_or_else(|| Broken("there is no such token").into())
     }
 
     /// The record before a change, or a new one, with the names that the change brings.

@@ -17,6 +17,7 @@ use crate::{
         keyring::KekVersion,
         page::{KeyRef, Slots},
     },
+    policy::Policy,
 };
 
 /// What an entry is about.
@@ -32,6 +33,10 @@ pub enum Key {
     Page(PageId),
     /// A command that carried an id.
     Command(CommandId),
+    /// A token.
+    Token(TokenId),
+    /// All policies.
+    Policies,
 }
 
 impl Serialize for Key {
@@ -42,6 +47,8 @@ impl Serialize for Key {
             Self::Record(id) => (3_u8, id).serialize(serializer),
             Self::Page(id) => (4_u8, id).serialize(serializer),
             Self::Command(id) => (5_u8, id).serialize(serializer),
+            Self::Token(id) => (6_u8, id).serialize(serializer),
+            Self::Policies => (7_u8, None::<RecordId>).serialize(serializer),
         }
     }
 }
@@ -58,6 +65,8 @@ pub enum Value {
     Record(Record),
     Page(PageUse),
     Command(CommandRecord),
+    Token(Box<Token>),
+    Policies(Arc<BTreeMap<String, StoredPolicy>>),
 }
 
 impl Value {
@@ -70,6 +79,8 @@ impl Value {
             Self::Record(value) => cbor::encode(value),
             Self::Page(value) => cbor::encode(value),
             Self::Command(value) => cbor::encode(value),
+            Self::Token(value) => cbor::encode(&**value),
+            Self::Policies(value) => cbor::encode(&value.iter().collect::<Vec<_>>()),
         }
     }
 
@@ -87,6 +98,11 @@ impl Value {
             Key::Record(_) => Self::Record(cbor::decode(bytes)?),
             Key::Page(_) => Self::Page(cbor::decode(bytes)?),
             Key::Command(_) => Self::Command(cbor::decode(bytes)?),
+            Key::Token(_) => Self::Token(Box::new(cbor::decode(bytes)?)),
+            Key::Policies => {
+                let policies: Vec<(String, StoredPolicy)> = cbor::decode(bytes)?;
+                Self::Policies(Arc::new(policies.into_iter().collect()))
+            }
         })
     }
 
@@ -124,6 +140,22 @@ impl Value {
         }
     }
 
+    pub(super) fn into_token(self) -> Option<Token> {
+        if let Self::Token(value) = self {
+            Some(*value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn into_policies(self) -> Option<Arc<BTreeMap<String, StoredPolicy>>> {
+        if let Self::Policies(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
     pub(super) fn into_command(self) -> Option<CommandRecord> {
         if let Self::Command(value) = self {
             Some(value)
@@ -132,6 +164,86 @@ impl Value {
         }
     }
 }
+
+/// A token, without what opens it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Token {
+    /// Who acts by it.
+    pub principal: PrincipalId,
+    /// The token that it was made with; none for an orphan.
+    pub parent: Option<TokenId>,
+    /// The names of its policies, in order.
+    pub policies: Vec<String>,
+    /// When it was made.
+    pub created: Millis,
+    /// When it was last renewed.
+    pub renewed: Option<Millis>,
+    /// For how long it was made, in milliseconds; 0 for one that does not end by itself.
+    pub ttl: u64,
+    /// When it ends by itself.
+    pub expires: Option<Millis>,
+    /// How long it can be renewed at most, in milliseconds from its creation; 0 is the wallet's own
+    /// bound.
+    pub explicit_max_ttl: u64,
+    /// How long each renewal makes it last, in milliseconds; 0 when it is not periodic.
+    pub period: u64,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+    /// How many uses are left; none when they are not counted.
+    pub uses: Option<u32>,
+    /// The networks that it can be used from, as CIDR; empty is everywhere.
+    pub cidrs: Vec<String>,
+    /// Its MAC.
+    pub mac: SealedRef,
+    /// What it is called.
+    pub names: SealedRef,
+    /// Whether it is gone, and those that were made with it stand by themselves.
+    pub leaves_orphans: bool,
+}
+
+as_array!(Token {
+    principal,
+    parent,
+    policies,
+    created,
+    renewed,
+    ttl,
+    expires,
+    explicit_max_ttl,
+    period,
+    renewable,
+    uses,
+    cidrs,
+    mac,
+    names,
+    leaves_orphans
+});
+
+impl Token {
+    /// Whether it has ended by itself at this time, or is gone. The last of counted uses may still
+    /// be at work.
+    #[must_use]
+    pub fn has_ended(&self, time: Millis) -> bool {
+        self.leaves_orphans || self.expires.is_some_and(|expires| expires <= time)
+    }
+
+    /// The keys that go with it.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyRef> {
+        vec![self.mac.key, self.names.key]
+    }
+}
+
+/// A policy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredPolicy {
+    /// Its text, as it was sent.
+    pub text: String,
+    /// What the text says.
+    pub policy: Policy,
+}
+
+as_array!(StoredPolicy { text, policy });
 
 /// The wallet: who rules it, and under which keys it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -46,7 +46,23 @@ impl Fold {
                 self.extras.insert(event.record, extras);
             }
             Event::MetadataDeleted(event) => self.deleted(&event.record)?,
-            Event::KekCreated(_)
+            Event::TokenCreated(event) => {
+                self.raw
+                    .insert(layout::token_names(&event.token), Some(names.to_vec()));
+                self.raw
+                    .insert(layout::token_mac(&event.token), Some(payload.to_vec()));
+            }
+            Event::TokensEnded(event) => {
+                for ended in &event.tokens {
+                    self.raw.insert(layout::token_names(&ended.token), None);
+                    self.raw.insert(layout::token_mac(&ended.token), None);
+                }
+            }
+            Event::TokenRenewed(_)
+            | Event::TokenUsed(_)
+            | Event::PolicyWritten(_)
+            | Event::PolicyDeleted(_)
+            | Event::KekCreated(_)
             | Event::KeyPageClosed(_)
             | Event::KeysDestroyed(_)
             | Event::MountTuned(_)

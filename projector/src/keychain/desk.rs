@@ -10,6 +10,7 @@ use std::{
 
 use billfold_core::{
     Millis,
+    access::Need,
     id::{RecordId, RequestId, Seq},
     judge::Verdict,
 };
@@ -53,6 +54,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// With what.
     pub material: Material,
+    /// How many names of it may be shown at most.
+    pub page: Option<u32>,
     /// The last `decided` sequence at its place.
     pub seq: Seq,
     /// The time of its record.
@@ -81,34 +84,47 @@ pub struct Desk {
 #[derive(Debug, Default)]
 struct Waiting {
     closed: bool,
-    requests: HashMap<RequestId, (Ask, oneshot::Sender<Judged>)>,
+    requests: HashMap<RequestId, Question>,
+}
+
+/// A request that waits.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) ask: Ask,
+    pub(super) need: Need,
+    pub(super) waiting: oneshot::Sender<Judged>,
 }
 
 impl Desk {
     /// Registers a request that is about to be recorded.
     #[must_use]
-    pub fn register(&self, request: RequestId, ask: Ask) -> Ticket {
+    pub fn register(&self, request: RequestId, ask: Ask, need: Need) -> Ticket {
         let (sender, judged) = oneshot::channel();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that gave up waiting are forgotten here and there.
         if waiting.requests.len().is_power_of_two() && waiting.requests.len() > 1024 {
             waiting
                 .requests
-                .retain(|_, (_, sender)| !sender.is_closed());
+                .retain(|_, question| !question.waiting.is_closed());
         }
         if !waiting.closed {
-            waiting.requests.insert(request, (ask, sender));
+            let question = Question {
+                ask,
+                need,
+                waiting: sender,
+            };
+            waiting.requests.insert(request, question);
         }
         Ticket { judged }
     }
 
     /// Takes a request out, to be judged; none when nobody waits for it.
-    pub(super) fn take(&self, request: &RequestId) -> Option<(Ask, oneshot::Sender<Judged>)> {
+    pub(super) fn take(&self, request: &RequestId) -> Option<Question> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting
             .requests
             .remove(request)
-            .filter(|(_, sender)| !sender.is_closed())
+            .filter(|question| !question.waiting.is_closed())
     }
 
     /// Tells all that wait, and all to come, that nothing will be judged any more.

@@ -6,7 +6,7 @@ use billfold_core::{
     Millis,
     event::{Event, v1::ResolutionRequested},
     id::{CommandId, RecordId},
-    judge::{Verdict, judge, time_of},
+    judge::{Ruling, Verdict, judge, time_of},
     state::{Key, Source, State, Value},
     subject::{Generation, Subject},
 };
@@ -20,7 +20,7 @@ use futures::{StreamExt as _, future::Either, stream};
 use crate::{
     chain::{Broken, Chains, Opened, open, open_many},
     fold::{self, Fold},
-    keychain::{Ask, Error, Judged, Keychain, Material, Parts, Progress},
+    keychain::{Ask, Error, Judged, Keychain, Material, Parts, Progress, desk::Question},
     view::{self, StoredRecord, View},
 };
 
@@ -179,9 +179,10 @@ impl Follower {
         fact: &billfold_core::event::Fact,
         asked: &ResolutionRequested,
     ) -> Result<(), Error> {
-        let Some((ask, waiting)) = self.keychain.desk.take(&asked.request) else {
+        let Some(question) = self.keychain.desk.take(&asked.request) else {
             return Ok(());
         };
+        let Question { ask, need, waiting } = question;
         let time = time_of(opened.header.time, self.fold.head().time);
         let view = &self.keychain.view;
         let about = match ask {
@@ -195,11 +196,12 @@ impl Follower {
             },
             view.digest(),
         );
-        let verdict = judge(&state, time, fact, asked)?;
+        let Ruling { verdict, page, .. } = judge(&state, time, fact, asked, Some(&need))?;
         let material = self.material(&verdict, ask, about)?;
         let judged = Judged {
             verdict,
             material,
+            page,
             seq: self.fold.head().seq,
             time,
         };

@@ -2,7 +2,7 @@
 
 use billfold_core::{
     Millis,
-    id::{CommandId, MountId, PageId, RecordId},
+    id::{CommandId, MountId, PageId, RecordId, TokenId},
     state::Key,
 };
 
@@ -12,6 +12,8 @@ pub(super) const META: &[u8] = b"m";
 pub(super) const KEY: &[u8] = b"k";
 /// The entries of records.
 pub(super) const RECORDS: &[u8] = b"eR";
+/// The entries of tokens.
+pub(super) const TOKENS: &[u8] = b"eT";
 /// The entries of pages.
 pub(super) const PAGES: &[u8] = b"eP";
 /// The commands that are remembered, in the order of their times.
@@ -25,6 +27,8 @@ pub(super) fn entry(key: &Key) -> Vec<u8> {
         Key::Record(id) => (b"eR", id.as_bytes()),
         Key::Page(id) => (b"eP", id.as_bytes()),
         Key::Command(id) => (b"eC", id.as_bytes()),
+        Key::Token(id) => (b"eT", id.as_bytes()),
+        Key::Policies => (b"eL", &[]),
     };
     [kind, id].concat()
 }
@@ -33,6 +37,12 @@ pub(super) fn entry(key: &Key) -> Vec<u8> {
 pub(super) fn record_of(key: &[u8]) -> Option<RecordId> {
     let id = key.strip_prefix(RECORDS)?;
     id.try_into().ok().map(RecordId::from_bytes)
+}
+
+/// The token of an entry's key.
+pub(super) fn token_of(key: &[u8]) -> Option<TokenId> {
+    let id = key.strip_prefix(TOKENS)?;
+    id.try_into().ok().map(TokenId::from_bytes)
 }
 
 /// The page of an entry's key.
@@ -44,6 +54,16 @@ pub(super) fn page_of(key: &[u8]) -> Option<PageId> {
 /// Where the names of a mount stand.
 pub(crate) fn mount_names(mount: &MountId) -> Vec<u8> {
     [b"n", &mount.as_bytes()[..]].concat()
+}
+
+/// Where the names of a token stand.
+pub(crate) fn token_names(token: &TokenId) -> Vec<u8> {
+    [b"t", &token.as_bytes()[..]].concat()
+}
+
+/// Where the MAC of a token stands.
+pub(crate) fn token_mac(token: &TokenId) -> Vec<u8> {
+    [b"a", &token.as_bytes()[..]].concat()
 }
 
 /// Where the payload of a version stands that is not the current one.

@@ -1,8 +1,8 @@
 //! All of the view's records and pages, one at a time: for whoever counts or checks them.
 
 use billfold_core::{
-    id::{PageId, RecordId},
-    state::{Key, PageUse, Value},
+    id::{PageId, RecordId, TokenId},
+    state::{Key, PageUse, Token, Value},
 };
 
 use super::{Error, StoredRecord, View, damaged, layout};
@@ -15,6 +15,19 @@ impl View {
             let id = layout::record_of(&key).ok_or_else(|| damaged("a record"))?;
             let stored = StoredRecord::decode(&bytes, |sealed| self.unseal(&key, sealed))?;
             Ok((id, stored))
+        })
+    }
+
+    /// Every token, standing or not.
+    pub fn tokens(&self) -> impl Iterator<Item = Result<(TokenId, Token), Error>> + '_ {
+        self.tree.scan_prefix(layout::TOKENS).map(|item| {
+            let (key, sealed) = item?;
+            let id = layout::token_of(&key).ok_or_else(|| damaged("a token"))?;
+            let plain = self.unseal(&key, &sealed)?;
+            match Value::decode(&Key::Token(id), &plain) {
+                Ok(Value::Token(token)) => Ok((id, *token)),
+                _ => Err(damaged("a token")),
+            }
         })
     }
 

@@ -6,7 +6,7 @@ use billfold_core::{
     Millis,
     event::{Actor, Event, Fact, v1::Retired},
     id::{CommandId, MountId, PageId, PrincipalId, ProcessId, RecordId, RequestId, Seq, TokenId},
-    judge::Verdict,
+    judge::{Ruling, Verdict},
 };
 use billfold_projector::chain::Opened;
 use serde::{Serialize, Serializer};
@@ -48,6 +48,12 @@ pub struct Line {
     /// The record that it is about.
     #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
     pub record: Option<RecordId>,
+    /// The accessors of the tokens that it is about.
+    #[serde(serialize_with = "texts", skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<TokenId>,
+    /// The name of the policy that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// The versions that it wrote, deleted, brought back or destroyed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<u32>,
@@ -97,23 +103,31 @@ pub struct Line {
 }
 
 /// What a request was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answer {
-    /// `permitted`, `denied`, `absent` or `deleted`.
+    /// `permitted`, `denied`, `absent`, `deleted`, or `unknown` when what it named is erased.
     pub verdict: &'static str,
     /// The version that the verdict is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
+    /// The policies that decided whether it was permitted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
 }
 
 impl Answer {
-    pub(super) fn new(verdict: &Verdict) -> Self {
+    pub(super) fn new(ruling: &Ruling) -> Self {
         Self {
-            verdict: verdict.name(),
-            version: match verdict {
+            verdict: ruling.verdict.name(),
+            version: match &ruling.verdict {
                 Verdict::Version { number, .. } => Some(*number),
-                Verdict::Denied | Verdict::Absent | Verdict::Metadata(_) | Verdict::Listing => None,
+                Verdict::Denied
+                | Verdict::Absent
+                | Verdict::Metadata(_)
+                | Verdict::Listing
+                | Verdict::Unknown => None,
             },
+            policies: ruling.policies.clone(),
         }
     }
 }
@@ -162,6 +176,8 @@ impl Line {
             token,
             command: fact.command.map(|command| command.id),
             mount: None,
+            tokens: Vec::new(),
+            policy: None,
             record: None,
             versions: Vec::new(),
             trimmed: Vec::new(),
@@ -197,6 +213,14 @@ impl Line {
             Event::MountTuned(event) => self.mount = Some(event.mount),
             Event::MountDisabled(event) => self.mount = Some(event.mount),
             Event::MountRenamed(event) => self.mount = Some(event.mount),
+            Event::TokenCreated(event) => self.tokens = vec![event.token],
+            Event::TokenRenewed(event) => self.tokens = vec![event.token],
+            Event::TokenUsed(event) => self.tokens = vec![event.token],
+            Event::TokensEnded(event) => {
+                self.tokens = event.tokens.iter().map(|ended| ended.token).collect();
+            }
+            Event::PolicyWritten(event) => self.policy = Some(event.name.clone()),
+            Event::PolicyDeleted(event) => self.policy = Some(event.name.clone()),
             Event::CredentialWritten(event) => {
                 about(event.record, &[event.version]);
                 self.mount = Some(event.mount);
@@ -235,6 +259,10 @@ fn numbers(retired: &[Retired]) -> Vec<u32> {
 
 fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+fn texts<T: Display, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(ToString::to_string))
 }
 
 fn text_if<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {

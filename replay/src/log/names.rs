@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use billfold_core::{
+    access::{self, Need, need_of},
     cbor,
     commit::Entry,
-    event::{Event, v1::ResolutionRequested},
+    event::{Actor, Event, v1::ResolutionRequested},
     id::{MountId, RecordId},
+    judge::Ruling,
     keys::page::KeyRef,
     names::{RequestNames, request_names_place},
 };
@@ -40,6 +42,29 @@ struct Sealed {
 struct Changed {
     mount: MountId,
     current: u32,
+}
+
+/// What a request in this commit was answered: the state here is that of its place.
+///
+/// # Errors
+/// When the temporary view or the key store fails.
+pub(crate) async fn ruling(
+    walk: &mut Walk,
+    opened: &Opened,
+    entry: &Entry,
+    asked: &ResolutionRequested,
+) -> Result<Ruling, Error> {
+    let is_root = match entry.fact.actor {
+        Actor::Principal(_, token) => access::is_root(walk.state(), &token)?,
+        Actor::System | Actor::Anonymous => true,
+    };
+    let mut need = None;
+    if !is_root {
+        // What policies speak of are names: they are looked up in the temporary view.
+        walk.write()?;
+        need = Names::before(walk).need(opened, entry, asked).await?;
+    }
+    walk.judge(opened, &entry.fact, asked, need.as_ref())
 }
 
 impl<'a> Names<'a> {
@@ -168,6 +193,35 @@ impl<'a> Names<'a> {
             (None, None) => None,
         };
         Ok(())
+    }
+
+    /// What a request needed; none when what it named is erased.
+    async fn need(
+        &self,
+        opened: &Opened,
+        entry: &Entry,
+        asked: &ResolutionRequested,
+    ) -> Result<Option<Need>, Error> {
+        let Some(names) = self.open_request(opened, entry, asked) else {
+            return Ok(None);
+        };
+        let path = match (names.path, asked.record) {
+            (Some(path), _) => Some(path),
+            (None, Some(record)) => match self.path(record).await? {
+                Name::Open(path) => Some(path),
+                Name::Erased => None,
+            },
+            (None, None) => None,
+        };
+        let mount = match asked.mount {
+            Some(id) => match (self.walk.state().mount(&id)?, self.mount_path(id).await?) {
+                (Some(mount), Some(Name::Open(path))) => Some((mount.kind, path)),
+                _ => None,
+            },
+            None => None,
+        };
+        let mount = mount.as_ref().map(|(kind, path)| (*kind, path.as_str()));
+        Ok(need_of(asked.operation, mount, path.as_deref()))
     }
 
     fn open_request(

@@ -11,7 +11,7 @@ use billfold_core::{
 use billfold_projector::chain::Opened;
 use serde::Serialize;
 
-use crate::{Error, Walk};
+use crate::{Error, Walk, log::names::ruling};
 
 /// How much there is of everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -80,7 +80,7 @@ pub struct KeyCounts {
 
 impl Summary {
     /// Counts a commit at its place: the state is that before it.
-    pub(super) fn add(&mut self, walk: &Walk, opened: &Opened) -> Result<(), Error> {
+    pub(super) async fn add(&mut self, walk: &mut Walk, opened: &Opened) -> Result<(), Error> {
         self.last_sequence = opened.seq;
         self.now = self.now.max(opened.header.time);
         self.commits += 1;
@@ -96,8 +96,8 @@ impl Summary {
             *self.events.entry(event.name()).or_default() += 1;
             match event {
                 Event::ResolutionRequested(asked) => {
-                    let verdict = walk.judge(opened, &entry.fact, asked)?;
-                    *self.requests.entry(verdict.name()).or_default() += 1;
+                    let ruling = ruling(walk, opened, entry, asked).await?;
+                    *self.requests.entry(ruling.verdict.name()).or_default() += 1;
                 }
                 Event::RequestsRefused(event) => self.refused += u64::from(event.count),
                 Event::CredentialWritten(_) => self.payloads.erased += 1,

@@ -3,9 +3,9 @@
 use billfold_core::{
     commit::Entry,
     event::{Event, v1::Retired},
-    id::{MountId, RecordId, WalletId},
+    id::{MountId, RecordId, TokenId, WalletId},
     keys::{Content, page::KeyRef},
-    names::{mount_names_place, names_place, payload_place},
+    names::{mount_names_place, names_place, payload_place, token_mac_place, token_names_place},
     seal::Place,
     state::{Source, State},
 };
@@ -22,6 +22,8 @@ pub(super) struct Use {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     RootToken,
+    TokenMac(TokenId),
+    TokenNames(TokenId),
     Mount(MountId),
     Payload(RecordId, u32),
     /// The names of a record, sealed for a version. Without one, they are sealed for the version
@@ -33,6 +35,8 @@ impl std::fmt::Display for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::RootToken => f.write_str("the MAC of the root token"),
+            Self::TokenMac(token) => write!(f, "the MAC of token {token}"),
+            Self::TokenNames(token) => write!(f, "the names of token {token}"),
             Self::Mount(mount) => write!(f, "the names of mount {mount}"),
             Self::Payload(record, version) => {
                 write!(f, "the payload of record {record} version {version}")
@@ -59,6 +63,8 @@ impl Owner {
                 Content::Payload,
                 payload_place(wallet, RecordId::default(), 0),
             )),
+            Self::TokenMac(token) => Some((Content::Payload, token_mac_place(wallet, token))),
+            Self::TokenNames(token) => Some((Content::Names, token_names_place(wallet, token))),
             Self::Mount(mount) => Some((Content::Names, mount_names_place(wallet, mount))),
             Self::Payload(record, version) => {
                 Some((Content::Payload, payload_place(wallet, record, version)))
@@ -94,6 +100,10 @@ pub(super) fn used(entry: &Entry) -> Vec<Use> {
         Event::MountEnabled(event) => {
             add(event.names.key, Owner::Mount(event.mount), names());
         }
+        Event::TokenCreated(event) => {
+            add(event.mac.key, Owner::TokenMac(event.token), payload());
+            add(event.names.key, Owner::TokenNames(event.token), names());
+        }
         Event::MountRenamed(event) => {
             add(event.names.key, Owner::Mount(event.mount), names());
         }
@@ -110,7 +120,12 @@ pub(super) fn used(entry: &Entry) -> Vec<Use> {
                 add(sealed.key, Owner::Names(event.record, None), names());
             }
         }
-        Event::KekCreated(_)
+        Event::TokenRenewed(_)
+        | Event::TokenUsed(_)
+        | Event::TokensEnded(_)
+        | Event::PolicyWritten(_)
+        | Event::PolicyDeleted(_)
+        | Event::KekCreated(_)
         | Event::KeyPageClosed(_)
         | Event::KeysDestroyed(_)
         | Event::MountTuned(_)
@@ -145,12 +160,22 @@ pub(super) fn given_up<S: Source>(
         Event::VersionsDestroyed(event) => keys(&event.versions),
         Event::MetadataDeleted(event) => event.keys.clone(),
         Event::MountRenamed(event) => vec![event.retired_names],
+        Event::TokensEnded(event) => event
+            .tokens
+            .iter()
+            .flat_map(|ended| ended.keys.clone())
+            .collect(),
         Event::MountDisabled(event) => state
             .mount(&event.mount)?
             .map(|mount| mount.names.key)
             .into_iter()
             .collect(),
-        Event::WalletCreated(_)
+        Event::TokenCreated(_)
+        | Event::TokenRenewed(_)
+        | Event::TokenUsed(_)
+        | Event::PolicyWritten(_)
+        | Event::PolicyDeleted(_)
+        | Event::WalletCreated(_)
         | Event::KekCreated(_)
         | Event::KeyPageClosed(_)
         | Event::KeysDestroyed(_)

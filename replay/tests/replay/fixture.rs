@@ -134,7 +134,11 @@ impl Wallet {
         let known = node.keychain.view().stored_record(&record).unwrap();
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let request = RequestId::from_bytes([number; 16]);
-        let ticket = node.keychain.desk().register(request, Ask::Version(record));
+        let ticket = node.keychain.desk().register(
+            request,
+            Ask::Version(record),
+            billfold_core::access::Need::to(billfold_core::policy::Operation::Read, ""),
+        );
         let asked = ResolutionRequested {
             request,
             operation: Operation::ReadData,

@@ -40,7 +40,10 @@ fn text(lines: &[Line]) -> String {
 async fn inv03_a_listing_tells_what_was_answered() {
     let wallet = Wallet::new().await.lived_in().await;
     let lines = all(&wallet, false).await;
-    let verdicts: Vec<_> = lines.iter().filter_map(|line| line.answer).collect();
+    let verdicts: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line.answer.clone())
+        .collect();
     // In the order of `lived_in`, which compares each with what the node answered.
     let expected = [
         ("permitted", Some(5)),
@@ -111,7 +114,7 @@ async fn inv07_erased_names_are_told_as_erased() {
     for line in about(gone) {
         match line.request {
             // What does not exist when it is asked for is known by the request alone.
-            Some(_) if line.answer.is_some_and(|a| a.verdict == "absent") => {
+            Some(_) if line.answer.as_ref().is_some_and(|a| a.verdict == "absent") => {
                 assert_eq!(line.path, open("gone/soon"));
             }
             _ => assert_eq!(line.path, Some(Name::Erased), "{line:?}"),

@@ -118,6 +118,7 @@ impl Node {
         let command = Command {
             id: None,
             actor,
+            needs: Vec::new(),
             action,
         };
         let committed = self.committer.submit(command).await.unwrap();

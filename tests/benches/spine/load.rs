@@ -9,7 +9,7 @@ use std::{
 use billfold::{
     config::{KeyManagerName, Settings},
     node::{self, Backend, Node},
-    wallet::{Caller, Mount, Put, Step, Token, Wallet},
+    wallet::{Caller, Mount, Put, Step, Wallet},
 };
 use billfold_core::{
     SecretBytes,
@@ -182,7 +182,7 @@ fn path(client: usize, turn: u64) -> String {
 
 fn caller(wallet: &Wallet) -> Caller {
     Caller {
-        actor: wallet.authenticate(&Token(TOKEN.as_bytes())).unwrap(),
+        actor: wallet.root_actor(),
         request: Wallet::new_request(),
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         execution: None,

@@ -261,6 +261,7 @@ async fn fill(url: &str, backend: &Backend, custody: &Custody, events: u64, sing
             let command = Command {
                 id: None,
                 actor: root,
+                needs: Vec::new(),
                 action,
             };
             if pages.slot > 250 {

@@ -147,6 +147,70 @@ impl Plan<'_> {
                 call(format!("{at}?after={}", words.word('x')), 400),
             ],
             Endpoint::LookupSelf => vec![call(at + &query, 200).tells("t")],
+            Endpoint::TokenCreate | Endpoint::TokenCreateOrphan => vec![
+                call(at.clone(), 200)
+                    .body(json!({
+                        "display_name": words.word('n'), "meta": { words.word('n'): words.word('n') },
+                        "policies": [words.word('n')], "ttl": "1h", unknown: words.word('x'),
+                    }))
+                    .tells("n"),
+                call(at.clone(), 400).body(json!({ "ttl": words.word('x') })),
+                call(at.clone(), 400).body(json!({ "type": words.word('x') })),
+                call(at, 400).body(json!({ "id": words.word('t') })),
+            ],
+            Endpoint::TokenLookup | Endpoint::TokenRenew => vec![
+                call(at.clone(), 403).body(json!({ "token": words.word('t') })),
+                call(at, 403).body(json!({ "token": format!("hvs.{}", words.word('t')) })),
+            ],
+            Endpoint::TokenLookupAccessor
+            | Endpoint::TokenRenewAccessor
+            | Endpoint::TokenRevokeAccessor => vec![
+                call(at.clone(), 403).body(json!({ "accessor": words.word('x') })),
+                call(at, 400),
+            ],
+            // Root's own token neither ends nor lasts longer.
+            Endpoint::TokenRenewSelf => vec![
+                call(at.clone(), 403).or(400).body(json!({ "increment": "1h" })),
+                call(at, 400).body(json!({ "increment": words.word('x') })),
+            ],
+            Endpoint::TokenRevokeSelf => vec![call(at, 400)],
+            Endpoint::TokenRevoke | Endpoint::TokenRevokeOrphan => {
+                vec![call(at, 204).body(json!({ "token": words.word('t') }))]
+            }
+            Endpoint::TokenAccessors => vec![call(at + &query, 200)],
+            Endpoint::Policies | Endpoint::OldPolicies => {
+                vec![
+                    self.write_policy(&path),
+                    call(at, 200).tells("p"),
+                ]
+            }
+            Endpoint::ReadPolicy | Endpoint::OldReadPolicy => vec![
+                self.write_policy(&path),
+                call(at, 200).tells("pn"),
+                call(self.url(&self.path()), 404),
+            ],
+            Endpoint::WritePolicy => vec![
+                call(at.clone(), 204).body(json!({ "policy": self.policy() })),
+                call(at.clone(), 400).body(json!({ "policy": words.word('n') })),
+                call(at, 400).body(json!({ "policy": format!("path \"{}\" {{ {} = 1 }}", words.word('n'), words.word('n')) })),
+            ],
+            Endpoint::DeletePolicy => vec![self.write_policy(&path), call(at, 204)],
+            Endpoint::CapabilitiesSelf => vec![
+                call(at.clone(), 200)
+                    .body(json!({ "paths": [path] }))
+                    .tells("p"),
+                call(at, 400),
+            ],
+            Endpoint::Capabilities => vec![
+                call(at.clone(), 403)
+                    .body(json!({ "paths": [path], "token": words.word('t') })),
+                call(at, 400),
+            ],
+            Endpoint::CapabilitiesAccessor => vec![
+                call(at.clone(), 400)
+                    .body(json!({ "paths": [path], "accessor": words.word('x') })),
+                call(at, 400),
+            ],
             Endpoint::SysMetrics => vec![
                 call(format!("{at}?format=prometheus"), 200),
                 call(format!("{at}?format={unknown}"), 400),
@@ -392,12 +456,7 @@ impl Plan<'_> {
 
     /// Whether a command id can be sent to it.
     fn takes_commands(&self) -> bool {
-        let changes = matches!(self.verb, "POST" | "PUT" | "DELETE");
-        let about_mounts = matches!(
-            self.route.endpoint,
-            Endpoint::EnableMount | Endpoint::DisableMount | Endpoint::Remount
-        );
-        changes && !about_mounts
+        matches!(self.verb, "POST" | "PUT" | "DELETE") && self.route.endpoint.takes_commands()
     }
 
     /// A call that would be good, for those that can be made bad by a header.
@@ -497,6 +556,11 @@ impl Plan<'_> {
                 Endpoint::Kv1Write | Endpoint::KvWriteConfig | Endpoint::KvWriteMetadata => {
                     call.or(204)
                 }
+                // Without a token named, the caller's own is meant, and told again.
+                Endpoint::LookupSelf
+                | Endpoint::TokenLookup
+                | Endpoint::TokenCreate
+                | Endpoint::TokenCreateOrphan => call.or(200).may_tell("t"),
                 _ => call,
             }
         })
@@ -533,6 +597,18 @@ impl Plan<'_> {
     fn enable(&self, path: &str, version: &str) -> Call {
         let body = json!({ "type": "kv", "options": { "version": version } });
         Call::new("POST", format!("/v1/sys/mounts/{path}"), 204..=204).body(body)
+    }
+
+    fn policy(&self) -> String {
+        format!(
+            "path \"secret/data/{}\" {{ capabilities = [\"read\"] }}",
+            self.words.word('n')
+        )
+    }
+
+    fn write_policy(&self, name: &str) -> Call {
+        let body = json!({ "policy": self.policy() });
+        Call::new("POST", format!("/v1/sys/policies/acl/{name}"), 204..=204).body(body)
     }
 
     fn write(&self, path: &str) -> Call {

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
 
 use billfold_core::{
     Millis,
-    id::{CommandId, PageId, RecordId, Seq},
+    id::{CommandId, PageId, RecordId, Seq, TokenId},
     state::{At, Digest, Key, Memory, Source, State, Value},
 };
 use billfold_projector::{
@@ -122,13 +122,15 @@ impl Source for Cell {
 pub fn assert_holds(view: &View, memory: &Memory, what: &str) {
     let mut records: BTreeMap<RecordId, Value> = BTreeMap::new();
     let mut pages: BTreeMap<PageId, Value> = BTreeMap::new();
+    let mut tokens: BTreeMap<TokenId, Value> = BTreeMap::new();
     for (key, value) in memory.entries() {
         let found = view.get(key).unwrap();
         assert_eq!(found.as_ref(), Some(value), "{what}: {key:?}");
         match key {
             Key::Record(id) => drop(records.insert(*id, value.clone())),
             Key::Page(id) => drop(pages.insert(*id, value.clone())),
-            Key::Wallet | Key::Mounts | Key::Command(_) => {}
+            Key::Token(id) => drop(tokens.insert(*id, value.clone())),
+            Key::Wallet | Key::Mounts | Key::Command(_) | Key::Policies => {}
         }
     }
     let in_view: BTreeMap<_, _> = view
@@ -143,4 +145,10 @@ pub fn assert_holds(view: &View, memory: &Memory, what: &str) {
         .collect::<Result<_, _>>()
         .unwrap();
     assert_eq!(in_view, pages, "{what}: pages");
+    let in_view: BTreeMap<_, _> = view
+        .tokens()
+        .map(|item| item.map(|(id, token)| (id, Value::Token(Box::new(token)))))
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(in_view, tokens, "{what}: tokens");
 }

@@ -8,6 +8,7 @@ use std::{
 
 use billfold_core::{
     SecretBytes,
+    access::Need,
     command::{Action, Change, Command, NewMount, NewNames, NewWallet, What},
     entropy::Entropy as _,
     event::{
@@ -16,6 +17,7 @@ use billfold_core::{
     },
     id::{CommandId, MountId, PrincipalId, ProcessId, RecordId, RequestId, Seq, TokenId},
     names::{MountNames, Names, RequestNames},
+    policy,
     state::{Key, Source as _, Value, Wallet},
     subject::Generation,
 };
@@ -220,7 +222,13 @@ impl Node {
         actor: Actor,
         action: Action,
     ) -> Result<Committed, committer::Error> {
-        self.committer.submit(Command { id, actor, action }).await
+        let command = Command {
+            id,
+            actor,
+            needs: Vec::new(),
+            action,
+        };
+        self.committer.submit(command).await
     }
 
     /// Writes a secret.
@@ -249,7 +257,11 @@ impl Node {
     /// Asks for a secret's current version, on record.
     pub async fn ask(&self, record: RecordId) -> Result<Judged, Unrecorded> {
         let request = RequestId::from_bytes(tools::random());
-        let ticket = self.keychain.desk().register(request, Ask::Version(record));
+        let ticket = self.keychain.desk().register(
+            request,
+            Ask::Version(record),
+            Need::to(policy::Operation::Read, ""),
+        );
         let asked = ResolutionRequested {
             request,
             operation: Operation::ReadData,

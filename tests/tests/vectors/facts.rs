@@ -5,16 +5,18 @@ use billfold_core::{
     event::{
         Actor, CommandRef, Event, Fact, SealedRef,
         v1::{
-            CredentialWritten, KekCreated, KeyPageClosed, KeysDestroyed, MetadataChanged,
-            MetadataDeleted, MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned,
-            Operation, RequestsRefused, ResolutionRequested, Retired, Settings, VersionsDeleted,
-            VersionsDestroyed, VersionsUndeleted, WalletCreated,
+            CredentialWritten, EndedToken, KekCreated, KeyPageClosed, KeysDestroyed,
+            MetadataChanged, MetadataDeleted, MountDisabled, MountEnabled, MountKind, MountRenamed,
+            MountTuned, Operation, PolicyDeleted, PolicyWritten, RequestsRefused,
+            ResolutionRequested, Retired, Settings, TokenCreated, TokenRenewed, TokenUsed,
+            TokensEnded, VersionsDeleted, VersionsDestroyed, VersionsUndeleted, WalletCreated,
         },
     },
     id::{
         CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, RequestId, TokenId, WalletId,
     },
     keys::page::KeyRef,
+    policy::Policy,
 };
 
 fn key(page: u8, slot: u8) -> KeyRef {
@@ -51,6 +53,7 @@ fn root() -> Actor {
 /// Every fact, by the name of its vector.
 pub(crate) fn all() -> Vec<(&'static str, Fact)> {
     let mut facts = of_the_wallet();
+    facts.extend(of_access());
     facts.extend(of_secrets());
     facts.extend(of_requests());
     facts
@@ -131,6 +134,73 @@ fn of_the_wallet() -> Vec<(&'static str, Fact)> {
         (
             "mount-disabled",
             fact(root(), Event::MountDisabled(disabled)),
+        ),
+    ]
+}
+
+fn of_access() -> Vec<(&'static str, Fact)> {
+    let text = "path \"secret/data/*\" { capabilities = [\"read\"] }";
+    let token = TokenId::from_bytes([0x77; 16]);
+    let created = TokenCreated {
+        token,
+        principal: PrincipalId::from_bytes([0x78; 16]),
+        parent: Some(TokenId::from_bytes([0x44; 16])),
+        policies: vec!["default".to_owned(), "team".to_owned()],
+        ttl: 3_600_000,
+        expires: Some(Millis(1_800_003_600_000)),
+        explicit_max_ttl: 7_200_000,
+        period: 60_000,
+        renewable: true,
+        uses: 5,
+        cidrs: vec!["10.0.0.0/8".to_owned()],
+        mac: sealed(0x66, 20, 0xb0),
+        names: sealed(0x66, 21, 0xb1),
+    };
+    let orphan = TokenCreated {
+        parent: None,
+        expires: None,
+        policies: Vec::new(),
+        cidrs: Vec::new(),
+        ..created.clone()
+    };
+    let renewed = TokenRenewed {
+        token,
+        expires: Millis(1_800_007_200_000),
+    };
+    let ended = TokensEnded {
+        tokens: vec![EndedToken {
+            token,
+            keys: vec![key(0x66, 20), key(0x66, 21)],
+        }],
+        leaves_orphans: true,
+    };
+    let written = PolicyWritten {
+        name: "team".to_owned(),
+        text: text.to_owned(),
+        policy: Policy::parse(text).unwrap(),
+    };
+    let deleted = PolicyDeleted {
+        name: "team".to_owned(),
+    };
+    vec![
+        ("token-created", fact(root(), Event::TokenCreated(created))),
+        (
+            "token-created-orphan",
+            fact(root(), Event::TokenCreated(orphan)),
+        ),
+        ("token-renewed", fact(root(), Event::TokenRenewed(renewed))),
+        (
+            "token-used",
+            fact(root(), Event::TokenUsed(TokenUsed { token })),
+        ),
+        ("tokens-ended", fact(root(), Event::TokensEnded(ended))),
+        (
+            "policy-written",
+            fact(root(), Event::PolicyWritten(written)),
+        ),
+        (
+            "policy-deleted",
+            fact(root(), Event::PolicyDeleted(deleted)),
         ),
     ]
 }
@@ -237,6 +307,23 @@ fn of_requests() -> Vec<(&'static str, Fact)> {
         ("resolution-requested-read-mounts", Operation::ReadMounts),
         ("resolution-requested-read-audit", Operation::ReadAudit),
         ("resolution-requested-scan", Operation::Scan),
+        ("resolution-requested-read-subkeys", Operation::ReadSubkeys),
+        (
+            "resolution-requested-read-settings",
+            Operation::ReadSettings,
+        ),
+        ("resolution-requested-read-system", Operation::ReadSystem),
+        ("resolution-requested-list-system", Operation::ListSystem),
+        ("resolution-requested-ask-system", Operation::AskSystem),
+        ("resolution-requested-patch-data", Operation::PatchData),
+        (
+            "resolution-requested-patch-metadata",
+            Operation::PatchMetadata,
+        ),
+        (
+            "resolution-requested-refused-change",
+            Operation::RefusedChange,
+        ),
     ];
     let asked = operations.map(|(name, operation)| {
         let about_one = matches!(operation, Operation::ReadData | Operation::ReadMetadata);

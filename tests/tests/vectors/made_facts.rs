@@ -69,8 +69,8 @@ pub(crate) fn facts() -> Made {
         (
             "unknown-operation",
             corrupt(
-                "operation 12",
-                changed(&asked, &[0xbb, 0x03], &[0xbb, 0x0c]),
+                "operation 23",
+                changed(&asked, &[0xbb, 0x03], &[0xbb, 0x17]),
             ),
         ),
         (

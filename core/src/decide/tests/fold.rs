@@ -1,7 +1,7 @@
 //! Facts that no node would write: the fold refuses what does not follow, never panics, and comes to
 //! the same however much of it is in layers.
 
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, option, prelude::*};
 use serde_bytes::ByteArray;
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     },
     id::{FactKeyId, MountId, PageId, PrincipalId, RecordId, RequestId, Seq, TokenId, WalletId},
     keys::page::KeyRef,
+    policy::Policy,
     state::{At, Digest, Memory, State},
 };
 
@@ -181,6 +182,72 @@ fn mount_event() -> impl Strategy<Value = Event> {
             let mount = MountId::from_bytes(mount);
             Event::MountDisabled(v1::MountDisabled { mount })
         }),
+        2 => (few(), few(), sealed(), prop_oneof![key(), Just(first_key(21))]).prop_map(
+            |(mount, path, names, retired_names)| {
+                Event::MountRenamed(v1::MountRenamed {
+                    mount: MountId::from_bytes(mount),
+                    path: vec![RecordId::from_bytes(path)],
+                    names,
+                    retired_names,
+                })
+            }
+        ),
+    ]
+}
+
+fn few_names() -> impl Strategy<Value = Vec<String>> {
+    vec(
+        prop_oneof![Just("default".to_owned()), Just("team".to_owned())],
+        0..3,
+    )
+}
+
+fn token_event() -> impl Strategy<Value = Event> {
+    let token = || few().prop_map(TokenId::from_bytes);
+    let created = (
+        token(),
+        option::of(token()),
+        few_names(),
+        0..3_u32,
+        sealed(),
+        sealed(),
+    );
+    let created = created.prop_map(|(token, parent, policies, uses, mac, names)| {
+        Event::TokenCreated(v1::TokenCreated {
+            token,
+            principal: PrincipalId::from_bytes(*token.as_bytes()),
+            parent,
+            policies,
+            ttl: 5,
+            expires: Some(Millis(5)),
+            explicit_max_ttl: 0,
+            period: 0,
+            renewable: true,
+            uses,
+            cidrs: Vec::new(),
+            mac,
+            names,
+        })
+    });
+    let keys = prop_oneof![vec(key(), 0..3), Just(vec![first_key(22), first_key(23)])];
+    let ended = (vec((token(), keys), 1..3), any::<bool>());
+    let policy = prop_oneof![Just("team"), Just("other")].prop_map(str::to_owned);
+    prop_oneof![
+        2 => created,
+        1 => (token(), time()).prop_map(|(token, expires)| {
+            Event::TokenRenewed(v1::TokenRenewed { token, expires })
+        }),
+        2 => token().prop_map(|token| Event::TokenUsed(v1::TokenUsed { token })),
+        2 => ended.prop_map(|(ended, leaves_orphans)| {
+            let tokens = ended.into_iter().map(|(token, keys)| v1::EndedToken { token, keys });
+            Event::TokensEnded(v1::TokensEnded { tokens: tokens.collect(), leaves_orphans })
+        }),
+        1 => policy.clone().prop_map(|name| Event::PolicyWritten(v1::PolicyWritten {
+            name,
+            text: "path \"a/*\" { capabilities = [\"read\"] }".to_owned(),
+            policy: Policy::default(),
+        })),
+        1 => policy.prop_map(|name| Event::PolicyDeleted(v1::PolicyDeleted { name })),
     ]
 }
 
@@ -189,6 +256,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         2 => wallet_event(),
         2 => mount_event(),
+        3 => token_event(),
         6 => written().prop_map(Event::CredentialWritten),
         2 => changed().prop_map(Event::MetadataChanged),
         1 => versions().prop_map(|(record, versions)| {
@@ -252,6 +320,21 @@ fn beginning() -> Vec<Logged> {
             path: vec![RecordId::from_bytes([9; 16])],
             settings: Settings::default(),
             names: key(21),
+        }),
+        Event::TokenCreated(v1::TokenCreated {
+            token: TokenId::from_bytes([1; 16]),
+            principal: PrincipalId::from_bytes(id),
+            parent: None,
+            policies: Vec::new(),
+            ttl: 0,
+            expires: None,
+            explicit_max_ttl: 0,
+            period: 0,
+            renewable: false,
+            uses: 9,
+            cidrs: Vec::new(),
+            mac: key(22),
+            names: key(23),
         }),
         Event::CredentialWritten(v1::CredentialWritten {
             record: RecordId::from_bytes(id),

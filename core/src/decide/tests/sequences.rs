@@ -232,8 +232,8 @@ fn judged_as_modelled(game: &Game, time: Millis, place: (usize, usize), version:
             command: None,
             event,
         };
-        let Ok(verdict) = judge(&world.decider, time, &fact, &request);
-        verdict
+        let Ok(ruling) = judge(&world.decider, time, &fact, &request, None);
+        ruling.verdict
     };
     let Actor::Principal(root, _) = ROOT else {
         unreachable!()

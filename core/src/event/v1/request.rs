@@ -20,6 +20,22 @@ pub enum Operation {
     List,
     /// The paths of all that is below a folder.
     Scan,
+    /// The names in a version's secret, without its values.
+    ReadSubkeys,
+    /// What a mount's secrets go by.
+    ReadSettings,
+    /// Something else about the wallet, read: the path of the API says what.
+    ReadSystem,
+    /// The same, listed.
+    ListSystem,
+    /// The same, asked for with a body.
+    AskSystem,
+    /// A version's secret, to be patched: it is not told.
+    PatchData,
+    /// A record's metadata, to be patched: it is not told.
+    PatchMetadata,
+    /// To change something, which the policies did not permit.
+    RefusedChange,
     /// The credentials that match a filter, without their secrets.
     ListCredentials,
     /// What the wallet has mounted.
@@ -29,7 +45,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [(u8, Self); 7] = [
+    const ALL: [(u8, Self); 15] = [
         (1, Self::ReadData),
         (2, Self::ReadMetadata),
         (3, Self::List),
@@ -37,6 +53,14 @@ impl Operation {
         (5, Self::ReadMounts),
         (6, Self::ReadAudit),
         (7, Self::Scan),
+        (8, Self::ReadSubkeys),
+        (9, Self::ReadSettings),
+        (10, Self::ReadSystem),
+        (11, Self::ListSystem),
+        (12, Self::AskSystem),
+        (13, Self::PatchData),
+        (14, Self::PatchMetadata),
+        (15, Self::RefusedChange),
     ];
 
     /// Its name in listings.
@@ -47,6 +71,14 @@ impl Operation {
             Self::ReadMetadata => "read-metadata",
             Self::List => "list",
             Self::Scan => "scan",
+            Self::ReadSubkeys => "read-subkeys",
+            Self::ReadSettings => "read-settings",
+            Self::ReadSystem => "read-system",
+            Self::ListSystem => "list-system",
+            Self::AskSystem => "ask-system",
+            Self::PatchData => "patch-data",
+            Self::PatchMetadata => "patch-metadata",
+            Self::RefusedChange => "refused-change",
             Self::ListCredentials => "list-credentials",
             Self::ReadMounts => "read-mounts",
             Self::ReadAudit => "read-audit",

@@ -1,0 +1,199 @@
+//! `sys/policies/acl`, `sys/policy` and `sys/capabilities`.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use billfold_core::event::v1::Operation;
+use serde::Serialize;
+
+use super::{failure, kv::input, shape::Envelope, token::list};
+use crate::{
+    http::{
+        Call, Failure, Outcome,
+        endpoints::{Endpoint, Verb},
+        json::Object,
+        reply::Reply,
+    },
+    wallet::Which,
+};
+
+#[derive(Serialize)]
+struct Names<'a> {
+    keys: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policies: Option<&'a [String]>,
+}
+
+/// The older endpoint tells everything twice: above, and as its data.
+#[derive(Serialize)]
+struct Twice<'a, T> {
+    #[serde(flatten)]
+    above: &'a T,
+    #[serde(flatten)]
+    envelope: Envelope<&'a T>,
+}
+
+pub(super) async fn names(call: &Call) -> Outcome {
+    let operation = match call.verb {
+        Verb::Get => Operation::ReadSystem,
+        _ => Operation::ListSystem,
+    };
+    let found = call
+        .wallet
+        .policies(&call.caller, &call.path, operation)
+        .await;
+    let found = found.map_err(|error| failure(&error))?;
+    let is_older = call.endpoint == Endpoint::OldPolicies;
+    let names = Names {
+        keys: &found.value,
+        policies: is_older.then_some(&found.value),
+    };
+    let envelope = Envelope::of(call.caller.request, &names);
+    let reply = match is_older {
+        true => Reply::json(
+            StatusCode::OK,
+            &Twice {
+                above: &names,
+                envelope,
+            },
+        ),
+        false => Reply::json(StatusCode::OK, &envelope),
+    };
+    Ok(reply.at(found.seq))
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<&'a str>,
+}
+
+pub(super) async fn read(call: &Call) -> Outcome {
+    let name = name(call)?;
+    let found = call.wallet.policy(&call.caller, &call.path, &name).await;
+    let found = found.map_err(|error| failure(&error))?;
+    let is_older = call.endpoint == Endpoint::OldReadPolicy;
+    let text = Text {
+        name: &name,
+        policy: (!is_older).then_some(&found.value),
+        rules: is_older.then_some(&found.value),
+    };
+    let envelope = Envelope::of(call.caller.request, &text);
+    let reply = match is_older {
+        true => Reply::json(
+            StatusCode::OK,
+            &Twice {
+                above: &text,
+                envelope,
+            },
+        ),
+        false => Reply::json(StatusCode::OK, &envelope),
+    };
+    Ok(reply.at(found.seq))
+}
+
+pub(super) async fn write(call: &Call) -> Outcome {
+    let body = Object::parse(&call.body).map_err(Failure::bad)?;
+    let text = |name: &str| body.read::<String>(name).map_err(|()| input::invalid(name));
+    let sent = match text("policy")?.filter(|text| !text.is_empty()) {
+        Some(text) => Some(text),
+        None => text("rules")?.filter(|text| !text.is_empty()),
+    };
+    let sent = sent.ok_or_else(|| Failure::bad("'policy' parameter not supplied or empty"))?;
+    // Some clients send it encoded.
+    let decoded = STANDARD.decode(&sent).ok();
+    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    let written = call
+        .wallet
+        .write_policy(
+            &call.caller,
+            &call.path,
+            name(call)?,
+            decoded.unwrap_or(sent),
+        )
+        .await;
+    let written = written.map_err(|error| failure(&error))?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT).at(written.seq))
+}
+
+pub(super) async fn delete(call: &Call) -> Outcome {
+    let deleted = call
+        .wallet
+        .delete_policy(&call.caller, &call.path, name(call)?)
+        .await;
+    let deleted = deleted.map_err(|error| failure(&error))?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT).at(deleted.seq))
+}
+
+/// Names have no capital letters, and bounds.
+fn name(call: &Call) -> Result<String, Failure> {
+    const LONGEST: usize = 512;
+    let name = call.rest.to_lowercase();
+    if name.is_empty() || name.len() > LONGEST || name.ends_with('/') {
+        return Err(Failure::bad("a policy needs a name of 1 to 512 bytes"));
+    }
+    Ok(name)
+}
+
+#[derive(Serialize)]
+struct Granted<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capabilities: Option<&'a [&'static str]>,
+    #[serde(flatten)]
+    by_path: BTreeMap<&'a str, &'a [&'static str]>,
+}
+
+pub(super) async fn capabilities(call: &Call) -> Outcome {
+    let body = Object::parse(&call.body).map_err(Failure::bad)?;
+    let text = |name: &str| body.read::<String>(name).map_err(|()| input::invalid(name));
+    let paths = match list(&body, "paths")? {
+        Some(paths) => paths,
+        None => list(&body, "path")?.unwrap_or_default(),
+    };
+    if paths.is_empty() {
+        return Err(Failure::bad("paths must be supplied"));
+    }
+    let token = text("token")?.map(zeroize::Zeroizing::new);
+    let accessor = text("accessor")?;
+    let meant = match call.endpoint {
+        Endpoint::CapabilitiesSelf => Which::Own,
+        Endpoint::CapabilitiesAccessor => {
+            let id = accessor.as_deref().unwrap_or_default().parse();
+            Which::Accessor(id.map_err(|_| Failure::bad("invalid accessor"))?)
+        }
+        _ => {
+            let token = token.as_deref().filter(|token| !token.is_empty());
+            Which::Secret(
+                token
+                    .ok_or_else(|| Failure::bad("missing token"))?
+                    .as_bytes(),
+            )
+        }
+    };
+    let granted = call
+        .wallet
+        .capabilities(&call.caller, &call.path, meant, &paths)
+        .await;
+    let granted = granted.map_err(|error| failure(&error))?;
+    let by_path: BTreeMap<&str, &[&'static str]> = paths
+        .iter()
+        .map(String::as_str)
+        .zip(granted.value.iter().map(Vec::as_slice))
+        .collect();
+    let told = Granted {
+        capabilities: match granted.value.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        },
+        by_path,
+    };
+    let twice = Twice {
+        above: &told,
+        envelope: Envelope::of(call.caller.request, &told),
+    };
+    Ok(Reply::json(StatusCode::OK, &twice).at(granted.seq))
+}

@@ -1,0 +1,277 @@
+//! Deciding about tokens and policies. The rules are those of Vault's token store.
+
+use crate::{
+    Millis,
+    access::{self, DEEPEST},
+    cbor,
+    command::{NewToken, TokenWish},
+    decide::{Decided, Deciding, Error, Refusal, Sealer},
+    event::{
+        Actor, Event,
+        v1::{self, EndedToken},
+    },
+    id::{PrincipalId, TokenId},
+    names::{token_mac_place, token_names_place},
+    policy::ROOT,
+    state::{Source, Token},
+};
+
+/// The policy that every token has unless it is made without.
+pub const DEFAULT_POLICY: &str = "default";
+/// How long a token lasts when nothing is asked for, and at most, in milliseconds: 32 days.
+pub const LONGEST: u64 = 32 * 86_400_000;
+
+impl<S: Source> Deciding<'_, S> {
+    pub(super) fn create_token(
+        &mut self,
+        new: &NewToken,
+        sealer: &mut Sealer<'_>,
+    ) -> Decided<S::Error> {
+        let maker = self.maker()?;
+        let policies = granted(&maker, &new.wish)?;
+        let is_root = policies.iter().any(|policy| policy == ROOT);
+        let privileged = new.wish.orphan && !new.wish.may_orphan || new.wish.period > 0;
+        if privileged && !maker.sudo {
+            return Err(Refusal::Denied.into());
+        }
+        let (ttl, expires) = self.lifetime(&new.wish, is_root, &maker)?;
+        let parent = if new.wish.orphan { None } else { maker.token };
+        if let Some(parent) = &parent
+            && access::depth(self.state, parent).map_err(Error::Source)? >= DEEPEST
+        {
+            return Err(Refusal::TooDeep.into());
+        }
+        let (wallet, token) = (sealer.wallet(), new.token);
+        let (names, names_bytes) = sealer.names(
+            self.state,
+            &token_names_place(wallet, token),
+            &cbor::encode(&new.names),
+        )?;
+        let place = token_mac_place(wallet, token);
+        let (mac, mac_bytes) = sealer.payload(self.state, &place, new.mac.as_bytes())?;
+        let event = v1::TokenCreated {
+            token,
+            principal: PrincipalId::from_bytes(*token.as_bytes()),
+            parent,
+            policies,
+            ttl,
+            expires,
+            explicit_max_ttl: new.wish.explicit_max_ttl,
+            period: new.wish.period,
+            renewable: new.wish.renewable && expires.is_some(),
+            uses: new.wish.uses,
+            cidrs: new.wish.cidrs.clone(),
+            mac,
+            names,
+        };
+        self.happen(
+            Event::TokenCreated(event),
+            Some(names_bytes),
+            Some(mac_bytes),
+        )
+    }
+
+    /// By whom a token is made.
+    fn maker(&self) -> Result<Maker, Error<S::Error>> {
+        let Actor::Principal(_, id) = self.actor else {
+            return Err(Refusal::Denied.into());
+        };
+        let policies = access::policies_of(self.state, &self.actor, self.now());
+        let policies = policies.map_err(Error::Source)?.ok_or(Refusal::Denied)?;
+        let token = self.state.token(&id).map_err(Error::Source)?;
+        if token.as_ref().is_some_and(|token| token.uses.is_some()) {
+            return Err(Refusal::LimitedMaker.into());
+        }
+        let is_root = policies.iter().any(|policy| policy == ROOT);
+        Ok(Maker {
+            token: Some(id),
+            sudo: is_root || self.sudo,
+            is_root,
+            expires: token.and_then(|token| token.expires),
+            policies,
+        })
+    }
+
+    fn lifetime(
+        &self,
+        wish: &TokenWish,
+        is_root: bool,
+        maker: &Maker,
+    ) -> Result<(u64, Option<Millis>), Error<S::Error>> {
+        if is_root && wish.ttl == 0 && wish.period == 0 && wish.explicit_max_ttl == 0 {
+            if maker.expires.is_some() {
+                return Err(Refusal::ExpiringRoot.into());
+            }
+            return Ok((0, None));
+        }
+        let asked = match (wish.period, wish.ttl) {
+            (0, 0) => LONGEST,
+            (0, ttl) => ttl,
+            (period, _) => period,
+        };
+        let bound = match wish.explicit_max_ttl {
+            0 => LONGEST,
+            max => max.min(LONGEST),
+        };
+        let ttl = asked.min(bound);
+        Ok((ttl, Some(self.now().plus(ttl))))
+    }
+
+    pub(super) fn renew_token(&mut self, id: TokenId, increment: u64) -> Decided<S::Error> {
+        if access::is_root(self.state, &id).map_err(Error::Source)? {
+            return Err(Refusal::NotRenewable.into());
+        }
+        let token = self.standing(&id)?;
+        if !token.renewable || token.expires.is_none() {
+            return Err(Refusal::NotRenewable.into());
+        }
+        let now = self.now();
+        let asked = match (token.period, increment) {
+            (0, 0) => token.ttl,
+            (0, increment) => increment,
+            (period, _) => period,
+        };
+        let until = now.plus(asked.min(LONGEST));
+        let latest = match (token.explicit_max_ttl, token.period) {
+            (0, 0) => Some(token.created.plus(LONGEST)),
+            // A periodic token goes on for as long as it is renewed.
+            (0, _) => None,
+            (max, _) => Some(token.created.plus(max)),
+        };
+        let event = v1::TokenRenewed {
+            token: id,
+            expires: latest.map_or(until, |latest| until.min(latest)),
+        };
+        self.happen(Event::TokenRenewed(event), None, None)
+    }
+
+    /// Spends one of a token's counted uses: nobody else can spend the same.
+    pub(super) fn use_token(&mut self, id: TokenId) -> Decided<S::Error> {
+        let token = self.standing(&id)?;
+        match token.uses {
+            Some(0) | None => Err(Refusal::Denied.into()),
+            Some(_) => {
+                let event = v1::TokenUsed { token: id };
+                self.happen(Event::TokenUsed(event), None, None)
+            }
+        }
+    }
+
+    pub(super) fn end_tokens(
+        &mut self,
+        ids: &[TokenId],
+        leaves_orphans: bool,
+    ) -> Decided<S::Error> {
+        let mut tokens = Vec::with_capacity(ids.len());
+        for id in ids {
+            if access::is_root(self.state, id).map_err(Error::Source)? {
+                return Err(Refusal::OwnToken.into());
+            }
+            let token = self.state.token(id).map_err(Error::Source)?;
+            let listed = tokens.iter().any(|ended: &EndedToken| ended.token == *id);
+            if let Some(token) = token.filter(|token| !token.leaves_orphans && !listed) {
+                tokens.push(EndedToken {
+                    token: *id,
+                    keys: token.keys(),
+                });
+            }
+        }
+        if tokens.is_empty() {
+            return Ok(());
+        }
+        let event = v1::TokensEnded {
+            tokens,
+            leaves_orphans,
+        };
+        self.happen(Event::TokensEnded(event), None, None)
+    }
+
+    /// Clears away those of these tokens that have ended by themselves, or with one above them.
+    pub(super) fn clear_tokens(&mut self, ids: &[TokenId]) -> Decided<S::Error> {
+        let mut ended = Vec::new();
+        for id in ids {
+            let stands = access::standing(self.state, id, self.now()).map_err(Error::Source)?;
+            let spent = stands.is_none_or(|token| token.uses == Some(0));
+            if spent {
+                ended.push(*id);
+            }
+        }
+        self.end_tokens(&ended, false)
+    }
+
+    pub(super) fn write_policy(&mut self, written: &v1::PolicyWritten) -> Decided<S::Error> {
+        if written.name == ROOT {
+            return Err(Refusal::RootPolicy.into());
+        }
+        let policies = self.state.policies().map_err(Error::Source)?;
+        if policies
+            .get(&written.name)
+            .is_some_and(|known| known.text == written.text && known.policy == written.policy)
+        {
+            return Ok(());
+        }
+        self.happen(Event::PolicyWritten(written.clone()), None, None)
+    }
+
+    pub(super) fn delete_policy(&mut self, name: &str) -> Decided<S::Error> {
+        if name == ROOT {
+            return Err(Refusal::RootPolicy.into());
+        }
+        if name == DEFAULT_POLICY {
+            return Err(Refusal::DefaultPolicy.into());
+        }
+        let policies = self.state.policies().map_err(Error::Source)?;
+        if !policies.contains_key(name) {
+            return Ok(());
+        }
+        let event = v1::PolicyDeleted {
+            name: name.to_owned(),
+        };
+        self.happen(Event::PolicyDeleted(event), None, None)
+    }
+
+    fn standing(&self, id: &TokenId) -> Result<Token, Error<S::Error>> {
+        let token = access::standing(self.state, id, self.now()).map_err(Error::Source)?;
+        token.ok_or_else(|| Refusal::NoToken.into())
+    }
+}
+
+struct Maker {
+    token: Option<TokenId>,
+    policies: Vec<String>,
+    is_root: bool,
+    sudo: bool,
+    expires: Option<Millis>,
+}
+
+/// The policies that a new token gets: those that were asked for, as far as its maker may give
+/// them, or its maker's own.
+fn granted(maker: &Maker, wish: &TokenWish) -> Result<Vec<String>, Refusal> {
+    let mut policies = match &wish.policies {
+        Some(asked) => asked.clone(),
+        None => maker.policies.clone(),
+    };
+    if !maker.is_root {
+        if policies.iter().any(|policy| policy == ROOT) {
+            return Err(Refusal::RootToken);
+        }
+        let may_give =
+            |policy: &String| policy == DEFAULT_POLICY || maker.policies.contains(policy);
+        if !maker.sudo && !policies.iter().all(may_give) {
+            return Err(Refusal::NotSubset);
+        }
+    }
+    let is_root = policies.iter().any(|policy| policy == ROOT);
+    if is_root {
+        policies = vec![ROOT.to_owned()];
+    } else if wish.no_default {
+        // What is not wanted may still be asked for by name.
+        let named = wish.policies.iter().flatten().any(|p| p == DEFAULT_POLICY);
+        policies.retain(|policy| policy != DEFAULT_POLICY || named);
+    } else {
+        policies.push(DEFAULT_POLICY.to_owned());
+    }
+    policies.sort_unstable();
+    policies.dedup();
+    Ok(policies)
+}

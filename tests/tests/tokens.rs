@@ -1,0 +1,425 @@
+//! Tokens and policies: who may do what, on every node, through every door, and as the record tells it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
+use std::time::{Duration, Instant};
+
+use billfold_tests::{
+    billfold::{Billfold, Body, Reply},
+    on_both_backends,
+    wallet::{Backend, Wallet},
+};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+on_both_backends! {
+    inv10_a_token_does_what_its_policies_permit,
+    inv10_every_door_asks_the_same_policies,
+    inv03_the_record_tells_who_was_permitted_and_why,
+    what_was_made_with_a_token_ends_with_it,
+    the_last_use_is_spent_once,
+    a_token_ends_and_is_renewed,
+    nobody_gives_what_they_do_not_have,
+}
+
+const TEAM: &str = r#"
+path "secret/data/team/*" { capabilities = ["create", "read", "update", "patch", "delete"] }
+path "secret/metadata/team/*" { capabilities = ["list", "read"] }
+path "secret/data/team/closed" { capabilities = ["deny"] }
+"#;
+
+async fn call(
+    node: &Billfold,
+    token: &str,
+    verb: &str,
+    path: &str,
+    body: impl Into<Body>,
+) -> Reply {
+    let client = match verb {
+        "PATCH" => node
+            .client()
+            .header("Content-Type", "application/merge-patch+json"),
+        _ => node.client(),
+    };
+    client
+        .call(verb, path, Some(token), body.into())
+        .await
+        .unwrap()
+}
+
+async fn prepare(backend: Backend) -> Wallet {
+    let wallet = Wallet::serve(backend).await;
+    policy(&wallet.node, "team", TEAM).await;
+    for path in ["team/a", "team/closed", "other"] {
+        let body = json!({ "data": { "x": 1 } });
+        let path = format!("/v1/secret/data/{path}");
+        assert_eq!(wallet.node.root("POST", &path, body).await.status, 200);
+    }
+    wallet
+}
+
+async fn policy(node: &Billfold, name: &str, text: &str) {
+    let path = format!("/v1/sys/policies/acl/{name}");
+    let written = node.root("PUT", &path, json!({ "policy": text })).await;
+    assert_eq!(written.status, 204, "{}", written.text());
+}
+
+async fn make(node: &Billfold, maker: &str, wish: Value) -> (String, String) {
+    let made = call(node, maker, "POST", "/v1/auth/token/create", wish).await;
+    assert_eq!(made.status, 200, "{}", made.text());
+    let auth = &made.json()["auth"];
+    let text = |name: &str| auth[name].as_str().unwrap().to_owned();
+    (text("client_token"), text("accessor"))
+}
+
+async fn status(node: &Billfold, token: &str, verb: &str, path: &str) -> u16 {
+    let body: Body = match verb {
+        "POST" | "PATCH" => json!({ "data": { "y": 2 }, "versions": [1] }).into(),
+        _ => Body::Nothing,
+    };
+    call(node, token, verb, path, body).await.status
+}
+
+async fn inv10_a_token_does_what_its_policies_permit(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let node = &wallet.node;
+    let (token, _) = make(node, node.token(), json!({ "policies": ["team"] })).await;
+    for (verb, path, expected) in [
+        ("GET", "/v1/secret/data/team/a", 200),
+        ("POST", "/v1/secret/data/team/new", 200),
+        ("POST", "/v1/secret/data/team/a", 200),
+        ("PATCH", "/v1/secret/data/team/a", 200),
+        ("LIST", "/v1/secret/metadata/team/", 200),
+        ("GET", "/v1/secret/metadata/team/a", 200),
+        ("GET", "/v1/auth/token/lookup-self", 200),
+        ("GET", "/v1/sys/internal/ui/mounts/secret/team/a", 200),
+        ("DELETE", "/v1/secret/data/team/a", 204),
+        ("GET", "/v1/secret/data/team/closed", 403),
+        ("POST", "/v1/secret/data/team/closed", 403),
+        ("PATCH", "/v1/secret/data/team/closed", 403),
+        ("GET", "/v1/secret/subkeys/team/a", 403),
+        ("POST", "/v1/secret/undelete/team/a", 403),
+        ("POST", "/v1/secret/destroy/team/a", 403),
+        ("DELETE", "/v1/secret/metadata/team/a", 403),
+        ("GET", "/v1/secret/data/other", 403),
+        ("GET", "/v1/secret/data/absent", 403),
+        ("GET", "/v1/secret/data/team", 403),
+        ("LIST", "/v1/secret/metadata/", 403),
+        ("SCAN", "/v1/secret/metadata/team/", 403),
+        ("GET", "/v1/secret/config", 403),
+        ("POST", "/v1/secret/config", 403),
+        ("GET", "/v1/sys/mounts", 403),
+        ("POST", "/v1/sys/mounts/mine", 403),
+        ("DELETE", "/v1/sys/mounts/secret", 403),
+        ("POST", "/v1/sys/remount", 403),
+        ("GET", "/v1/sys/policies/acl/team", 403),
+        ("DELETE", "/v1/sys/policies/acl/team", 403),
+        ("LIST", "/v1/sys/policies/acl", 403),
+        ("POST", "/v1/auth/token/create", 403),
+        ("LIST", "/v1/auth/token/accessors", 403),
+        ("GET", "/api/internal/secret-audit", 403),
+    ] {
+        assert_eq!(
+            status(node, &token, verb, path).await,
+            expected,
+            "{verb} {path}"
+        );
+    }
+    // A policy that is changed counts from then on.
+    policy(
+        node,
+        "team",
+        "path \"secret/data/other\" { capabilities = [\"read\"] }",
+    )
+    .await;
+    assert_eq!(
+        status(node, &token, "GET", "/v1/secret/data/other").await,
+        200
+    );
+    assert_eq!(
+        status(node, &token, "GET", "/v1/secret/data/team/new").await,
+        403
+    );
+    let listed = wallet
+        .replay(&["log", "--json"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let refused = listed.stdout.matches("\"refused-change\"").count();
+    assert_eq!(refused, 10, "each change that was refused is on record");
+    wallet.assert_sound().await;
+}
+
+async fn inv10_every_door_asks_the_same_policies(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let node = &wallet.node;
+    let (token, _) = make(node, node.token(), json!({ "policies": ["team"] })).await;
+    let listed = node.root("GET", "/api/credentials", ()).await.json();
+    let id = |name: &str| {
+        let items = listed["items"].as_array().unwrap().iter();
+        let mut found = items.filter(|item| item["name"] == name);
+        found.next().unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let read = |path: String| {
+        let token = token.clone();
+        async move { status(node, &token, "GET", &path).await }
+    };
+    let with_data = "include_data=true";
+    assert_eq!(
+        read(format!("/api/credentials/team/a?{with_data}")).await,
+        200
+    );
+    assert_eq!(
+        read(format!("/api/credentials/{}?{with_data}", id("team/a"))).await,
+        200
+    );
+    // An id is no way around the name behind it.
+    for name in ["other", "team/closed"] {
+        assert_eq!(
+            read(format!("/api/credentials/{name}?{with_data}")).await,
+            403
+        );
+        let path = format!("/api/credentials/{}?{with_data}", id(name));
+        assert_eq!(read(path.clone()).await, 403, "{name}");
+        assert_eq!(status(node, &token, "DELETE", &path).await, 403, "{name}");
+    }
+    assert_eq!(read("/api/credentials".to_owned()).await, 403);
+    let change = |path: &str| json!({ "op": "put", "path": path, "data": {} });
+    let both = json!({ "changes": [change("secret/team/a"), change("secret/other")] });
+    let sent = call(node, &token, "POST", "/api/transactions", both).await;
+    assert_eq!(sent.status, 403);
+    let one = json!({ "changes": [change("secret/team/a"), change("secret/team/b")] });
+    assert_eq!(
+        call(node, &token, "POST", "/api/transactions", one)
+            .await
+            .status,
+        200
+    );
+    wallet.assert_sound().await;
+}
+
+/// What the record says of requests is what their callers were told.
+async fn inv03_the_record_tells_who_was_permitted_and_why(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let node = &wallet.node;
+    let (token, accessor) = make(node, node.token(), json!({ "policies": ["team"] })).await;
+    let mut told = Vec::new();
+    for (verb, path) in [
+        ("GET", "/v1/secret/data/team/a"),
+        ("GET", "/v1/secret/data/other"),
+        ("GET", "/v1/secret/data/team/closed"),
+        ("GET", "/v1/secret/data/team/absent"),
+        ("GET", "/v1/secret/data/absent"),
+        ("LIST", "/v1/secret/metadata/team/"),
+        ("LIST", "/v1/secret/metadata/"),
+        ("GET", "/v1/secret/metadata/team/a"),
+        ("GET", "/v1/secret/subkeys/team/a"),
+        ("GET", "/v1/secret/config"),
+        ("GET", "/v1/sys/mounts"),
+        ("GET", "/v1/auth/token/lookup-self"),
+        ("POST", "/v1/auth/token/lookup"),
+        ("LIST", "/v1/auth/token/accessors"),
+        ("LIST", "/v1/sys/policies/acl"),
+        ("PATCH", "/v1/secret/data/team/a"),
+        ("GET", "/api/credentials"),
+    ] {
+        told.push(status(node, &token, verb, path).await);
+    }
+    let listed = wallet
+        .replay(&["log", "--json"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let lines = listed
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let asked: Vec<Value> = lines
+        .filter(|line| line["kind"] == 40 && line["token"] == accessor.as_str())
+        .collect();
+    assert_eq!(asked.len(), told.len());
+    for (line, status) in asked.iter().zip(&told) {
+        let verdict = line["verdict"].as_str().unwrap();
+        match status {
+            200 => assert_eq!(verdict, "permitted", "{line}"),
+            404 => assert_eq!(verdict, "absent", "{line}"),
+            403 => assert_eq!(verdict, "denied", "{line}"),
+            other => panic!("{other}: {line}"),
+        }
+    }
+    assert_eq!(asked[0]["policies"], json!(["team"]), "{}", asked[0]);
+    assert_eq!(told[..5], [200, 403, 403, 404, 403]);
+    wallet.assert_sound().await;
+}
+
+async fn what_was_made_with_a_token_ends_with_it(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let node = &wallet.node;
+    let makers = "path \"auth/token/create\" { capabilities = [\"update\", \"sudo\"] }";
+    policy(node, "maker", makers).await;
+    let wish = || json!({ "policies": ["maker", "team"] });
+    let (parent, _) = make(node, node.token(), wish()).await;
+    let (child, accessor) = make(node, &parent, wish()).await;
+    let (grandchild, _) = make(node, &child, json!({ "policies": ["team"] })).await;
+    let orphan = json!({ "policies": ["team"], "no_parent": true });
+    let (orphan, _) = make(node, &parent, orphan).await;
+    let path = "/v1/secret/data/team/a";
+    for token in [&parent, &child, &grandchild, &orphan] {
+        assert_eq!(status(node, token, "GET", path).await, 200);
+    }
+    // The child goes without the grandchild, and then the parent with all that is left.
+    let revoked = json!({ "token": child });
+    let revoked = node
+        .root("POST", "/v1/auth/token/revoke-orphan", revoked)
+        .await;
+    assert_eq!(revoked.status, 204, "{}", revoked.text());
+    assert_eq!(status(node, &child, "GET", path).await, 403);
+    assert_eq!(status(node, &grandchild, "GET", path).await, 200);
+    let (other, _) = make(node, &parent, wish()).await;
+    assert_eq!(
+        status(node, &parent, "POST", "/v1/auth/token/revoke-self").await,
+        204
+    );
+    for token in [&parent, &other] {
+        assert_eq!(status(node, token, "GET", path).await, 403);
+    }
+    for token in [&grandchild, &orphan] {
+        assert_eq!(status(node, token, "GET", path).await, 200);
+    }
+    let gone = node
+        .root(
+            "POST",
+            "/v1/auth/token/lookup-accessor",
+            json!({ "accessor": accessor }),
+        )
+        .await;
+    assert_eq!(gone.status, 403);
+    wallet.assert_sound().await;
+}
+
+/// A node of the same wallet, if its log can have two.
+async fn second(wallet: &Wallet, backend: Backend) -> Option<Billfold> {
+    match backend {
+        Backend::Embedded => None,
+        Backend::JetStream => Some(wallet.node.builder().another_node().spawn().await.unwrap()),
+    }
+}
+
+async fn the_last_use_is_spent_once(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let other = second(&wallet, backend).await;
+    let node = &wallet.node;
+    for _ in 0..5 {
+        let wish = json!({ "policies": ["team"], "num_uses": 3 });
+        let (token, _) = make(node, node.token(), wish).await;
+        let doors = [node, other.as_ref().unwrap_or(node)];
+        let reads =
+            (0..12).map(|turn| status(doors[turn % 2], &token, "GET", "/v1/secret/data/team/a"));
+        let mut told = join_all(reads).await;
+        told.sort_unstable();
+        assert_eq!(told[..3], [200; 3]);
+        assert_eq!(told[3..], [403; 9]);
+    }
+    wallet.assert_sound().await;
+}
+
+async fn a_token_ends_and_is_renewed(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let other = second(&wallet, backend).await;
+    let node = &wallet.node;
+    let (token, _) = make(
+        node,
+        node.token(),
+        json!({ "policies": ["team"], "ttl": "2s" }),
+    )
+    .await;
+    // What one node made, another knows at once.
+    let path = "/v1/secret/data/team/a";
+    let door = other.as_ref().unwrap_or(node);
+    assert_eq!(status(door, &token, "GET", path).await, 200);
+    let renewed = json!({ "increment": "1h" });
+    let renewed = call(node, &token, "POST", "/v1/auth/token/renew-self", renewed).await;
+    assert_eq!(
+        renewed.json()["auth"]["lease_duration"],
+        3600,
+        "{}",
+        renewed.text()
+    );
+    let short = json!({ "policies": ["team"], "ttl": "1s", "explicit_max_ttl": "1s" });
+    let (short, accessor) = make(node, node.token(), short).await;
+    let began = Instant::now();
+    while status(node, &short, "GET", path).await != 403 {
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not end");
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(status(node, &token, "GET", path).await, 200);
+    let renewed = json!({ "accessor": accessor });
+    let renewed = node
+        .root("POST", "/v1/auth/token/renew-accessor", renewed)
+        .await;
+    assert_eq!(renewed.status, 403, "{}", renewed.text());
+    assert_eq!(
+        node.root("POST", "/v1/auth/token/renew-self", ())
+            .await
+            .status,
+        400
+    );
+    let elsewhere = json!({ "policies": ["team"], "bound_cidrs": ["10.1.0.0/16"] });
+    let (elsewhere, _) = make(node, node.token(), elsewhere).await;
+    assert_eq!(status(node, &elsewhere, "GET", path).await, 403);
+    let here = json!({ "policies": ["team"], "bound_cidrs": ["127.0.0.1/32", "::1"] });
+    let (here, _) = make(node, node.token(), here).await;
+    assert_eq!(status(node, &here, "GET", path).await, 200);
+    wallet.assert_sound().await;
+}
+
+async fn nobody_gives_what_they_do_not_have(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let node = &wallet.node;
+    let makers = "path \"auth/token/create\" { capabilities = [\"update\"] }";
+    policy(node, "maker", makers).await;
+    let (maker, _) = make(node, node.token(), json!({ "policies": ["maker"] })).await;
+    for wish in [
+        json!({ "policies": ["team"] }),
+        json!({ "policies": ["root"] }),
+        json!({ "no_parent": true }),
+        json!({ "period": "1h" }),
+    ] {
+        let refused = call(node, &maker, "POST", "/v1/auth/token/create", wish.clone()).await;
+        assert!(
+            matches!(refused.status, 400 | 403),
+            "{wish}: {}",
+            refused.text()
+        );
+    }
+    let (plain, _) = make(node, &maker, json!({ "no_default_policy": true })).await;
+    let looked = call(
+        node,
+        node.token(),
+        "POST",
+        "/v1/auth/token/lookup",
+        json!({ "token": plain }),
+    )
+    .await;
+    assert_eq!(looked.json()["data"]["policies"], json!(["maker"]));
+    let counted = json!({ "policies": ["maker"], "num_uses": 5 });
+    let (counted, _) = make(node, node.token(), counted).await;
+    let refused = call(node, &counted, "POST", "/v1/auth/token/create", json!({})).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    for name in ["root", "default"] {
+        let path = format!("/v1/sys/policies/acl/{name}");
+        assert_eq!(node.root("DELETE", &path, ()).await.status, 400, "{name}");
+    }
+    let own = node.root("POST", "/v1/auth/token/revoke-self", ()).await;
+    assert_eq!(own.status, 400, "the wallet keeps the token it began with");
+    wallet.assert_sound().await;
+}
