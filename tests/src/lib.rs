@@ -16,6 +16,7 @@ pub mod bao;
 pub mod billfold;
 pub mod history;
 pub mod nats;
+pub mod openbao;
 pub mod proxy;
 pub mod tmpfs;
 pub mod tools;

@@ -162,7 +162,8 @@ impl Client {
         })
     }
 
-    /// One request on a connection of its own, whose path goes out byte for byte as it is.
+    /// One request on a connection of its own, whose path goes out byte for byte as it is. A body is said to be JSON
+    /// unless a header of this client says what it is.
     pub async fn call_raw(
         &self,
         method: &str,
@@ -184,7 +185,9 @@ impl Client {
         }
         let body = body.into().bytes();
         if let Some(body) = &body {
-            line("Content-Type", b"application/json");
+            if !self.headers.contains_key("content-type") {
+                line("Content-Type", b"application/json");
+            }
             line("Content-Length", body.len().to_string().as_bytes());
         }
         head.extend(b"\r\n");

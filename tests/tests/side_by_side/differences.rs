@@ -1,0 +1,192 @@
+//! The list of intended differences, and the page that prints it.
+
+use figment::{
+    Figment,
+    providers::{Format as _, Toml},
+};
+use serde::Deserialize;
+
+use super::compare::Difference;
+
+const LIST: &str = include_str!("differences.toml");
+
+const BEGIN: &str = "<!-- The differences that calls show. -->\n";
+const END: &str = "<!-- The end of the differences that calls show. -->\n";
+
+/// One intended difference. In all its patterns `*` stands for any text.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its name, which says what it is about.
+    pub id: String,
+    /// The calls that show it, by their names: `AREA: METHOD PATH …`.
+    pub calls: Vec<String>,
+    /// The fields that it is in.
+    pub fields: Vec<String>,
+    /// What OpenBao has there.
+    pub openbao: String,
+    /// What Billfold has there.
+    pub billfold: String,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    difference: Vec<Entry>,
+}
+
+/// The list, and which of its patterns were met.
+pub struct List {
+    pub entries: Vec<Entry>,
+    /// For each entry, its patterns of calls and of fields that no difference has met.
+    unmet: Vec<(Vec<String>, Vec<String>)>,
+}
+
+impl List {
+    /// The list as it stands in its file. Panics when it is no list.
+    pub fn read() -> Self {
+        let file: File = Figment::from(Toml::string(LIST))
+            .extract()
+            .expect("the list of differences can be read");
+        let entries = file.difference;
+        let mut ids: Vec<_> = entries.iter().map(|entry| &entry.id).collect();
+        ids.sort_unstable();
+        assert!(
+            ids.windows(2).all(|two| two[0] != two[1]),
+            "two differences have one id"
+        );
+        let unmet = entries
+            .iter()
+            .map(|entry| (entry.calls.clone(), entry.fields.clone()))
+            .collect();
+        Self { entries, unmet }
+    }
+
+    /// The entry that allows this difference, if there is one. What it met is noted.
+    pub fn allows(&mut self, call: &str, difference: &Difference) -> Option<&str> {
+        let mut by = None;
+        for (entry, (calls, fields)) in self.entries.iter().zip(&mut self.unmet) {
+            let meets = |pattern: &String| fits(pattern, call);
+            let is_there = |pattern: &String| fits(pattern, &difference.field);
+            if entry.calls.iter().any(meets)
+                && entry.fields.iter().any(is_there)
+                && fits(&entry.openbao, &difference.openbao)
+                && fits(&entry.billfold, &difference.billfold)
+            {
+                calls.retain(|pattern| !meets(pattern));
+                fields.retain(|pattern| !is_there(pattern));
+                by = Some(entry.id.as_str());
+            }
+        }
+        by
+    }
+
+    /// What is listed and did not occur.
+    pub fn stale(&self) -> Vec<String> {
+        let unmet = self.entries.iter().zip(&self.unmet);
+        unmet
+            .filter(|(_, (calls, fields))| !calls.is_empty() || !fields.is_empty())
+            .map(|(entry, (calls, fields))| {
+                let id = &entry.id;
+                format!("{id}: nothing differs any more in the calls {calls:?}, the fields {fields:?}")
+            })
+            .collect()
+    }
+
+    /// The list as the page prints it, with the marks around it.
+    pub fn table(&self) -> String {
+        let mut table = format!(
+            "{BEGIN}\n| difference | where | OpenBao | Billfold | why |\n| --- | --- | --- | --- | --- |\n"
+        );
+        for entry in &self.entries {
+            let id = entry.id.replace('-', " ");
+            let fields = entry.fields.iter().map(|field| code(field));
+            let fields = fields.collect::<Vec<_>>().join(", ");
+            let (openbao, billfold) = (code(&entry.openbao), code(&entry.billfold));
+            let reason = &entry.reason;
+            table += &format!("| {id} | {fields} | {openbao} | {billfold} | {reason} |\n");
+        }
+        table + "\n" + END
+    }
+}
+
+/// A page with this table between its marks.
+pub fn page_with(page: &str, table: &str) -> String {
+    let (before, rest) = page.split_once(BEGIN).expect("the page has its first mark");
+    let (_, after) = rest.split_once(END).expect("the page has its second mark");
+    format!("{before}{table}{after}")
+}
+
+/// A text as code in a cell of a table.
+fn code(text: &str) -> String {
+    let text = text.replace('|', "\\|").replace('\n', "\\n").replace('\t', "\\t");
+    format!("`{text}`")
+}
+
+/// Whether a text fits a pattern in which `*` stands for any text.
+pub fn fits(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut parts: Vec<_> = parts.collect();
+    let Some(last) = parts.pop() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[test]
+fn patterns_fit() {
+    for (pattern, text, expected) in [
+        ("", "", true),
+        ("a", "a", true),
+        ("a", "ab", false),
+        ("*", "", true),
+        ("a*", "ab", true),
+        ("a*b*c", "aXbYc", true),
+        ("a*b*c", "aXcYb", false),
+        ("ab*bc", "abc", false),
+        ("*b", "aab", true),
+    ] {
+        assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
+    }
+}
+
+#[test]
+fn what_is_listed_and_does_not_occur_is_found() {
+    let entry = Entry {
+        id: "one".to_owned(),
+        calls: vec!["a: GET *".to_owned(), "b: GET *".to_owned()],
+        fields: vec!["status".to_owned()],
+        openbao: "200".to_owned(),
+        billfold: "40*".to_owned(),
+        reason: String::new(),
+    };
+    let unmet = vec![(entry.calls.clone(), entry.fields.clone())];
+    let mut list = List {
+        entries: vec![entry],
+        unmet,
+    };
+    let difference = |ours: &str| Difference {
+        field: "status".to_owned(),
+        openbao: "200".to_owned(),
+        billfold: ours.to_owned(),
+    };
+    assert_eq!(list.allows("a: GET x", &difference("500")), None);
+    assert_eq!(list.allows("a: PUT x", &difference("404")), None);
+    assert_eq!(list.stale().len(), 1);
+    assert_eq!(list.allows("a: GET x", &difference("404")), Some("one"));
+    assert_eq!(list.stale().len(), 1);
+    assert_eq!(list.allows("b: GET x", &difference("404")), Some("one"));
+    assert_eq!(list.stale().len(), 0);
+}
