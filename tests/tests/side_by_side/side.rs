@@ -18,10 +18,14 @@ pub struct Side {
 }
 
 impl Side {
-    /// A server whose root token is the variable `root`.
+    /// A server whose root token is the variable `root`. `nobody` is the token that no server gave.
     pub fn new(client: Client, root_token: &str) -> Self {
-        let variables = BTreeMap::from([("root".to_owned(), root_token.to_owned())]);
-        Self { client, variables }
+        let variables = [("root", root_token), ("nobody", "s.NobodyWasEverGivenThisTok")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
+            client,
+            variables: BTreeMap::from(variables),
+        }
     }
 
     /// Sends a call with this side's own values in it.
@@ -77,7 +81,7 @@ impl Side {
 
     /// A text of this side with the names of variables in place of their values.
     pub fn named(&self, text: &str) -> String {
-        let values = self.variables.iter();
+        let values = self.variables.iter().filter(|(_, value)| !value.is_empty());
         values.fold(text.to_owned(), |text, (name, value)| {
             text.replace(value, &format!("${name}"))
         })
