@@ -50,8 +50,12 @@ pub fn compare(call: &Call, openbao: (&Side, &Reply), billfold: (&Side, &Reply))
         note(&format!("header {name}"), theirs.clone(), ours.clone());
     }
     match (&theirs.json, &ours.json) {
+        // One has errors and the other has not: they have no field in common.
+        (Some(one), Some(other)) if one.get("errors").is_some() != other.get("errors").is_some() => {
+            note("body", kind(one), kind(other));
+        }
         (Some(theirs), Some(ours)) => fields("", Some(theirs), Some(ours), &mut note),
-        _ => note("body", theirs.text, ours.text),
+        _ => note("body", escaped(&theirs.text), escaped(&ours.text)),
     }
     found
 }
@@ -146,6 +150,19 @@ fn is_near(at: &str, theirs: Option<&Value>, ours: Option<&Value>) -> bool {
     COUNTING.contains(&name) && both_run && (theirs - ours).abs() <= SECONDS_BETWEEN
 }
 
+fn escaped(text: &str) -> String {
+    text.replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// What an answer is, where its fields cannot be compared.
+fn kind(json: &Value) -> String {
+    match (json.get("errors"), json.get("warnings")) {
+        (Some(errors), _) => format!("errors {errors}"),
+        (None, Some(warnings)) => format!("an envelope, warnings {warnings}"),
+        (None, None) => "neither errors nor an envelope".to_owned(),
+    }
+}
+
 /// A text stands without quotes, unless it would read as something else.
 fn shown(value: Option<&Value>) -> String {
     match value {
@@ -155,7 +172,7 @@ fn shown(value: Option<&Value>) -> String {
                 && text != "absent"
                 && serde_json::from_str::<Value>(text).is_err();
             if is_plain {
-                text.replace('\n', "\\n").replace('\t', "\\t")
+                escaped(text)
             } else {
                 format!("{text:?}")
             }
