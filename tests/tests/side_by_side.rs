@@ -114,7 +114,9 @@ async fn every_difference_from_openbao_is_listed() {
         let mut list = List::read();
         let mut all = Outcome::default();
         for area in AREAS {
-            let is_told = wanted.split(',').any(|name| name == area.name || name == "all");
+            let is_told = wanted
+                .split(',')
+                .any(|name| name == area.name || name == "all");
             let outcome = play(area, is_told, &mut list).await;
             println!("{}", outcome.told.join("\n"));
             all.calls += outcome.calls;
@@ -123,7 +125,11 @@ async fn every_difference_from_openbao_is_listed() {
         all.faults.extend(list.stale());
         println!("{} calls", all.calls);
         let faults = all.faults.join("\n");
-        assert!(all.faults.is_empty(), "{} faults:\n{faults}", all.faults.len());
+        assert!(
+            all.faults.is_empty(),
+            "{} faults:\n{faults}",
+            all.faults.len()
+        );
     })
     .await;
 }
@@ -138,10 +144,14 @@ async fn play(area: &Area, is_told: bool, list: &mut List) -> Outcome {
     } else {
         None
     };
-    let root = wallet.as_ref().map_or("root-of-the-table", |wallet| wallet.node.token());
+    let root = wallet
+        .as_ref()
+        .map_or("root-of-the-table", |wallet| wallet.node.token());
     let openbao = OpenBao::dev(root).await;
     let mut theirs = Side::new(openbao.client(), root);
-    let mut ours = wallet.as_ref().map(|wallet| Side::new(wallet.node.client(), root));
+    let mut ours = wallet
+        .as_ref()
+        .map(|wallet| Side::new(wallet.node.client(), root));
     let mut outcome = Outcome::default();
     for step in parse(area.name, area.calls) {
         let call = match step {
@@ -179,7 +189,9 @@ async fn play(area: &Area, is_told: bool, list: &mut List) -> Outcome {
         theirs.learn(&call, &their_reply);
         for (name, _) in &call.learned {
             if !theirs.knows(name) {
-                outcome.faults.push(format!("{}: OpenBao does not teach {name}", call.name));
+                outcome
+                    .faults
+                    .push(format!("{}: OpenBao does not teach {name}", call.name));
             }
         }
     }

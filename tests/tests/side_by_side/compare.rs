@@ -27,7 +27,11 @@ pub struct Difference {
 
 /// All differences between two answers. When the statuses differ the rest is not compared; what is wrong is told with
 /// the status.
-pub fn compare(call: &Call, openbao: (&Side, &Reply), billfold: (&Side, &Reply)) -> Vec<Difference> {
+pub fn compare(
+    call: &Call,
+    openbao: (&Side, &Reply),
+    billfold: (&Side, &Reply),
+) -> Vec<Difference> {
     let (theirs, ours) = (Answer::of(call, openbao), Answer::of(call, billfold));
     let mut found = Vec::new();
     let mut note = |field: &str, openbao: String, billfold: String| {
@@ -51,7 +55,9 @@ pub fn compare(call: &Call, openbao: (&Side, &Reply), billfold: (&Side, &Reply))
     }
     match (&theirs.json, &ours.json) {
         // One has errors and the other has not: they have no field in common.
-        (Some(one), Some(other)) if one.get("errors").is_some() != other.get("errors").is_some() => {
+        (Some(one), Some(other))
+            if one.get("errors").is_some() != other.get("errors").is_some() =>
+        {
             note("body", kind(one), kind(other));
         }
         (Some(theirs), Some(ours)) => fields("", Some(theirs), Some(ours), &mut note),
@@ -89,7 +95,10 @@ impl Answer {
 
     /// The status, and the errors behind it.
     fn summary(&self) -> String {
-        let errors = self.json.as_ref().and_then(|json| json["errors"].as_array());
+        let errors = self
+            .json
+            .as_ref()
+            .and_then(|json| json["errors"].as_array());
         let mut words = vec![self.status.to_string()];
         for error in errors.into_iter().flatten() {
             words.push(shown(Some(error)));
@@ -103,7 +112,8 @@ impl Answer {
             return self.text.is_empty();
         };
         let errors = json["errors"].as_array();
-        errors.is_some_and(|errors| errors.iter().all(Value::is_string)) || json.get("data").is_some()
+        errors.is_some_and(|errors| errors.iter().all(Value::is_string))
+            || json.get("data").is_some()
     }
 }
 
@@ -140,10 +150,8 @@ fn fields(
 
 fn is_near(at: &str, theirs: Option<&Value>, ours: Option<&Value>) -> bool {
     let name = at.rsplit('.').next().unwrap_or_default();
-    let (Some(theirs), Some(ours)) = (
-        theirs.and_then(Value::as_i64),
-        ours.and_then(Value::as_i64),
-    ) else {
+    let (Some(theirs), Some(ours)) = (theirs.and_then(Value::as_i64), ours.and_then(Value::as_i64))
+    else {
         return false;
     };
     let both_run = theirs > 0 && ours > 0;
@@ -185,11 +193,16 @@ fn shown(value: Option<&Value>) -> String {
 fn fields_are_compared() {
     let of = |theirs: Value, ours: Value| {
         let mut found = Vec::new();
-        fields("", Some(&theirs), Some(&ours), &mut |at: &str, a: String, b: String| {
-            if a != b {
-                found.push(format!("{at}: {a}, {b}"));
-            }
-        });
+        fields(
+            "",
+            Some(&theirs),
+            Some(&ours),
+            &mut |at: &str, a: String, b: String| {
+                if a != b {
+                    found.push(format!("{at}: {a}, {b}"));
+                }
+            },
+        );
         found
     };
     let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();

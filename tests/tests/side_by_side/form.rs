@@ -23,10 +23,7 @@ pub fn formed(field: &str, value: Value) -> Value {
                 (name, value)
             })
             .collect(),
-        Value::Array(items) => items
-            .into_iter()
-            .map(|item| formed(field, item))
-            .collect(),
+        Value::Array(items) => items.into_iter().map(|item| formed(field, item)).collect(),
         Value::String(text) => Value::String(text_formed(field, text)),
         Value::Number(number) if MOMENTS.contains(&field) => {
             let is_now = number.as_u64().is_some_and(|at| at > 1_500_000_000);
@@ -142,14 +139,34 @@ fn what_must_differ_keeps_its_form() {
     for (field, text, form) in [
         ("created_time", "2026-11-22T06:22:17.737463164Z", "<time>"),
         ("created_time", "2026-11-22T06:22:17Z", "<time>"),
-        ("created_time", "2026-11-22 06:22:17Z", "2026-11-22 06:22:17Z"),
-        ("created_time", "0001-01-01T00:00:00.Z", "0001-01-01T00:00:00.Z"),
-        ("request_id", "ea96823f-06ca-3e92-a95d-24b7aea3d810", "<uuid>"),
-        ("request_id", "ea96823f06ca3e92a95d24b7aea3d810", "ea96823f06ca3e92a95d24b7aea3d810"),
+        (
+            "created_time",
+            "2026-11-22 06:22:17Z",
+            "2026-11-22 06:22:17Z",
+        ),
+        (
+            "created_time",
+            "0001-01-01T00:00:00.Z",
+            "0001-01-01T00:00:00.Z",
+        ),
+        (
+            "request_id",
+            "ea96823f-06ca-3e92-a95d-24b7aea3d810",
+            "<uuid>",
+        ),
+        (
+            "request_id",
+            "ea96823f06ca3e92a95d24b7aea3d810",
+            "ea96823f06ca3e92a95d24b7aea3d810",
+        ),
         ("id", "s.1wctyFmv4ks2VKa4CGF48G7x", "<s. and 24 characters>"),
         ("id", "s.1wctyFmv4ks2", "s.1wctyFmv4ks2"),
         ("accessor", "SzxYi60RTULaZ7tzwOkqaos3", "<accessor>"),
-        ("accessor", "auth_token_a99231fb", "auth_token_<8 hex digits>"),
+        (
+            "accessor",
+            "auth_token_a99231fb",
+            "auth_token_<8 hex digits>",
+        ),
         ("version", "2.7.2", "<version>"),
         ("version", "2", "2"),
         ("k", "2.7.2", "2.7.2"),
@@ -159,5 +176,8 @@ fn what_must_differ_keeps_its_form() {
     }
     assert_eq!(formed("creation_time", json!(1_795_328_467)), "<second>");
     assert_eq!(formed("creation_time", json!(0)), 0);
-    assert_eq!(shape(json!({ "a": [1, 2], "b": null })), json!({ "a": ["<number>"], "b": null }));
+    assert_eq!(
+        shape(json!({ "a": [1, 2], "b": null })),
+        json!({ "a": ["<number>"], "b": null })
+    );
 }

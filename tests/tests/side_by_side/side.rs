@@ -20,7 +20,10 @@ pub struct Side {
 impl Side {
     /// A server whose root token is the variable `root`. `nobody` is the token that no server gave.
     pub fn new(client: Client, root_token: &str) -> Self {
-        let variables = [("root", root_token), ("nobody", "s.NobodyWasEverGivenThisTok")];
+        let variables = [
+            ("root", root_token),
+            ("nobody", "s.NobodyWasEverGivenThisTok"),
+        ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             client,
@@ -49,7 +52,10 @@ impl Side {
         if call.method == "PATCH" && !call.headers.iter().any(says_type) {
             client = client.header("Content-Type", "application/merge-patch+json");
         }
-        let token = call.token.as_ref().map(|name| self.filled(&format!("${name}")));
+        let token = call
+            .token
+            .as_ref()
+            .map(|name| self.filled(&format!("${name}")));
         let body = call.body.as_deref().map(|body| self.filled(body));
         let body = body.map_or(Body::Nothing, Body::from);
         let path = self.filled(&call.path);
@@ -92,8 +98,10 @@ impl Side {
     fn filled(&self, text: &str) -> String {
         let mut variables: Vec<_> = self.variables.iter().collect();
         variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        variables.into_iter().fold(text.to_owned(), |text, (name, value)| {
-            text.replace(&format!("${name}"), value)
-        })
+        variables
+            .into_iter()
+            .fold(text.to_owned(), |text, (name, value)| {
+                text.replace(&format!("${name}"), value)
+            })
     }
 }
