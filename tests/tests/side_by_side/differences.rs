@@ -33,6 +33,18 @@ pub struct Entry {
     pub reason: String,
 }
 
+impl Entry {
+    fn allows(&self, call: &str, difference: &Difference) -> bool {
+        self.calls.iter().any(|pattern| fits(pattern, call))
+            && self
+                .fields
+                .iter()
+                .any(|pattern| fits(pattern, &difference.field))
+            && is_one_of(&self.openbao, &difference.openbao)
+            && is_one_of(&self.billfold, &difference.billfold)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -66,23 +78,20 @@ impl List {
         Self { entries, unmet }
     }
 
-    /// The entry that allows this difference, if there is one. What it met is noted.
-    pub fn allows(&mut self, call: &str, difference: &Difference) -> Option<&str> {
-        let mut by = None;
-        for (entry, (calls, fields)) in self.entries.iter().zip(&mut self.unmet) {
-            let meets = |pattern: &String| fits(pattern, call);
-            let is_there = |pattern: &String| fits(pattern, &difference.field);
-            if entry.calls.iter().any(meets)
-                && entry.fields.iter().any(is_there)
-                && is_one_of(&entry.openbao, &difference.openbao)
-                && is_one_of(&entry.billfold, &difference.billfold)
-            {
-                calls.retain(|pattern| !meets(pattern));
-                fields.retain(|pattern| !is_there(pattern));
-                by = Some(entry.id.as_str());
-            }
+    /// The id of the entry that allows this difference, if there is one.
+    pub fn listed(&self, call: &str, difference: &Difference) -> Option<&str> {
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| entry.allows(call, difference))?;
+        Some(&entry.id)
+    }
+
+    /// Notes that this difference occurred.
+    pub fn meet(&mut self, call: &str, difference: &Difference) {
+        let entries = self.entries.iter().zip(&mut self.unmet);
+        for (_, (calls, fields)) in entries.filter(|(entry, _)| entry.allows(call, difference)) {
+            calls.retain(|pattern| !fits(pattern, call));
+            fields.retain(|pattern| !fits(pattern, &difference.field));
         }
-        by
     }
 
     /// What is listed and did not occur.
@@ -199,11 +208,13 @@ fn what_is_listed_and_does_not_occur_is_found() {
         openbao: "200".to_owned(),
         billfold: ours.to_owned(),
     };
-    assert_eq!(list.allows("a: GET x", &difference("500")), None);
-    assert_eq!(list.allows("a: PUT x", &difference("404")), None);
-    assert_eq!(list.stale().len(), 1);
-    assert_eq!(list.allows("a: GET x", &difference("404")), Some("one"));
-    assert_eq!(list.stale().len(), 1);
-    assert_eq!(list.allows("b: GET x", &difference("404")), Some("one"));
-    assert_eq!(list.stale().len(), 0);
+    assert_eq!(list.listed("a: GET x", &difference("500")), None);
+    assert_eq!(list.listed("a: PUT x", &difference("404")), None);
+    assert_eq!(list.listed("a: GET x", &difference("404")), Some("one"));
+    list.meet("a: PUT x", &difference("404"));
+    assert!(list.stale()[0].contains(r#"["a: GET *", "b: GET *"]"#));
+    list.meet("a: GET x", &difference("404"));
+    assert!(list.stale()[0].contains(r#"["b: GET *"]"#));
+    list.meet("b: GET x", &difference("404"));
+    assert_eq!(list.stale(), [""; 0]);
 }
