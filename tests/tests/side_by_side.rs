@@ -246,6 +246,39 @@ fn judge(
     outcome.good += usize::from(is_good);
 }
 
+/// Two servers of one kind differ only in what must differ, and all of that is compared by its form.
+#[tokio::test(flavor = "multi_thread")]
+async fn openbao_does_not_differ_from_itself() {
+    within_reason(async {
+        let mut faults = Vec::new();
+        for area in AREAS {
+            let servers = [
+                OpenBao::dev("root-of-one").await,
+                OpenBao::dev("root-of-two").await,
+            ];
+            let mut one = Side::new(servers[0].client(), "root-of-one");
+            let mut two = Side::new(servers[1].client(), "root-of-two");
+            for step in parse(area.name, area.calls) {
+                let call = match step {
+                    Step::Wait(seconds) => {
+                        sleep(Duration::from_secs(seconds)).await;
+                        continue;
+                    }
+                    Step::Call(call) => call,
+                };
+                let (first, second) = (one.play(&call).await, two.play(&call).await);
+                for difference in compare(&call, (&one, &first), (&two, &second)) {
+                    faults.push(format!("{}\n    {difference:?}", call.name));
+                }
+                one.learn(&call, &first);
+                two.learn(&call, &second);
+            }
+        }
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    })
+    .await;
+}
+
 #[test]
 fn the_page_prints_the_list() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/vault-differences.md");

@@ -77,7 +77,13 @@ struct Answer {
 impl Answer {
     fn of(call: &Call, (side, reply): (&Side, &Reply)) -> Self {
         let text = side.named(&reply.text());
-        let json = serde_json::from_str::<Value>(&text).ok().map(|json| {
+        let json = serde_json::from_str::<Value>(&text).ok();
+        // What is no JSON has no values of which there could be types.
+        let text = match json {
+            None if call.is_shape && !text.is_empty() => "<text>".to_owned(),
+            _ => text,
+        };
+        let json = json.map(|json| {
             if call.is_shape {
                 shape(json)
             } else {

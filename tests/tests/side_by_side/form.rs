@@ -20,7 +20,8 @@ pub fn formed(field: &str, value: Value) -> Value {
             .into_iter()
             .map(|(name, value)| {
                 let value = formed(&name, value);
-                (name, value)
+                // A member may be named by an accessor.
+                (text_formed("", name), value)
             })
             .collect(),
         Value::Array(items) => items.into_iter().map(|item| formed(field, item)).collect(),
@@ -176,6 +177,8 @@ fn what_must_differ_keeps_its_form() {
     }
     assert_eq!(formed("creation_time", json!(1_795_328_467)), "<second>");
     assert_eq!(formed("creation_time", json!(0)), 0);
+    let by_accessor = formed("", json!({ "kv_5b136110": "info" }));
+    assert_eq!(by_accessor, json!({ "kv_<8 hex digits>": "info" }));
     assert_eq!(
         shape(json!({ "a": [1, 2], "b": null })),
         json!({ "a": ["<number>"], "b": null })
