@@ -1,15 +1,26 @@
 //! The commands of `billfold`.
 
+mod arguments;
 mod dev;
 mod init;
+mod input;
 mod logging;
+mod login;
+mod output;
+mod policy;
+mod prompt;
+mod remote;
+mod secrets;
 mod serve;
+mod shell;
+mod token;
+mod values;
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use billfold::config::Settings;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 /// A secrets wallet whose database is an append-only log.
 #[derive(Parser)]
@@ -29,6 +40,36 @@ enum Command {
     Serve(Configured),
     /// Check the configuration and say what is wrong with it
     CheckConfig(Configured),
+    /// Check a token with a server and keep it for later commands
+    Login(login::Login),
+    /// Tell whether a server is sealed: exit code 0 if it is not, 2 if it is, 1 without an answer
+    Status(login::Status),
+    /// Write a secret
+    Put(secrets::Put),
+    /// Read a secret
+    Get(secrets::Get),
+    /// List a folder, or the mounts
+    Ls(secrets::Ls),
+    /// Delete the current version of a secret, or others; it can be undone
+    Rm(secrets::Rm),
+    /// List the versions of a secret
+    History(secrets::History),
+    /// Bring deleted versions back
+    Undelete(secrets::Versions),
+    /// Destroy versions, for ever
+    Destroy(secrets::Versions),
+    /// Change several secrets at once, all or none
+    Tx(secrets::Tx),
+    /// Tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Policies
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Print what a shell needs to complete these commands
+    Completions(shell::Completions),
+    /// Write manual pages into a folder
+    Man(shell::Man),
 }
 
 #[derive(Args)]
@@ -83,8 +124,13 @@ pub(crate) struct Dev {
     root_token: Option<String>,
 }
 
-/// Runs a command.
-pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
+/// Reads the command line; long options may have one dash.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(arguments::normal(&Cli::command(), arguments))
+}
+
+/// Runs a command. The code is the one to exit with.
+pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Dev(dev) => dev::run(dev).await,
         Command::Init(init) => init::run(init).await,
@@ -92,6 +138,37 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::CheckConfig(configured) => {
             read(&configured)?;
             say("the configuration is sound")
+        }
+        Command::Login(login) => login::log_in(login).await,
+        Command::Status(status) => return Ok(sealed(login::status(status).await)),
+        Command::Put(put) => values::put(put).await,
+        Command::Get(get) => values::get(get).await,
+        Command::Ls(ls) => secrets::ls(ls).await,
+        Command::Rm(rm) => secrets::rm(rm).await,
+        Command::History(history) => secrets::history(history).await,
+        Command::Undelete(versions) => secrets::undelete(versions).await,
+        Command::Destroy(versions) => secrets::destroy(versions).await,
+        Command::Tx(tx) => values::tx(tx).await,
+        Command::Token(command) => token::run(command).await,
+        Command::Policy(command) => policy::run(command).await,
+        Command::Completions(completions) => shell::completions(&completions),
+        Command::Man(man) => shell::man(&man),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// The exit code of a command that failed: 2 when a server or the way to it is to blame, else 1.
+pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
+    remote::code(error)
+}
+
+/// The exit code of `status`, where 2 means sealed and nothing else.
+fn sealed(outcome: anyhow::Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(sealed) => ExitCode::from(if sealed { 2 } else { 0 }),
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
         }
     }
 }

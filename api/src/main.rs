@@ -4,14 +4,20 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 fn main() -> ExitCode {
     if let Err(error) = keep_memory_private() {
         cli::complain(&anyhow::Error::new(error).context("forbidding core dumps"));
         return ExitCode::FAILURE;
     }
-    let command = cli::Cli::parse();
+    let command = match cli::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(told) => {
+            // Standard error may be closed; then nobody listens anyway.
+            let _ = told.print();
+            // Help and version were asked for; anything else is a wrong command line.
+            return ExitCode::from(u8::from(told.use_stderr()));
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -25,10 +31,10 @@ fn main() -> ExitCode {
         Err(error) => Err(error.into()),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             cli::complain(&error);
-            ExitCode::FAILURE
+            cli::code(&error)
         }
     }
 }
