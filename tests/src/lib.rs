@@ -14,6 +14,7 @@
 
 pub mod bao;
 pub mod billfold;
+pub mod cli;
 pub mod history;
 pub mod nats;
 pub mod openbao;

@@ -1,68 +1,77 @@
-//! A development server of OpenBao, to hold Billfold against.
+//! An OpenBao server, as a peer.
 
 use std::{
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::{net::TcpStream, time::sleep};
 
 use crate::{billfold::Client, tools};
 
-const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long it may take to listen.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running `bao server -dev`: in memory, unsealed, with version 2 of KV at `secret/`. It is killed when this is
-/// dropped.
+/// A running `bao server`. Dropping it kills the process.
 #[derive(Debug)]
 pub struct OpenBao {
     address: SocketAddr,
+    token: String,
     client: Client,
     child: Child,
     home: TempDir,
 }
 
 impl OpenBao {
-    /// Starts it with this root token, and waits until its secrets can be read.
+    /// `bao server -dev`: in memory, unsealed, with version 2 of KV at `secret/`, and this root token.
     pub async fn dev(root_token: &str) -> Self {
-        let home = TempDir::with_prefix("openbao-").expect("a temporary folder");
-        let address = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
-        let log = fs::File::create(home.path().join("log")).expect("its log can be made");
-        let mut command = Command::new(tools::bao());
-        // What configures a client of the harness must not configure the server.
-        for (variable, _) in std::env::vars_os() {
-            let name = variable.to_string_lossy();
-            if name.starts_with("BAO_") || name.starts_with("VAULT_") {
-                command.env_remove(variable);
-            }
-        }
-        let child = command
-            .args(["server", "-dev", "-dev-no-store-token"])
-            .arg(format!("-dev-root-token-id={root_token}"))
-            .arg(format!("-dev-listen-address={address}"))
-            .env("HOME", home.path())
-            .current_dir(home.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("its log can be shared"))
-            .stderr(log)
-            .spawn()
-            .expect("bao starts");
-        let mut server = Self {
-            address,
-            client: Client::new(address),
-            child,
-            home,
-        };
-        server.wait(root_token).await;
-        server
+        Self::start(root_token, |address, _| {
+            let token = format!("-dev-root-token-id={root_token}");
+            let listen = format!("-dev-listen-address={address}");
+            vec![
+                "-dev".to_owned(),
+                "-dev-no-store-token".to_owned(),
+                token,
+                listen,
+            ]
+        })
+        .await
+    }
+
+    /// A server without a wallet, sealed, that wants TLS and a certificate of the client's: a
+    /// chain, its key, and the certificate that signs clients', all in PEM.
+    pub async fn with_client_certificates(chain: &str, key: &str, clients: &str) -> Self {
+        Self::start("", |address, home| {
+            let file = |name: &str, text: &str| {
+                let file = home.join(name);
+                fs::write(&file, text).expect("a file can be written");
+                file.display().to_string()
+            };
+            let (chain, key) = (file("cert.pem", chain), file("key.pem", key));
+            let clients = file("clients.pem", clients);
+            let config = format!(
+                "storage \"inmem\" {{}}\nlistener \"tcp\" {{\n  address = \"{address}\"\n  \
+                 tls_cert_file = \"{chain}\"\n  tls_key_file = \"{key}\"\n  \
+                 tls_client_ca_file = \"{clients}\"\n  \
+                 tls_require_and_verify_client_cert = true\n}}\n"
+            );
+            vec![format!("-config={}", file("server.hcl", &config))]
+        })
+        .await
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The root token of one in its development mode.
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// A client of this server, which is cheap to clone.
@@ -72,27 +81,66 @@ impl OpenBao {
 
     /// The file that holds what it printed.
     pub fn log_path(&self) -> PathBuf {
-        self.home.path().join("log")
+        self.home.path().join("server.log")
     }
 
-    /// It serves once the engine at `secret/` does: that one is set up after the server listens.
-    async fn wait(&mut self, root_token: &str) {
-        let until = Instant::now() + READY_WITHIN;
-        loop {
-            let config = self
-                .client
-                .call("GET", "/v1/secret/config", Some(root_token), ())
-                .await;
-            if config.as_ref().is_ok_and(|reply| reply.status == 200) {
+    async fn start(token: &str, args: impl FnOnce(SocketAddr, &Path) -> Vec<String>) -> Self {
+        let home = TempDir::with_prefix("openbao-").expect("a temporary folder");
+        let address: SocketAddr = ([127, 0, 0, 1], tools::free_port()).into();
+        let log = fs::File::create(home.path().join("server.log")).expect("a log file");
+        let mut command = Command::new(tools::bao());
+        for (variable, _) in std::env::vars_os() {
+            let name = variable.to_string_lossy();
+            if name.starts_with("BAO_") || name.starts_with("VAULT_") {
+                command.env_remove(variable);
+            }
+        }
+        let child = command
+            .arg("server")
+            .args(args(address, home.path()))
+            .env("HOME", home.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("bao can be started");
+        let mut server = Self {
+            address,
+            token: token.to_owned(),
+            client: Client::new(address),
+            child,
+            home,
+        };
+        server.wait().await;
+        server
+    }
+
+    async fn wait(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        // In development it listens before it has its mounts, and tells when it has.
+        while TcpStream::connect(self.address).await.is_err() || !self.log().contains("started!") {
+            let ended = self.child.try_wait().expect("a child can be asked");
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "bao server does not listen: {}",
+                self.log()
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
+        // The engine at `secret/` is set up after that.
+        while !self.token.is_empty() {
+            let config = "/v1/secret/config";
+            let asked = self.client.call("GET", config, Some(&self.token), ()).await;
+            if asked.is_ok_and(|reply| reply.status == 200) {
                 return;
             }
-            let ended = self.child.try_wait().ok().flatten();
-            if ended.is_some() || Instant::now() > until {
-                let log = fs::read_to_string(self.log_path()).unwrap_or_default();
-                panic!("bao does not serve: {config:?}\n{log}");
-            }
+            assert!(Instant::now() < deadline, "bao does not serve: {}", self.log());
             sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 }
 

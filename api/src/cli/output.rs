@@ -194,6 +194,9 @@ impl List {
         for line in &self.lines {
             table.add_row(line.iter().map(|cell| escape(cell)));
         }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 4));
+        }
         table.trim_fmt() + "\n"
     }
 }

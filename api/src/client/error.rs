@@ -100,7 +100,9 @@ impl Error {
 }
 
 fn listed(told: &[String]) -> String {
-    let told: Vec<String> = told.iter().map(|told| escape(told.trim())).collect();
+    // Some servers set lists over several lines; here they are one.
+    let line = |told: &String| told.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told: Vec<String> = told.iter().map(|told| escape(&line(told))).collect();
     match told.as_slice() {
         [] => String::new(),
         told => format!(": {}", told.join("; ")),
@@ -119,8 +121,8 @@ mod tests {
         };
         assert_eq!(answered(&[]).to_string(), "the server answered 400");
         assert_eq!(
-            answered(&["one", "two\u{1b}[2J"]).to_string(),
-            r"the server answered 400: one; two\u{1b}[2J"
+            answered(&["one:\n\t* x\n\n", "two\u{1b}[2J"]).to_string(),
+            r"the server answered 400: one: * x; two\u{1b}[2J"
         );
         assert!(answered(&[]).is_remote() && !Error::usage("no").is_remote());
     }
