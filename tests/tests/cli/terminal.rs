@@ -89,6 +89,21 @@ pub async fn what_is_typed_at_a_prompt_does_not_show(backend: Backend) {
         "typed canary"
     );
 
+    // Interrupted, it leaves the terminal as it was.
+    let interrupted = cli
+        .on_terminal(&["put", "secret/b", "password"], "\u{3}")
+        .await;
+    assert_eq!(interrupted.code, 1, "{interrupted:?}");
+    assert!(
+        interrupted.stdout.contains("interrupted"),
+        "{interrupted:?}"
+    );
+    assert!(
+        !interrupted.stdout.contains("without echo"),
+        "{interrupted:?}"
+    );
+    assert_eq!(cli.run(&["get", "secret/b"]).await.code, 2);
+
     let anew = Cli::new(wallet.node.url());
     let login = anew.on_terminal(&["login"], wallet.node.token()).await;
     let shown = login.success().unwrap().stdout;
