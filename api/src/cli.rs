@@ -21,6 +21,7 @@ use std::{ffi::OsString, io::Write as _, net::SocketAddr, path::PathBuf, process
 use anyhow::Context as _;
 use billfold::config::Settings;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A secrets wallet whose database is an append-only log.
 #[derive(Parser)]
@@ -40,6 +41,13 @@ enum Command {
     Serve(Configured),
     /// Check the configuration and say what is wrong with it
     CheckConfig(Configured),
+    #[command(flatten)]
+    Client(Client),
+}
+
+/// The commands that talk to a server, and those about the commands themselves.
+#[derive(Subcommand)]
+enum Client {
     /// Check a token with a server and keep it for later commands
     Login(login::Login),
     /// Tell whether a server is sealed: exit code 0 if it is not, 2 if it is, 1 without an answer
@@ -139,22 +147,47 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             read(&configured)?;
             say("the configuration is sound")
         }
-        Command::Login(login) => login::log_in(login).await,
-        Command::Status(status) => return Ok(sealed(login::status(status).await)),
-        Command::Put(put) => values::put(put).await,
-        Command::Get(get) => values::get(get).await,
-        Command::Ls(ls) => secrets::ls(ls).await,
-        Command::Rm(rm) => secrets::rm(rm).await,
-        Command::History(history) => secrets::history(history).await,
-        Command::Undelete(versions) => secrets::undelete(versions).await,
-        Command::Destroy(versions) => secrets::destroy(versions).await,
-        Command::Tx(tx) => values::tx(tx).await,
-        Command::Token(command) => token::run(command).await,
-        Command::Policy(command) => policy::run(command).await,
-        Command::Completions(completions) => shell::completions(&completions),
-        Command::Man(man) => shell::man(&man),
+        Command::Client(command) => return until_interrupted(command.run()).await,
     }
     .map(|()| ExitCode::SUCCESS)
+}
+
+impl Client {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Login(login) => login::log_in(login).await,
+            Self::Status(status) => return Ok(sealed(login::status(status).await)),
+            Self::Put(put) => values::put(put).await,
+            Self::Get(get) => values::get(get).await,
+            Self::Ls(ls) => secrets::ls(ls).await,
+            Self::Rm(rm) => secrets::rm(rm).await,
+            Self::History(history) => secrets::history(history).await,
+            Self::Undelete(versions) => secrets::undelete(versions).await,
+            Self::Destroy(versions) => secrets::destroy(versions).await,
+            Self::Tx(tx) => values::tx(tx).await,
+            Self::Token(command) => token::run(command).await,
+            Self::Policy(command) => policy::run(command).await,
+            Self::Completions(completions) => shell::completions(&completions),
+            Self::Man(man) => shell::man(&man),
+        }
+        .map(|()| ExitCode::SUCCESS)
+    }
+}
+
+/// Runs a command until it is done or the process is told to end. What it holds is dropped then:
+/// secrets are wiped, and a terminal shows again what is typed.
+async fn until_interrupted(
+    command: impl Future<Output = anyhow::Result<ExitCode>>,
+) -> anyhow::Result<ExitCode> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    tokio::select! {
+        done = command => done,
+        _ = interrupt.recv() => anyhow::bail!("interrupted"),
+        _ = terminate.recv() => anyhow::bail!("terminated"),
+    }
 }
 
 /// The exit code of a command that failed: 2 when a server or the way to it is to blame, else 1.

@@ -36,4 +36,5 @@ on_both_backends! {
     values_stay_off_a_terminal,
     what_is_typed_at_a_prompt_does_not_show,
     no_secret_is_in_the_list_of_processes,
+    a_command_that_waits_can_be_interrupted,
 }

@@ -97,15 +97,15 @@ impl Source {
     pub(super) async fn read(self, question: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
         match self {
             Self::File(file) => {
-                let what = || format!("reading {}", file.display());
-                let opened = File::open(&file).map_err(|error| Error::local(what(), error))?;
-                read_all(opened).map_err(|error| Error::local(what(), error))
+                let what = format!("reading {}", file.display());
+                let read = apart(move || read_all(File::open(file)?)).await;
+                read.map_err(|error| Error::local(what, error))
             }
             Self::Stdin => {
                 // Past the buffer of standard input, which nobody would wipe.
-                let own = io::stdin().as_fd().try_clone_to_owned();
-                own.and_then(|own| read_all(File::from(own)))
-                    .map_err(|error| Error::local("reading standard input", error))
+                let own = || io::stdin().as_fd().try_clone_to_owned();
+                let read = apart(move || read_all(File::from(own()?))).await;
+                read.map_err(|error| Error::local("reading standard input", error))
             }
             Self::Prompt => prompt(question).await,
             Self::Clear(mut value) => Ok(Zeroizing::new(std::mem::take(&mut *value).into_bytes())),
@@ -135,6 +135,15 @@ pub(super) fn text(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, E
             ))
         }
     }
+}
+
+/// Reads on a thread of its own: what is read may take its time, and the command can be
+/// interrupted meanwhile.
+async fn apart<T: Send + 'static>(
+    read: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let read = tokio::task::spawn_blocking(read).await;
+    read.map_err(io::Error::other)?
 }
 
 /// Reads to the end, into memory that is wiped however often it has to grow.

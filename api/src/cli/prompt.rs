@@ -41,7 +41,7 @@ impl Drop for Quiet {
 /// Asks for a value.
 ///
 /// # Errors
-/// When there is no terminal, nothing is typed, or the person interrupts.
+/// When there is no terminal, or nothing is typed.
 pub(super) async fn prompt(question: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let failed = |error| Error::local("asking on the terminal", error);
     let open = || OpenOptions::new().read(true).write(true).open("/dev/tty");
@@ -51,12 +51,10 @@ pub(super) async fn prompt(question: &str) -> Result<Zeroizing<Vec<u8>>, Error> 
     let typed = terminal.try_clone().map_err(failed)?;
     let mut quiet = Quiet::new(terminal).map_err(failed)?;
     write!(quiet.terminal, "{}: ", escape(question)).map_err(failed)?;
-    let line = tokio::task::spawn_blocking(move || read_line(typed));
-    // Interrupted, the process goes on to here and the terminal is given back as it was.
-    tokio::select! {
-        line = line => line.map_err(|error| failed(io::Error::other(error)))?.map_err(failed),
-        _ = tokio::signal::ctrl_c() => Err(Error::usage("interrupted")),
-    }
+    // Whoever interrupts drops this future, and with it the terminal is given back as it was.
+    let line = tokio::task::spawn_blocking(move || read_line(typed)).await;
+    line.map_err(|error| failed(io::Error::other(error)))?
+        .map_err(failed)
 }
 
 fn read_line(mut from: File) -> io::Result<Zeroizing<Vec<u8>>> {

@@ -4,7 +4,7 @@ use std::{
     io::{Read as _, Write as _},
     process::{Command, Stdio},
     thread::sleep,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use billfold_tests::{
@@ -153,4 +153,30 @@ pub async fn no_secret_is_in_the_list_of_processes(backend: Backend) {
         cli.ok(&["get", "secret/a", "-field=password"]).await,
         "canary-in-ps"
     );
+}
+
+pub async fn a_command_that_waits_can_be_interrupted(backend: Backend) {
+    let wallet = Wallet::dev(backend).await;
+    let cli = Cli::root(&wallet.node);
+    for name in ["INT", "TERM"] {
+        let mut command = cli.command(&["put", "secret/a", "k=-"]);
+        command.stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut put = command.spawn().unwrap();
+        let input = put.stdin.take().unwrap();
+        sleep(Duration::from_millis(500));
+        assert!(put.try_wait().unwrap().is_none(), "it does not wait");
+        let script = format!("kill -s {name} {}", put.id());
+        let sent = Command::new("sh").args(["-c", &script]).status().unwrap();
+        assert!(sent.success());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while put.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                put.kill().unwrap();
+            }
+            sleep(Duration::from_millis(20));
+        }
+        assert_eq!(put.wait().unwrap().code(), Some(1), "{name}");
+        drop(input);
+    }
+    assert_eq!(cli.run(&["get", "secret/a"]).await.code, 2);
 }
