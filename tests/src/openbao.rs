@@ -134,7 +134,11 @@ impl OpenBao {
             if asked.is_ok_and(|reply| reply.status == 200) {
                 return;
             }
-            assert!(Instant::now() < deadline, "bao does not serve: {}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "bao does not serve: {}",
+                self.log()
+            );
             sleep(Duration::from_millis(20)).await;
         }
     }
