@@ -193,6 +193,7 @@ async fn respond(
         request: id,
         client: from.ip(),
         execution: execution(parts, &query),
+        parameters: None,
     };
     let (route, mount, rest) = locate(&wallet, verb, &path, fixed).await?;
     *endpoint = Some(route.endpoint);
@@ -203,6 +204,19 @@ async fn respond(
         read(body).await?
     } else {
         Zeroizing::default()
+    };
+    let looks = wallet.looks_at_parameters(&caller);
+    let looks = looks.map_err(|error| v1::failure(&error))?;
+    let caller = match verb.changes() && looks {
+        true => Caller {
+            // Other doors say it in other words, which no policy speaks of.
+            parameters: Some(match route.path.starts_with("v1/") {
+                true => parameters(&body, &query),
+                false => serde_json::Map::new(),
+            }),
+            ..caller
+        },
+        false => caller,
     };
     let headers = parts.headers.clone();
     let call = Call {
@@ -231,6 +245,20 @@ async fn respond(
         recorded.await.map_err(|error| v1::failure(&error))?;
     }
     outcome
+}
+
+/// What a request says, as policies look at it. What is no object says nothing, and is refused later.
+fn parameters(
+    body: &[u8],
+    query: &[(String, String)],
+) -> serde_json::Map<String, serde_json::Value> {
+    let query = query
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone().into()));
+    let mut parameters: serde_json::Map<_, serde_json::Value> = query.collect();
+    let body: Option<serde_json::Map<_, _>> = serde_json::from_slice(body).ok();
+    parameters.extend(body.unwrap_or_default());
+    parameters
 }
 
 /// Where a path leads, for a caller who may know which mounts there are.

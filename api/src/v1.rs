@@ -106,7 +106,11 @@ pub(crate) fn failed(failure: &Failure) -> Reply {
 pub(crate) fn failure(error: &wallet::Error) -> Failure {
     use wallet::Error;
     match error {
-        Error::Denied => Failure::denied(),
+        // Whose token is good is told in other words than whose is not.
+        Error::Denied => Failure::new(
+            StatusCode::FORBIDDEN,
+            "1 error occurred:\n\t* permission denied\n\n",
+        ),
         Error::NoToken => Failure::new(StatusCode::FORBIDDEN, error.to_string()),
         Error::Absent => Failure::silent(StatusCode::NOT_FOUND),
         Error::Invalid(told) => Failure::bad(told.clone()),

@@ -261,6 +261,24 @@ pub fn sees<S: Source>(
         }))
 }
 
+/// Whether any of an actor's policies looks at what a request says.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn looks_at_parameters<S: Source>(
+    state: &State<S>,
+    actor: &Actor,
+    time: Millis,
+) -> Result<bool, S::Error> {
+    let Some(names) = policies_of(state, actor, time)? else {
+        return Ok(false);
+    };
+    let policies = state.policies()?;
+    let stored = names.iter().filter_map(|name| policies.get(name));
+    let mut rules = stored.flat_map(|stored| stored.policy.rules());
+    Ok(rules.any(|rule| rule.conditions.is_some()))
+}
+
 /// Whether an actor may do this.
 ///
 /// # Errors

@@ -87,8 +87,11 @@ pub enum Refusal {
     /// It permits everything, and nothing else.
     #[error("cannot update \"root\" policy")]
     RootPolicy,
+    /// It is not written anywhere.
+    #[error("cannot delete \"root\" policy")]
+    RootPolicyStays,
     /// Tokens have it by themselves.
-    #[error("cannot delete \"default\" policy")]
+    #[error("cannot delete default policy")]
     DefaultPolicy,
     /// The record is not as it was when the change was worked out.
     #[error("the secret was changed meanwhile")]

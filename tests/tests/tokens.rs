@@ -27,6 +27,7 @@ on_both_backends! {
     the_last_use_is_spent_once,
     a_token_ends_and_is_renewed,
     nobody_gives_what_they_do_not_have,
+    inv10_a_policy_looks_at_what_is_sent,
 }
 
 const TEAM: &str = r#"
@@ -421,5 +422,40 @@ async fn nobody_gives_what_they_do_not_have(backend: Backend) {
     }
     let own = node.root("POST", "/v1/auth/token/revoke-self", ()).await;
     assert_eq!(own.status, 400, "the wallet keeps the token it began with");
+    wallet.assert_sound().await;
+}
+
+async fn inv10_a_policy_looks_at_what_is_sent(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let node = &wallet.node;
+    let text = r#"
+        path "secret/data/limited" {
+            capabilities = ["create", "update"]
+            denied_parameters = { "options" = [] }
+        }
+        path "secret/data/named" {
+            capabilities = ["create", "update"]
+            required_parameters = ["ticket"]
+        }
+    "#;
+    policy(node, "team", text).await;
+    let (token, _) = make(node, node.token(), json!({ "policies": ["team"] })).await;
+    let write = |path: &'static str, body: Value| {
+        let token = token.clone();
+        async move { call(node, &token, "POST", path, body).await.status }
+    };
+    let plain = json!({ "data": { "x": 1 } });
+    let with_cas = json!({ "data": { "x": 1 }, "options": { "cas": 1 } });
+    let with_ticket = json!({ "data": { "x": 1 }, "ticket": "7" });
+    assert_eq!(write("/v1/secret/data/limited", plain.clone()).await, 200);
+    assert_eq!(write("/v1/secret/data/limited", with_cas).await, 403);
+    assert_eq!(write("/v1/secret/data/named", plain).await, 403);
+    assert_eq!(write("/v1/secret/data/named", with_ticket).await, 200);
+    // The same through another door.
+    let change =
+        |cas: Value| json!({ "op": "put", "path": "secret/limited", "data": {}, "cas": cas });
+    let one = |cas| json!({ "changes": [change(cas)] });
+    assert_eq!(write("/api/transactions", one(json!(1))).await, 403);
+    assert_eq!(write("/api/transactions", one(Value::Null)).await, 200);
     wallet.assert_sound().await;
 }

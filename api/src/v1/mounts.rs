@@ -395,7 +395,7 @@ fn allowed(call: &Call, operation: Operation, sudo: bool) -> Result<(), Failure>
     let may = call.wallet.may(&call.caller, &need);
     match may.map_err(|error| failure(&error))? {
         true => Ok(()),
-        false => Err(Failure::denied()),
+        false => Err(failure(&Error::Denied)),
     }
 }
 

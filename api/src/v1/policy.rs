@@ -99,6 +99,11 @@ pub(super) async fn read(call: &Call) -> Outcome {
 pub(super) async fn write(call: &Call) -> Outcome {
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let text = |name: &str| body.read::<String>(name).map_err(|()| input::invalid(name));
+    for name in ["cas", "cas_required", "expiration", "ttl"] {
+        if !matches!(body.get(name), None | Some("null" | "false" | "\"\"")) {
+            return Err(Failure::bad(format!("{name} is not supported")));
+        }
+    }
     let sent = match text("policy")?.filter(|text| !text.is_empty()) {
         Some(text) => Some(text),
         None => text("rules")?.filter(|text| !text.is_empty()),

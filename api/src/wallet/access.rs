@@ -23,7 +23,7 @@ impl std::fmt::Debug for Token<'_> {
 }
 
 /// Whoever makes a request, once they have shown who they are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Caller {
     /// By whom and by what it is asked.
     pub actor: Actor,
@@ -33,6 +33,14 @@ pub struct Caller {
     pub client: IpAddr,
     /// The execution that it is for, as the client says.
     pub execution: Option<String>,
+    /// What the request says, if the caller's policies look at that.
+    pub parameters: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl std::fmt::Debug for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Caller({:?}, {})", self.actor, self.request)
+    }
 }
 
 impl Wallet {

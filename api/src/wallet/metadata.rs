@@ -120,6 +120,7 @@ impl Wallet {
                 true => Wanted::Is(policy::Operation::Patch),
                 false => Wanted::Describe(id),
             },
+            parameters: caller.parameters.clone(),
             ..asked(Operation::ReadMetadata, mount, path)
         };
         for _ in 0..ATTEMPTS {
@@ -192,6 +193,7 @@ impl Wallet {
                 actor: caller.actor,
                 needs: vec![Need {
                     action: Wanted::Is(policy::Operation::Update),
+                    parameters: caller.parameters.clone(),
                     ..asked(Operation::ReadSettings, mount, "")
                 }],
                 action: Action::TuneMount {

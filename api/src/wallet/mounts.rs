@@ -186,7 +186,10 @@ impl Wallet {
     pub async fn disable(&self, caller: &Caller, mount: &Mount) -> Result<Written, Error> {
         /// How many secrets are removed in one commit.
         const AT_ONCE: usize = 256;
-        let need = mount_need(Operation::Delete, &mount.path, "");
+        let need = Need {
+            parameters: caller.parameters.clone(),
+            ..mount_need(Operation::Delete, &mount.path, "")
+        };
         loop {
             let left = self.keychain.view().all_below(mount.id.as_bytes())?;
             if left.is_empty() {
@@ -222,7 +225,10 @@ impl Wallet {
         let command = Command {
             id: None,
             actor: caller.actor,
-            needs: vec![need],
+            needs: vec![Need {
+                parameters: caller.parameters.clone(),
+                ..need
+            }],
             action,
         };
         let committed = self.committer.submit(command).await?;

@@ -404,6 +404,18 @@ impl Wallet {
         Ok(())
     }
 
+    /// Whether any of the caller's policies looks at what a request says.
+    ///
+    /// # Errors
+    /// When the view cannot be read.
+    pub fn looks_at_parameters(&self, caller: &Caller) -> Result<bool, Error> {
+        Ok(access::looks_at_parameters(
+            &self.state(),
+            &caller.actor,
+            self.now(),
+        )?)
+    }
+
     /// Whether the caller may do this, as far as this node knows: so that a mistake in what was sent
     /// tells nothing to whoever may not send it.
     ///

@@ -101,7 +101,7 @@ impl Wallet {
     ) -> Result<Written, Error> {
         let needs = steps
             .iter()
-            .map(|(mount, path, step)| self.need_for(mount, path, step))
+            .map(|(mount, path, step)| self.need_for(caller, mount, path, step))
             .collect();
         let changes = steps
             .into_iter()
@@ -119,7 +119,7 @@ impl Wallet {
 
     /// What a step needs, in the paths of `/v1`: whatever door it came through, the same policies
     /// speak of it.
-    fn need_for(&self, mount: &Mount, path: &str, step: &Step) -> Need {
+    fn need_for(&self, caller: &Caller, mount: &Mount, path: &str, step: &Step) -> Need {
         let (action, place) = match step {
             Step::Put(_) => (Wanted::Write(self.record(mount.id, path)), "data/"),
             Step::Merged(_) => (Wanted::Is(Operation::Patch), "data/"),
@@ -135,6 +135,10 @@ impl Wallet {
         };
         Need {
             action,
+            parameters: caller.parameters.clone().map(|mut sent| {
+                sent.extend(parameters_of(step));
+                sent
+            }),
             ..Need::to(Operation::Update, format!("{}{place}{path}", mount.path))
         }
     }
@@ -151,7 +155,7 @@ impl Wallet {
         path: &str,
         command: Option<CommandId>,
     ) -> Result<Written, Error> {
-        let needs = vec![self.need_for(mount, path, &Step::Remove)];
+        let needs = vec![self.need_for(caller, mount, path, &Step::Remove)];
         let change = Change {
             mount: mount.id,
             record,
@@ -309,6 +313,29 @@ impl Wallet {
         let reached = self.keychain.caught_up(written.seq).await;
         reached.map_err(|stopped| Error::Unavailable(stopped.to_string()))
     }
+}
+
+/// What a step says in the words of `/v1`, for policies that look at it.
+fn parameters_of(step: &Step) -> serde_json::Map<String, serde_json::Value> {
+    let parameters = match step {
+        Step::Put(put) | Step::Merged(put) => {
+            let data: serde_json::Value =
+                serde_json::from_slice(put.data.expose()).unwrap_or_default();
+            let options = put.cas.map(|cas| serde_json::json!({ "cas": cas }));
+            vec![
+                ("data", Some(data)),
+                ("options", options.filter(|_| matches!(step, Step::Put(_)))),
+            ]
+        }
+        Step::Delete(versions) | Step::Undelete(versions) | Step::Destroy(versions) => {
+            vec![("versions", Some(serde_json::json!(versions)))]
+        }
+        Step::DeleteCurrent | Step::Remove => Vec::new(),
+    };
+    let stated = parameters
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    stated.collect()
 }
 
 fn what(step: Step, path: String) -> What {

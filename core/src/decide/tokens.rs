@@ -215,7 +215,7 @@ impl<S: Source> Deciding<'_, S> {
 
     pub(super) fn delete_policy(&mut self, name: &str) -> Decided<S::Error> {
         if name == ROOT {
-            return Err(Refusal::RootPolicy.into());
+            return Err(Refusal::RootPolicyStays.into());
         }
         if name == DEFAULT_POLICY {
             return Err(Refusal::DefaultPolicy.into());

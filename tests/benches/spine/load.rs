@@ -186,6 +186,7 @@ fn caller(wallet: &Wallet) -> Caller {
         request: Wallet::new_request(),
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         execution: None,
+        parameters: None,
     }
 }
 
