@@ -19,7 +19,7 @@ use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, Response, StatusCode, Uri, request::Parts},
 };
-use billfold_core::{event::Actor, id::CommandId};
+use billfold_core::{access::Need, event::Actor, id::CommandId, policy::Operation};
 use http_body_util::BodyExt as _;
 use zeroize::Zeroizing;
 
@@ -195,7 +195,10 @@ async fn respond(
         execution: execution(parts, &query),
         parameters: None,
     };
-    let (route, mount, rest) = locate(&wallet, verb, &path, fixed).await?;
+    let (route, mount, rest) = match locate(&wallet, verb, &path, fixed).await {
+        Ok(found) => found,
+        Err(failure) => return Err(unless_denied(&wallet, &caller, verb, &path, failure).await),
+    };
     *endpoint = Some(route.endpoint);
     if parts.headers.contains_key("x-billfold-command-id") && !route.endpoint.takes_commands() {
         return Err(Failure::bad("X-Billfold-Command-Id is not supported here"));
@@ -241,10 +244,53 @@ async fn respond(
     // A change that is refused leaves no event of its own: this is its record.
     let is_refused = matches!(&outcome, Err(failure) if failure.status == StatusCode::FORBIDDEN);
     if is_refused && call.verb.changes() && !route.endpoint.asks() {
-        let recorded = call.wallet.record_refused_change(&call.caller, &call.path);
+        let recorded = call.wallet.record_refusal(&call.caller, &call.path);
         recorded.await.map_err(|error| v1::failure(&error))?;
     }
-    outcome
+    match outcome {
+        Err(failure) => Err(unless_denied(&call.wallet, &call.caller, verb, &path, failure).await),
+        told => told,
+    }
+}
+
+/// A mistake tells nothing to whoever may do nothing there: neither what is wrong with the request,
+/// nor whether there is such a mount or endpoint.
+async fn unless_denied(
+    wallet: &Wallet,
+    caller: &Caller,
+    verb: Verb,
+    path: &str,
+    failure: Failure,
+) -> Failure {
+    let Some(inside) = path.strip_prefix("v1/") else {
+        return failure;
+    };
+    if !failure.status.is_client_error() || failure.status == StatusCode::FORBIDDEN {
+        return failure;
+    }
+    let permitted = operations(verb).iter().any(|operation| {
+        let need = Need::to(*operation, inside);
+        wallet.may(caller, &need).unwrap_or(false)
+    });
+    if permitted || inside.starts_with("sys/internal/ui/mounts") {
+        return failure;
+    }
+    match wallet.record_refusal(caller, inside).await {
+        Ok(()) => v1::failure(&wallet::Error::Denied),
+        Err(error) => v1::failure(&error),
+    }
+}
+
+/// What a verb may come to.
+const fn operations(verb: Verb) -> &'static [Operation] {
+    match verb {
+        Verb::Get | Verb::Head => &[Operation::Read],
+        Verb::Post | Verb::Put => &[Operation::Create, Operation::Update],
+        Verb::Patch => &[Operation::Patch],
+        Verb::Delete => &[Operation::Delete],
+        Verb::List => &[Operation::List],
+        Verb::Scan => &[Operation::Scan],
+    }
 }
 
 /// What a request says, as policies look at it. What is no object says nothing, and is refused later.

@@ -9,6 +9,7 @@ mod policy;
 mod shape;
 mod sys;
 mod token;
+mod tools;
 
 pub(crate) use sys::prometheus;
 
@@ -64,6 +65,10 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         | Endpoint::TokenRevokeAccessor
         | Endpoint::TokenRevokeOrphan => token::revoke(call).await,
         Endpoint::TokenAccessors => token::accessors(call).await,
+        Endpoint::ToolsHash => tools::hash(call).await,
+        Endpoint::ToolsRandom => tools::random(call).await,
+        Endpoint::AuthMethods => mounts::auth(call).await,
+        Endpoint::AuditDevices => sys::audit(call).await,
         Endpoint::Policies | Endpoint::OldPolicies => policy::names(call).await,
         Endpoint::ReadPolicy | Endpoint::OldReadPolicy => policy::read(call).await,
         Endpoint::WritePolicy => policy::write(call).await,

@@ -86,7 +86,7 @@ pub fn need_of(asked: Asked, mount: Option<(MountKind, &str)>, path: Option<&str
         Asked::ReadAudit => {
             return Some(Need::to(Operation::Read, "api/internal/secret-audit"));
         }
-        Asked::RefusedChange => return Some(Need::to(Operation::Update, path?)),
+        Asked::Refused => return Some(Need::to(Operation::Update, path?)),
         Asked::ReadSystem => return Some(system(Operation::Read, path?)),
         Asked::ListSystem => return Some(system(Operation::List, path?)),
         Asked::AskSystem => return Some(system(Operation::Update, path?)),

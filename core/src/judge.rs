@@ -92,7 +92,7 @@ pub fn judge<S: Source>(
         policies: Vec::new(),
         page: None,
     };
-    if request.operation == Operation::RefusedChange {
+    if request.operation == Operation::Refused {
         return Ok(plain(Verdict::Denied));
     }
     let Some(names) = access::policies_of(state, &fact.actor, time)? else {
@@ -146,7 +146,7 @@ fn permitted<S: Source>(
                 (Some(record), _) => version(record, request.version, time),
             }
         }
-        Operation::RefusedChange => Verdict::Denied,
+        Operation::Refused => Verdict::Denied,
         Operation::List | Operation::Scan => match request.mount {
             Some(mount) if state.mount(&mount)?.is_some() => Verdict::Listing,
             _ => Verdict::Absent,

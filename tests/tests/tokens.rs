@@ -126,6 +126,13 @@ async fn inv10_a_token_does_what_its_policies_permit(backend: Backend) {
         ("POST", "/v1/auth/token/create", 403),
         ("LIST", "/v1/auth/token/accessors", 403),
         ("GET", "/api/internal/secret-audit", 403),
+        // What is not there, or not well said, is no different to who may do nothing there.
+        ("GET", "/v1/nope/data/x", 403),
+        ("POST", "/v1/nope/data/x", 403),
+        ("GET", "/v1/sys/nope", 403),
+        ("PATCH", "/v1/sys/mounts/secret", 403),
+        ("GET", "/v1/secret/nope/x", 403),
+        ("POST", "/v1/secret/metadata/other", 403),
     ] {
         assert_eq!(
             status(node, &token, verb, path).await,
@@ -154,8 +161,8 @@ async fn inv10_a_token_does_what_its_policies_permit(backend: Backend) {
         .unwrap()
         .success()
         .unwrap();
-    let refused = listed.stdout.matches("\"refused-change\"").count();
-    assert_eq!(refused, 10, "each change that was refused is on record");
+    let refused = listed.stdout.matches("\"operation\":\"refused\"").count();
+    assert_eq!(refused, 16, "each change that was refused is on record");
     wallet.assert_sound().await;
 }
 

@@ -84,6 +84,10 @@ pub enum Endpoint {
     Capabilities,
     CapabilitiesSelf,
     CapabilitiesAccessor,
+    ToolsHash,
+    ToolsRandom,
+    AuthMethods,
+    AuditDevices,
     KvRead,
     KvWrite,
     KvPatch,
@@ -133,6 +137,8 @@ impl Endpoint {
                 | Self::Capabilities
                 | Self::CapabilitiesSelf
                 | Self::CapabilitiesAccessor
+                | Self::ToolsHash
+                | Self::ToolsRandom
                 | Self::KvPatch
                 | Self::KvPatchMetadata
                 | Self::CredentialRemove
@@ -315,6 +321,12 @@ pub const ROUTES: &[Route] = &[
     token(GET, "v1/sys/policy/{path}", Endpoint::OldReadPolicy),
     token(WRITE, "v1/sys/policy/{path}", Endpoint::WritePolicy),
     token(DELETE, "v1/sys/policy/{path}", Endpoint::DeletePolicy),
+    token(WRITE, "v1/sys/tools/hash", Endpoint::ToolsHash),
+    token(WRITE, "v1/sys/tools/hash/{path}", Endpoint::ToolsHash),
+    token(WRITE, "v1/sys/tools/random", Endpoint::ToolsRandom),
+    token(WRITE, "v1/sys/tools/random/{path}", Endpoint::ToolsRandom),
+    token(GET, "v1/sys/auth", Endpoint::AuthMethods),
+    token(GET, "v1/sys/audit", Endpoint::AuditDevices),
     token(WRITE, "v1/sys/capabilities", Endpoint::Capabilities),
     token(
         WRITE,

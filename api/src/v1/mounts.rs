@@ -7,7 +7,7 @@ use billfold_core::{
     access::Need,
     decide::Refusal,
     event::v1::MountKind,
-    id::{MountId, Seq},
+    id::{MountId, Seq, WalletId},
     policy::Operation,
 };
 use serde::Serialize;
@@ -99,30 +99,36 @@ const BUILT_IN: [(&str, &str, &str); 3] = [
     ),
 ];
 
+/// What every wallet has, with one id for each, which is the same on every node.
+fn built_in(wallet: WalletId, number: u8, kind: &'static str, text: &str) -> Line {
+    let short: String = wallet.to_string().chars().take(8).collect();
+    let mut id = *wallet.as_bytes();
+    id[15] = id[15].wrapping_add(number);
+    Line {
+        accessor: match kind {
+            "token" => format!("auth_token_{short}"),
+            _ => format!("{kind}_{short}"),
+        },
+        config: Config::default(),
+        deprecation_status: None,
+        description: text.to_owned(),
+        external_entropy_access: false,
+        local: kind == "cubbyhole",
+        options: None,
+        path: None,
+        plugin_version: "",
+        running_plugin_version: "",
+        running_sha256: "",
+        seal_wrap: false,
+        r#type: kind,
+        uuid: uuid(&id),
+    }
+}
+
 fn lines(call: &Call, mounts: &[Mount]) -> BTreeMap<String, Line> {
     let wallet = call.wallet.keychain().custody().wallet();
-    let short: String = wallet.to_string().chars().take(8).collect();
     let built_in = (1..).zip(BUILT_IN).map(|(number, (path, kind, text))| {
-        let mut id = *wallet.as_bytes();
-        // One id for each, and the same on every node.
-        id[15] = id[15].wrapping_add(number);
-        let line = Line {
-            accessor: format!("{kind}_{short}"),
-            config: Config::default(),
-            deprecation_status: None,
-            description: text.to_owned(),
-            external_entropy_access: false,
-            local: kind == "cubbyhole",
-            options: None,
-            path: None,
-            plugin_version: "",
-            running_plugin_version: "",
-            running_sha256: "",
-            seal_wrap: false,
-            r#type: kind,
-            uuid: uuid(&id),
-        };
-        (path.to_owned(), line)
+        (path.to_owned(), built_in(wallet, number, kind, text))
     });
     mounts
         .iter()
@@ -171,7 +177,7 @@ pub(super) async fn ui_all(call: &Call) -> Outcome {
         .await
         .map_err(|error| failure(&error))?;
     let ui = Ui {
-        auth: BTreeMap::new(),
+        auth: methods(call),
         secret: lines(call, &mounts.value),
     };
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, ui)).at(mounts.seq))
@@ -201,6 +207,24 @@ pub(super) async fn ui_one(call: &Call) -> Outcome {
         ..Line::of(mount)
     };
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, line)).at(mounts.seq))
+}
+
+/// The ways to log in: tokens are the only one.
+pub(super) async fn auth(call: &Call) -> Outcome {
+    let looked = call.wallet.look_up(&call.caller, &call.path).await;
+    let seq = looked.map_err(|error| failure(&error))?;
+    let lines = methods(call);
+    let twice = Twice {
+        above: lines.clone(),
+        envelope: Envelope::of(call.caller.request, lines),
+    };
+    Ok(Reply::json(StatusCode::OK, &twice).at(seq))
+}
+
+fn methods(call: &Call) -> BTreeMap<String, Line> {
+    let wallet = call.wallet.keychain().custody().wallet();
+    let line = built_in(wallet, 0, "token", "token based credentials");
+    BTreeMap::from([("token/".to_owned(), line)])
 }
 
 /// The lease times that clients are told where nothing has a lease: 32 days, in seconds.

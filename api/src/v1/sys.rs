@@ -168,6 +168,31 @@ pub(super) fn metrics(call: &Call) -> Outcome {
     }
 }
 
+#[derive(Serialize)]
+struct Device {
+    description: &'static str,
+    local: bool,
+    options: std::collections::BTreeMap<&'static str, &'static str>,
+    path: &'static str,
+    r#type: &'static str,
+}
+
+/// The log is the one device there is, and nobody can switch it off.
+pub(super) async fn audit(call: &Call) -> Outcome {
+    let looked = call.wallet.look_up(&call.caller, &call.path).await;
+    let seq = looked.map_err(|error| super::failure(&error))?;
+    let device = Device {
+        description: "the log itself: every request is in it before its answer",
+        local: false,
+        options: std::collections::BTreeMap::new(),
+        path: "log/",
+        r#type: "log",
+    };
+    let devices = std::collections::BTreeMap::from([("log/", device)]);
+    let envelope = super::shape::Envelope::of(call.caller.request, devices);
+    Ok(Reply::json(StatusCode::OK, &envelope).at(seq))
+}
+
 /// All numbers, in the text format of Prometheus.
 pub(crate) fn prometheus(wallet: &Wallet) -> Outcome {
     let unavailable = || Failure::new(StatusCode::SERVICE_UNAVAILABLE, "nothing is counted");

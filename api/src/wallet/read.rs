@@ -318,15 +318,34 @@ impl Wallet {
         self.look(caller, question).await
     }
 
+    /// Records that someone asks for what the wallet keeps nothing of, by the path of the API.
+    ///
+    /// # Errors
+    /// When the request is denied or cannot be recorded.
+    pub async fn ask(&self, caller: &Caller, path: &str) -> Result<Seq, Error> {
+        let looked = self
+            .look_at_system(caller, Operation::AskSystem, path)
+            .await?;
+        Ok(looked.seq)
+    }
+
+    /// The same, by reading.
+    ///
+    /// # Errors
+    /// When the request is denied or cannot be recorded.
+    pub async fn look_up(&self, caller: &Caller, path: &str) -> Result<Seq, Error> {
+        let looked = self
+            .look_at_system(caller, Operation::ReadSystem, path)
+            .await?;
+        Ok(looked.seq)
+    }
+
     /// Records that someone was refused a change, by the path of the API.
     ///
     /// # Errors
     /// When that cannot be recorded.
-    pub async fn record_refused_change(&self, caller: &Caller, path: &str) -> Result<(), Error> {
-        match self
-            .look_at_system(caller, Operation::RefusedChange, path)
-            .await
-        {
+    pub async fn record_refusal(&self, caller: &Caller, path: &str) -> Result<(), Error> {
+        match self.look_at_system(caller, Operation::Refused, path).await {
             Ok(_) | Err(Error::Denied) => Ok(()),
             Err(error) => Err(error),
         }

@@ -195,6 +195,12 @@ impl Plan<'_> {
                 call(at, 400).body(json!({ "policy": format!("path \"{}\" {{ {} = 1 }}", words.word('n'), words.word('n')) })),
             ],
             Endpoint::DeletePolicy => vec![self.write_policy(&path), call(at, 204)],
+            Endpoint::AuthMethods | Endpoint::AuditDevices => vec![call(at + &query, 200)],
+            Endpoint::ToolsHash => vec![call(at, 400).body(json!({ "input": words.word('v') }))],
+            Endpoint::ToolsRandom => vec![
+                call(at.clone(), 400).body(json!({ "format": words.word('x') })),
+                call(at, 400).body(json!({ "bytes": words.word('x') })),
+            ],
             Endpoint::CapabilitiesSelf => vec![
                 call(at.clone(), 200)
                     .body(json!({ "paths": [path] }))
@@ -560,7 +566,9 @@ impl Plan<'_> {
                 Endpoint::LookupSelf
                 | Endpoint::TokenLookup
                 | Endpoint::TokenCreate
-                | Endpoint::TokenCreateOrphan => call.or(200).may_tell("t"),
+                | Endpoint::TokenCreateOrphan
+                | Endpoint::ToolsHash
+                | Endpoint::ToolsRandom => call.or(200).may_tell("t"),
                 _ => call,
             }
         })

@@ -320,10 +320,7 @@ fn of_requests() -> Vec<(&'static str, Fact)> {
             "resolution-requested-patch-metadata",
             Operation::PatchMetadata,
         ),
-        (
-            "resolution-requested-refused-change",
-            Operation::RefusedChange,
-        ),
+        ("resolution-requested-refused", Operation::Refused),
     ];
     let asked = operations.map(|(name, operation)| {
         let about_one = matches!(operation, Operation::ReadData | Operation::ReadMetadata);

@@ -104,6 +104,13 @@ pub(in crate::v1) fn number(call: &Call, name: &str) -> Result<Option<i64>, Fail
     }
 }
 
+/// A number in a body.
+pub(in crate::v1) fn count(body: &Object<'_>, name: &str) -> Result<Option<i64>, Failure> {
+    let number = body.read::<Number>(name).map_err(|()| invalid(name))?;
+    let value = number.map(|number| number.value().ok_or_else(|| invalid(name)));
+    value.transpose()
+}
+
 /// The settings of a secret or a mount, as far as a body tells them. One that is null goes back to
 /// what it is by itself.
 pub(in crate::v1) fn settings(body: &Object<'_>) -> Result<NewSettings, Failure> {

@@ -34,8 +34,8 @@ pub enum Operation {
     PatchData,
     /// A record's metadata, to be patched: it is not told.
     PatchMetadata,
-    /// To change something, which the policies did not permit.
-    RefusedChange,
+    /// Something that the policies did not permit, where no other operation tells it.
+    Refused,
     /// The credentials that match a filter, without their secrets.
     ListCredentials,
     /// What the wallet has mounted.
@@ -60,7 +60,7 @@ impl Operation {
         (12, Self::AskSystem),
         (13, Self::PatchData),
         (14, Self::PatchMetadata),
-        (15, Self::RefusedChange),
+        (15, Self::Refused),
     ];
 
     /// Its name in listings.
@@ -78,7 +78,7 @@ impl Operation {
             Self::AskSystem => "ask-system",
             Self::PatchData => "patch-data",
             Self::PatchMetadata => "patch-metadata",
-            Self::RefusedChange => "refused-change",
+            Self::Refused => "refused",
             Self::ListCredentials => "list-credentials",
             Self::ReadMounts => "read-mounts",
             Self::ReadAudit => "read-audit",
