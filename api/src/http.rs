@@ -118,6 +118,16 @@ impl Call {
             .ok_or_else(|| Failure::bad("X-Billfold-Command-Id is not a UUID"))
     }
 
+    /// Whether the caller may do this at the path of the call, for what puts nothing on record.
+    pub(crate) fn allowed(&self, operation: Operation) -> Result<(), Failure> {
+        let need = Need::to(operation, self.path.as_str());
+        match self.wallet.may(&self.caller, &need) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(v1::failure(&wallet::Error::Denied)),
+            Err(error) => Err(v1::failure(&error)),
+        }
+    }
+
     pub(crate) fn mount(&self) -> Result<&Mount, Failure> {
         self.mount.as_ref().ok_or_else(no_handler)
     }

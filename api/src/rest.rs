@@ -5,6 +5,7 @@ mod credentials;
 mod transactions;
 
 use axum::http::StatusCode;
+use billfold_core::policy::Operation;
 use serde::Serialize;
 
 use crate::{
@@ -24,9 +25,15 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         Endpoint::CredentialRead => credentials::read(call).await,
         Endpoint::CredentialRemove => credentials::remove(call).await,
         Endpoint::Transaction => transactions::transact(call).await,
-        Endpoint::State => Ok(state(call)),
+        Endpoint::State => {
+            call.allowed(Operation::Read)?;
+            Ok(state(call))
+        }
         Endpoint::Audit => audit::read(call).await,
-        Endpoint::Metrics => v1::prometheus(&call.wallet),
+        Endpoint::Metrics => {
+            call.allowed(Operation::Read)?;
+            v1::prometheus(&call.wallet)
+        }
         _ => Err(Failure::silent(StatusCode::NOT_FOUND)),
     }
 }

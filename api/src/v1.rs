@@ -14,7 +14,7 @@ mod tools;
 pub(crate) use sys::prometheus;
 
 use axum::http::StatusCode;
-use billfold_core::decide::Refusal;
+use billfold_core::{decide::Refusal, policy::Operation};
 
 use crate::{
     http::{
@@ -44,7 +44,10 @@ pub(crate) async fn open(
 /// Answers a caller who showed a valid token.
 pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
     match call.endpoint {
-        Endpoint::SysMetrics => sys::metrics(call),
+        Endpoint::SysMetrics => {
+            call.allowed(Operation::Read)?;
+            sys::metrics(call)
+        }
         Endpoint::Mounts => mounts::all(call).await,
         Endpoint::ReadMount => mounts::one(call).await,
         Endpoint::EnableMount => mounts::write(call).await,

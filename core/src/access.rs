@@ -145,7 +145,7 @@ pub fn standing<S: Source>(
         return Ok(None);
     };
     let mut above = token.clone();
-    for _ in 0..DEEPEST {
+    for _ in 0..=DEEPEST {
         if above.has_ended(time) {
             return Ok(None);
         }
@@ -289,9 +289,21 @@ pub fn permission<S: Source>(
     time: Millis,
     need: &Need,
 ) -> Result<Permission, S::Error> {
-    let Some(acl) = acl_of(state, actor, time)? else {
-        return Ok(Permission::default());
-    };
+    match acl_of(state, actor, time)? {
+        Some(acl) => permitted_by(&acl, state, need),
+        None => Ok(Permission::default()),
+    }
+}
+
+/// Whether whoever has this list may do this.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn permitted_by<S: Source>(
+    acl: &Acl,
+    state: &State<S>,
+    need: &Need,
+) -> Result<Permission, S::Error> {
     let operation = match need.action {
         Wanted::Anything => {
             return Ok(Permission {

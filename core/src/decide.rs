@@ -5,16 +5,14 @@ mod sealer;
 mod tokens;
 
 use crate::{
-    Millis,
-    access::{self, Need},
-    cbor,
+    Millis, access, cbor,
     command::{Action, Change, Command, Done, NewMount, NewWallet, What},
     commit::Entry,
     event::{Actor, CommandRef, Event, Fact, v1},
     id::RecordId,
     keys::CommandKey,
     names::{MountNames, mount_names_place, payload_place},
-    policy::{DEFAULT, Policy},
+    policy::{Capabilities, DEFAULT, Engine as _, Policy},
     state::{At, COMMAND_AHEAD, COMMANDS_KEPT, Source, State},
 };
 
@@ -75,6 +73,9 @@ pub enum Refusal {
     /// Nobody gives what they do not have.
     #[error("child policies must be subset of parent")]
     NotSubset,
+    /// A token that is bound to networks makes none for others.
+    #[error("child networks must be among those of the parent")]
+    OtherNetworks,
     /// There are too many tokens above it.
     #[error("the tokens stand too deep")]
     TooDeep,
@@ -210,10 +211,11 @@ impl<S: Source> Deciding<'_, S> {
         command_key: &CommandKey,
         sealer: &mut Sealer<'_>,
     ) -> Result<Decision, Error<S::Error>> {
-        self.authorise(command)?;
+        // Who did it before is told so, whatever their token may do now.
         if let Some(done) = self.identify(command, command_key)? {
             return Ok(Decision::Already(done));
         }
+        self.authorise(command)?;
         let mut versions = Vec::new();
         match &command.action {
             Action::CreateWallet(new) => self.create_wallet(new, sealer)?,
@@ -317,21 +319,18 @@ impl<S: Source> Deciding<'_, S> {
         if matches!(command.action, Action::UseToken(used) if used == token) {
             return Ok(());
         }
-        self.sudo = !command.needs.is_empty();
+        let acl = access::acl_of(self.state, &self.actor, self.at.time).map_err(Error::Source)?;
+        let Some(acl) = acl.filter(|_| !command.needs.is_empty()) else {
+            return Err(Refusal::Denied.into());
+        };
+        self.sudo = true;
         for need in &command.needs {
-            let permission = access::permission(self.state, &self.actor, self.at.time, need);
-            if !permission.map_err(Error::Source)?.permitted {
+            let permission = access::permitted_by(&acl, self.state, need).map_err(Error::Source)?;
+            if !permission.permitted {
                 return Err(Refusal::Denied.into());
             }
-            let sudo = Need {
-                sudo: true,
-                ..need.clone()
-            };
-            let sudo = access::permission(self.state, &self.actor, self.at.time, &sudo);
-            self.sudo &= sudo.map_err(Error::Source)?.permitted;
-        }
-        if command.needs.is_empty() {
-            return Err(Refusal::Denied.into());
+            self.sudo &= acl.capabilities(&need.path).holds(Capabilities::SUDO)
+                || acl.capabilities(&need.path).holds(Capabilities::ROOT);
         }
         Ok(())
     }

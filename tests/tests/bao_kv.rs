@@ -23,6 +23,8 @@ on_both_backends! {
     check_and_set_is_kept,
     what_is_not_there_is_told,
     the_server_and_its_token_can_be_looked_at,
+    mounts_by_the_command_line,
+    tokens_and_policies_by_the_command_line,
     hvac_works,
 }
 
@@ -311,5 +313,132 @@ async fn hvac_works(backend: Backend) {
     let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
     assert!(told.contains("hvac is content"), "{told}");
+    wallet.assert_sound().await;
+}
+
+async fn mounts_by_the_command_line(backend: Backend) {
+    let wallet = wallet(backend).await;
+    let bao = Bao::root(&wallet.node);
+    bao.ok(&["secrets", "enable", "-path=one", "-version=1", "kv"])
+        .await;
+    bao.ok(&[
+        "secrets",
+        "enable",
+        "-path=deep/two",
+        "-description=hello",
+        "kv-v2",
+    ])
+    .await;
+    bao.ok(&["kv", "put", "one/a", "x=1"]).await;
+    assert_eq!(
+        bao.json(&["kv", "get", "one/a"]).await["data"],
+        json!({ "x": "1" })
+    );
+    bao.ok(&["kv", "put", "-mount=deep/two", "k", "v=1"]).await;
+    bao.ok(&["kv", "patch", "-mount=deep/two", "k", "w=2"])
+        .await;
+    bao.ok(&["secrets", "move", "deep/two/", "three/"]).await;
+    let moved = bao.json(&["kv", "get", "-mount=three", "k"]).await;
+    assert_eq!(moved["data"]["data"], json!({ "v": "1", "w": "2" }));
+    let put = [
+        "kv",
+        "metadata",
+        "put",
+        "-mount=three",
+        "-custom-metadata=a=b",
+        "-max-versions=2",
+        "k",
+    ];
+    bao.ok(&put).await;
+    bao.ok(&[
+        "kv",
+        "metadata",
+        "patch",
+        "-mount=three",
+        "-custom-metadata=c=d",
+        "k",
+    ])
+    .await;
+    let metadata = bao
+        .json(&["kv", "metadata", "get", "-mount=three", "k"])
+        .await;
+    assert_eq!(
+        metadata["data"]["custom_metadata"],
+        json!({ "a": "b", "c": "d" })
+    );
+    assert_eq!(metadata["data"]["max_versions"], 2);
+    bao.ok(&["secrets", "tune", "-description=changed", "three"])
+        .await;
+    let listed = bao.json(&["secrets", "list"]).await;
+    assert_eq!(listed["three/"]["description"], "changed");
+    assert_eq!(listed["one/"]["options"]["version"], "1");
+    bao.ok(&["secrets", "disable", "one"]).await;
+    bao.ok(&["secrets", "disable", "three"]).await;
+    let listed = bao.json(&["secrets", "list"]).await;
+    assert!(listed.get("one/").is_none() && listed.get("three/").is_none());
+    assert_ne!(bao.run(&["kv", "get", "one/a"]).await.code, 0);
+    wallet.assert_sound().await;
+}
+
+async fn tokens_and_policies_by_the_command_line(backend: Backend) {
+    let wallet = wallet(backend).await;
+    let bao = Bao::root(&wallet.node);
+    let text = r#"path "secret/data/team/*" { capabilities = ["create", "read", "update"] }"#;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    bao.ok(&["policy", "write", "team", file.path().to_str().unwrap()])
+        .await;
+    assert_eq!(bao.ok(&["policy", "read", "team"]).await.trim_end(), text);
+    assert_eq!(
+        bao.json(&["policy", "list"]).await,
+        json!(["default", "root", "team"])
+    );
+    bao.ok(&["kv", "put", "secret/team/a", "x=1"]).await;
+    bao.ok(&["kv", "put", "secret/other", "x=1"]).await;
+
+    let create = [
+        "token",
+        "create",
+        "-policy=team",
+        "-ttl=1h",
+        "-display-name=joe",
+        "-metadata=a=b",
+    ];
+    let made = bao.json(&create).await;
+    let text = |name: &str| made["auth"][name].as_str().unwrap().to_owned();
+    let (token, accessor) = (text("client_token"), text("accessor"));
+    let joe = Bao::new(wallet.node.address()).token(token.clone());
+    assert_eq!(
+        joe.json(&["kv", "get", "secret/team/a"]).await["data"]["data"]["x"],
+        "1"
+    );
+    joe.ok(&["kv", "put", "secret/team/b", "y=2"]).await;
+    joe.ok(&["read", "secret/data/team/b"]).await;
+    let denied = joe.run(&["kv", "get", "secret/other"]).await;
+    assert_eq!(denied.code, 2, "{denied:?}");
+    let looked = joe.json(&["token", "lookup"]).await;
+    assert_eq!(looked["data"]["display_name"], "token-joe");
+    assert_eq!(looked["data"]["meta"], json!({ "a": "b" }));
+    let by_accessor = bao.json(&["token", "lookup", "-accessor", &accessor]).await;
+    assert_eq!(by_accessor["data"]["policies"], json!(["default", "team"]));
+    joe.ok(&["token", "renew"]).await;
+    let capabilities = ["token", "capabilities", &token, "secret/data/team/a"];
+    assert_eq!(
+        bao.json(&capabilities).await,
+        json!(["create", "read", "update"])
+    );
+    assert!(
+        bao.ok(&["list", "auth/token/accessors"])
+            .await
+            .contains(&accessor)
+    );
+    bao.ok(&["token", "revoke", "-accessor", &accessor]).await;
+    assert_eq!(joe.run(&["kv", "get", "secret/team/a"]).await.code, 2);
+    bao.ok(&["policy", "delete", "team"]).await;
+    assert_eq!(
+        bao.json(&["policy", "list"]).await,
+        json!(["default", "root"])
+    );
+    bao.ok(&["auth", "list"]).await;
     wallet.assert_sound().await;
 }

@@ -28,6 +28,7 @@ on_both_backends! {
     a_token_ends_and_is_renewed,
     nobody_gives_what_they_do_not_have,
     inv10_a_policy_looks_at_what_is_sent,
+    inv10_no_trick_gets_past_a_policy,
 }
 
 const TEAM: &str = r#"
@@ -464,5 +465,143 @@ async fn inv10_a_policy_looks_at_what_is_sent(backend: Backend) {
     let one = |cas| json!({ "changes": [change(cas)] });
     assert_eq!(write("/api/transactions", one(json!(1))).await, 403);
     assert_eq!(write("/api/transactions", one(Value::Null)).await, 200);
+    wallet.assert_sound().await;
+}
+
+async fn inv10_no_trick_gets_past_a_policy(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let other = second(&wallet, backend).await;
+    let node = &wallet.node;
+    let text = r#"
+        path "sys/policies/acl/*" { capabilities = ["read", "update", "delete"] }
+        path "sys/policies/acl/closed" { capabilities = ["deny"] }
+        path "auth/token/create" { capabilities = ["update"] }
+        path "secret/data/App" { capabilities = ["read"] }
+        path "one/*" { capabilities = ["create", "update"] }
+        path "secret/data/fresh" { capabilities = ["create"] }
+    "#;
+    policy(node, "writer", text).await;
+    policy(node, "closed", "path \"a\" { capabilities = [\"read\"] }").await;
+    let enable = json!({ "type": "kv", "options": { "version": "1" } });
+    assert_eq!(
+        node.root("POST", "/v1/sys/mounts/one", enable).await.status,
+        204
+    );
+    let wish = json!({ "policies": ["writer"], "no_default_policy": true, "bound_cidrs": ["127.0.0.0/8"] });
+    let (token, _) = make(node, node.token(), wish).await;
+    // Names of policies have no capital letters; what denies them speaks of that name.
+    for name in ["closed", "Closed", "CLOSED", "clo%73ed"] {
+        let path = format!("/v1/sys/policies/acl/{name}");
+        for verb in ["GET", "DELETE"] {
+            assert_eq!(
+                status(node, &token, verb, &path).await,
+                403,
+                "{verb} {name}"
+            );
+        }
+        let body = json!({ "policy": "path \"b\" { capabilities = [\"read\"] }" });
+        assert_eq!(
+            call(node, &token, "PUT", &path, body).await.status,
+            403,
+            "{name}"
+        );
+    }
+    // Paths have, and are told as they are.
+    let asked = json!({ "paths": ["secret/data/App", "secret/data/app"], "token": token });
+    let told = node
+        .root("POST", "/v1/sys/capabilities", asked)
+        .await
+        .json();
+    assert_eq!(told["secret/data/App"], json!(["read"]));
+    assert_eq!(told["secret/data/app"], json!(["deny"]));
+    let many: Vec<_> = (0..300).map(|number| format!("p{number}")).collect();
+    let many = node
+        .root(
+            "POST",
+            "/v1/sys/capabilities-self",
+            json!({ "paths": many }),
+        )
+        .await;
+    assert_eq!(many.status, 400);
+    // A child has no more than its maker: neither policies nor networks.
+    let (child, _) = make(node, &token, json!({})).await;
+    let looked = node
+        .root("POST", "/v1/auth/token/lookup", json!({ "token": child }))
+        .await
+        .json();
+    assert_eq!(looked["data"]["policies"], json!(["writer"]));
+    assert_eq!(looked["data"]["bound_cidrs"], json!(["127.0.0.0/8"]));
+    for wish in [
+        json!({ "policies": ["default"] }),
+        json!({ "bound_cidrs": ["10.0.0.0/8"] }),
+    ] {
+        let refused = call(node, &token, "POST", "/v1/auth/token/create", wish).await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+    }
+    let long = json!({ "policies": ["team"], "explicit_max_ttl": "876000h", "ttl": "1h" });
+    let (long, _) = make(node, node.token(), long).await;
+    let renewed = json!({ "token": long, "increment": "876000h" });
+    let renewed = node
+        .root("POST", "/v1/auth/token/renew", renewed)
+        .await
+        .json();
+    assert!(renewed["auth"]["lease_duration"].as_u64().unwrap() <= 32 * 86_400);
+    // Whoever may not revoke is not told that it was done, and what one node made another revokes.
+    for sent in [json!({ "token": "hvs.nonsense" }), json!({ "token": long })] {
+        assert_eq!(
+            call(node, &token, "POST", "/v1/auth/token/revoke", sent)
+                .await
+                .status,
+            403
+        );
+    }
+    let door = other.as_ref().unwrap_or(node);
+    for _ in 0..20 {
+        let (short, _) = make(node, node.token(), json!({ "policies": ["team"] })).await;
+        let revoked = json!({ "token": short });
+        assert_eq!(
+            door.root("POST", "/v1/auth/token/revoke", revoked)
+                .await
+                .status,
+            204
+        );
+        assert_eq!(
+            status(node, &short, "GET", "/v1/secret/data/team/a").await,
+            403
+        );
+    }
+    // Versions are no way to remove what has none; a second write is no first one.
+    let change =
+        |op: &str, path: &str| json!({ "op": op, "path": path, "data": {}, "versions": [1] });
+    let sent = |changes: Value| {
+        call(
+            node,
+            &token,
+            "POST",
+            "/api/transactions",
+            json!({ "changes": changes }),
+        )
+    };
+    let twice = json!([change("put", "secret/fresh"), change("put", "secret/fresh")]);
+    assert_ne!(sent(twice).await.status, 200);
+    assert_eq!(status(node, &token, "POST", "/v1/one/a").await, 204);
+    assert_ne!(sent(json!([change("destroy", "one/a")])).await.status, 200);
+    assert_eq!(node.root("GET", "/v1/one/a", ()).await.status, 200);
+    for path in ["/metrics", "/v1/sys/metrics", "/api/internal/state"] {
+        assert_eq!(status(node, &token, "GET", path).await, 403, "{path}");
+    }
+    let mount = json!({ "type": "kv" });
+    assert_eq!(
+        node.root("POST", "/v1/sys/mounts/api", mount).await.status,
+        400
+    );
+    for to in ["a//b", "x/../y", "a\u{7}"] {
+        let moved = json!({ "from": "one", "to": to });
+        assert_eq!(
+            node.root("POST", "/v1/sys/remount", moved).await.status,
+            400,
+            "{to:?}"
+        );
+    }
     wallet.assert_sound().await;
 }

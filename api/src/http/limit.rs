@@ -29,6 +29,9 @@ impl Limits {
     pub(crate) fn admits_principal(&self, actor: &Actor) -> bool {
         match actor {
             Actor::Principal(principal, _) => {
+                if self.principals.len() > SOURCES {
+                    self.principals.retain_recent();
+                }
                 self.principals.check_key(principal.as_bytes()).is_ok()
             }
             Actor::System | Actor::Anonymous => false,

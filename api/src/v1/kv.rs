@@ -136,7 +136,10 @@ pub(super) async fn list(call: &Call) -> Outcome {
         path => format!("{path}/"),
     };
     let page = page(call)?;
-    let listed = call.wallet.list(&call.caller, call.mount()?, &folder).await;
+    let listed = call
+        .wallet
+        .list(&call.caller, call.mount()?, &folder, page.after)
+        .await;
     let listed = listed.map_err(|error| failure(&error))?;
     let keys = page.of(&listed.value);
     // OpenBao answers an empty page like an empty folder.

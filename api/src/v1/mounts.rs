@@ -399,6 +399,9 @@ pub(super) async fn remount(call: &Call) -> Outcome {
     let to = slashed(to.unwrap_or_default());
     free(&from)?;
     free(&to)?;
+    if !crate::http::path::is_plain(to.trim_end_matches('/')) {
+        return Err(Failure::bad("the path is malformed"));
+    }
     let mount = known(call, &from).await?;
     let description = mount.description.clone();
     let renamed = call.wallet.rename(&call.caller, &mount, to, description);
@@ -453,7 +456,15 @@ fn taken(error: &Error) -> Failure {
 
 /// What a mount cannot be called: the API has its own use for it.
 fn free(path: &str) -> Result<(), Failure> {
-    let own = ["sys/", "auth/", "identity/", "cubbyhole/", "audit/"];
+    let own = [
+        "sys/",
+        "auth/",
+        "identity/",
+        "cubbyhole/",
+        "audit/",
+        "api/",
+        "metrics/",
+    ];
     let is_own = own.iter().any(|own| path.starts_with(own));
     match path {
         "/" => Err(Failure::bad("a mount needs a path")),

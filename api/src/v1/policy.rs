@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use billfold_core::event::v1::Operation;
 use serde::Serialize;
 
-use super::{failure, kv::input, shape::Envelope, token::list};
+use super::{failure, kv::input, shape::Envelope, token::listed};
 use crate::{
     http::{
         Call, Failure, Outcome,
@@ -24,6 +24,9 @@ struct Names<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     policies: Option<&'a [String]>,
 }
+
+/// How many paths can be asked for at once.
+const MOST_PATHS: usize = 256;
 
 /// The older endpoint tells everything twice: above, and as its data.
 #[derive(Serialize)]
@@ -73,8 +76,8 @@ struct Text<'a> {
 }
 
 pub(super) async fn read(call: &Call) -> Outcome {
-    let name = name(call)?;
-    let found = call.wallet.policy(&call.caller, &call.path, &name).await;
+    let (name, path) = name(call)?;
+    let found = call.wallet.policy(&call.caller, &path, &name).await;
     let found = found.map_err(|error| failure(&error))?;
     let is_older = call.endpoint == Endpoint::OldReadPolicy;
     let text = Text {
@@ -112,36 +115,34 @@ pub(super) async fn write(call: &Call) -> Outcome {
     // Some clients send it encoded.
     let decoded = STANDARD.decode(&sent).ok();
     let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    let (name, path) = name(call)?;
+    let text = decoded.unwrap_or(sent);
     let written = call
         .wallet
-        .write_policy(
-            &call.caller,
-            &call.path,
-            name(call)?,
-            decoded.unwrap_or(sent),
-        )
+        .write_policy(&call.caller, &path, name, text)
         .await;
     let written = written.map_err(|error| failure(&error))?;
     Ok(Reply::empty(StatusCode::NO_CONTENT).at(written.seq))
 }
 
 pub(super) async fn delete(call: &Call) -> Outcome {
-    let deleted = call
-        .wallet
-        .delete_policy(&call.caller, &call.path, name(call)?)
-        .await;
+    let (name, path) = name(call)?;
+    let deleted = call.wallet.delete_policy(&call.caller, &path, name).await;
     let deleted = deleted.map_err(|error| failure(&error))?;
     Ok(Reply::empty(StatusCode::NO_CONTENT).at(deleted.seq))
 }
 
-/// Names have no capital letters, and bounds.
-fn name(call: &Call) -> Result<String, Failure> {
+/// The name of a policy and the path that policies speak of. Names have no capital letters, and
+/// bounds.
+fn name(call: &Call) -> Result<(String, String), Failure> {
     const LONGEST: usize = 512;
     let name = call.rest.to_lowercase();
     if name.is_empty() || name.len() > LONGEST || name.ends_with('/') {
         return Err(Failure::bad("a policy needs a name of 1 to 512 bytes"));
     }
-    Ok(name)
+    let above = call.path.strip_suffix(call.rest.as_str());
+    let path = format!("{}{name}", above.unwrap_or_default());
+    Ok((name, path))
 }
 
 #[derive(Serialize)]
@@ -155,10 +156,13 @@ struct Granted<'a> {
 pub(super) async fn capabilities(call: &Call) -> Outcome {
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let text = |name: &str| body.read::<String>(name).map_err(|()| input::invalid(name));
-    let paths = match list(&body, "paths")? {
+    let paths = match listed(&body, "paths")? {
         Some(paths) => paths,
-        None => list(&body, "path")?.unwrap_or_default(),
+        None => listed(&body, "path")?.unwrap_or_default(),
     };
+    if paths.len() > MOST_PATHS {
+        return Err(Failure::bad("at most 256 paths can be asked for"));
+    }
     if paths.is_empty() {
         return Err(Failure::bad("paths must be supplied"));
     }

@@ -239,8 +239,14 @@ fn text(body: &Object<'_>, name: &str) -> Result<Option<String>, Failure> {
     body.read::<String>(name).map_err(|()| input::invalid(name))
 }
 
+/// A list of names, which have no capital letters.
+fn list(body: &Object<'_>, name: &str) -> Result<Option<Vec<String>>, Failure> {
+    let names = listed(body, name)?;
+    Ok(names.map(|names| names.iter().map(|name| name.to_lowercase()).collect()))
+}
+
 /// A list of texts, or one text with commas.
-pub(super) fn list(body: &Object<'_>, name: &str) -> Result<Option<Vec<String>>, Failure> {
+pub(super) fn listed(body: &Object<'_>, name: &str) -> Result<Option<Vec<String>>, Failure> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Listed {
@@ -255,7 +261,7 @@ pub(super) fn list(body: &Object<'_>, name: &str) -> Result<Option<Vec<String>>,
         Some(Listed::List(list)) => list,
         Some(Listed::Text(text)) => text.split(',').map(str::to_owned).collect(),
     };
-    let names = names.iter().map(|name| name.trim().to_lowercase());
+    let names = names.iter().map(|name| name.trim().to_owned());
     Ok(Some(names.filter(|name| !name.is_empty()).collect()))
 }
 

@@ -144,7 +144,7 @@ impl Wallet {
         })
     }
 
-    /// Lists a folder of a mount: `path` is empty for the mount, or ends with a slash. Folders in it
+    /// Lists a folder of a mount, behind a name if one is given: `path` is empty for the mount, or ends with a slash. Folders in it
     /// end with a slash, too.
     ///
     /// # Errors
@@ -154,6 +154,7 @@ impl Wallet {
         caller: &Caller,
         mount: &Mount,
         path: &str,
+        after: Option<&str>,
     ) -> Result<At<Vec<String>>, Error> {
         let depth = path.matches('/').count();
         let folder = self.keychain.view().folder(mount.id, path);
@@ -173,6 +174,7 @@ impl Wallet {
             names.extend(self.line(&line).await?);
         }
         names.sort_unstable();
+        names.retain(|name| after.is_none_or(|after| name.as_str() > after));
         bound(&mut names, judged.page);
         if names.is_empty() {
             Err(Error::Absent)
@@ -291,6 +293,7 @@ impl Wallet {
             found.extend(self.credential(line.record, line.stored, None).await?);
         }
         found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        bound(&mut found, judged.page);
         Ok(At {
             seq: judged.seq,
             value: found,
@@ -585,7 +588,7 @@ impl Wallet {
 }
 
 /// Cuts a listing to what a policy lets be shown.
-fn bound(names: &mut Vec<String>, page: Option<u32>) {
+fn bound<T>(names: &mut Vec<T>, page: Option<u32>) {
     if let Some(page) = page {
         names.truncate(usize::try_from(page).unwrap_or(usize::MAX));
     }

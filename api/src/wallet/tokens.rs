@@ -245,6 +245,9 @@ impl Wallet {
             Which::Secret(secret) if self.is_root(&Token(secret)) => return Ok(self.root.token),
             Which::Secret(secret) => {
                 let id = accessor_of(secret).ok_or(Error::NoToken)?;
+                if self.known(&id)?.is_none() {
+                    self.come_to_the_end().await?;
+                }
                 let known = self.known(&id)?.ok_or(Error::NoToken)?;
                 if !self.matches(&id, &known, secret).await? {
                     return Err(Error::NoToken);
@@ -253,10 +256,11 @@ impl Wallet {
             }
         };
         if id == self.root.token || self.known(&id)?.is_some() {
-            Ok(id)
-        } else {
-            Err(Error::NoToken)
+            return Ok(id);
         }
+        // Another node may have made it a moment ago.
+        self.come_to_the_end().await?;
+        self.known(&id)?.map(|_| id).ok_or(Error::NoToken)
     }
 
     /// What is known about a token, after the request for it is recorded.
@@ -327,8 +331,11 @@ impl Wallet {
         which: Which<'_>,
         increment: u64,
     ) -> Result<At<TokenFacts>, Error> {
-        let id = self.meant(caller, which).await?;
         let need = Need::to(Operation::Update, path);
+        if !self.may(caller, &need)? {
+            return Err(Error::Denied);
+        }
+        let id = self.meant(caller, which).await?;
         let written = self
             .order(caller, need, Action::RenewToken(id, increment))
             .await?;
@@ -350,6 +357,9 @@ impl Wallet {
         which: Which<'_>,
         leaves_orphans: bool,
     ) -> Result<Written, Error> {
+        if !self.may(caller, &need)? {
+            return Err(Error::Denied);
+        }
         let id = self.meant(caller, which).await?;
         let action = Action::EndTokens {
             tokens: vec![id],
@@ -465,7 +475,8 @@ impl Wallet {
         let id = self.meant(caller, which).await?;
         let actor = match self.known(&id)? {
             Some(token) => Actor::Principal(token.principal, id),
-            None => self.root_actor(),
+            None if id == self.root.token => self.root_actor(),
+            None => return Err(Error::NoToken),
         };
         let acl = access::acl_of(&self.state(), &actor, self.now())?.ok_or(Error::NoToken)?;
         let names = |path: &String| acl.capabilities(path).names();

@@ -1,6 +1,6 @@
 //! Writing: commands, all or nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use billfold_core::{
     SecretBytes,
@@ -99,10 +99,22 @@ impl Wallet {
         steps: Vec<(Mount, String, Step)>,
         command: Option<CommandId>,
     ) -> Result<Written, Error> {
-        let needs = steps
-            .iter()
-            .map(|(mount, path, step)| self.need_for(caller, mount, path, step))
-            .collect();
+        let mut written = HashSet::new();
+        let mut needs = Vec::with_capacity(steps.len());
+        for (mount, path, step) in &steps {
+            let versions = matches!(step, Step::Delete(_) | Step::Undelete(_) | Step::Destroy(_));
+            if versions && mount.kind == MountKind::KvV1 {
+                return Err(Error::Invalid(
+                    "a mount of version 1 has no versions".into(),
+                ));
+            }
+            let mut need = self.need_for(caller, mount, path, step);
+            // The second write of a transaction changes what the first one made.
+            if matches!(step, Step::Put(_)) && !written.insert((mount.id, path)) {
+                need.action = Wanted::Is(Operation::Update);
+            }
+            needs.push(need);
+        }
         let changes = steps
             .into_iter()
             .map(|(mount, path, step)| {

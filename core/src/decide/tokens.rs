@@ -60,7 +60,7 @@ impl<S: Source> Deciding<'_, S> {
             period: new.wish.period,
             renewable: new.wish.renewable && expires.is_some(),
             uses: new.wish.uses,
-            cidrs: new.wish.cidrs.clone(),
+            cidrs: within(&maker.cidrs, &new.wish.cidrs)?,
             mac,
             names,
         };
@@ -87,7 +87,8 @@ impl<S: Source> Deciding<'_, S> {
             token: Some(id),
             sudo: is_root || self.sudo,
             is_root,
-            expires: token.and_then(|token| token.expires),
+            expires: token.as_ref().and_then(|token| token.expires),
+            cidrs: token.map(|token| token.cidrs).unwrap_or_default(),
             policies,
         })
     }
@@ -136,6 +137,7 @@ impl<S: Source> Deciding<'_, S> {
             (0, 0) => Some(token.created.plus(LONGEST)),
             // A periodic token goes on for as long as it is renewed.
             (0, _) => None,
+            (max, 0) => Some(token.created.plus(max.min(LONGEST))),
             (max, _) => Some(token.created.plus(max)),
         };
         let event = v1::TokenRenewed {
@@ -167,7 +169,11 @@ impl<S: Source> Deciding<'_, S> {
             if access::is_root(self.state, id).map_err(Error::Source)? {
                 return Err(Refusal::OwnToken.into());
             }
-            let token = self.state.token(id).map_err(Error::Source)?;
+            let token = match leaves_orphans {
+                // What has ended with one above it is not brought back by its own end.
+                true => access::standing(self.state, id, self.now()).map_err(Error::Source)?,
+                false => self.state.token(id).map_err(Error::Source)?,
+            };
             let listed = tokens.iter().any(|ended: &EndedToken| ended.token == *id);
             if let Some(token) = token.filter(|token| !token.leaves_orphans && !listed) {
                 tokens.push(EndedToken {
@@ -242,6 +248,17 @@ struct Maker {
     is_root: bool,
     sudo: bool,
     expires: Option<Millis>,
+    cidrs: Vec<String>,
+}
+
+/// The networks of a new token: its maker's, or some of them.
+fn within(maker: &[String], asked: &[String]) -> Result<Vec<String>, Refusal> {
+    match (maker, asked) {
+        ([], asked) => Ok(asked.to_vec()),
+        (maker, []) => Ok(maker.to_vec()),
+        (maker, asked) if asked.iter().all(|cidr| maker.contains(cidr)) => Ok(asked.to_vec()),
+        _ => Err(Refusal::OtherNetworks),
+    }
 }
 
 /// The policies that a new token gets: those that were asked for, as far as its maker may give
@@ -255,8 +272,7 @@ fn granted(maker: &Maker, wish: &TokenWish) -> Result<Vec<String>, Refusal> {
         if policies.iter().any(|policy| policy == ROOT) {
             return Err(Refusal::RootToken);
         }
-        let may_give =
-            |policy: &String| policy == DEFAULT_POLICY || maker.policies.contains(policy);
+        let may_give = |policy: &String| maker.policies.contains(policy);
         if !maker.sudo && !policies.iter().all(may_give) {
             return Err(Refusal::NotSubset);
         }
@@ -268,7 +284,7 @@ fn granted(maker: &Maker, wish: &TokenWish) -> Result<Vec<String>, Refusal> {
         // What is not wanted may still be asked for by name.
         let named = wish.policies.iter().flatten().any(|p| p == DEFAULT_POLICY);
         policies.retain(|policy| policy != DEFAULT_POLICY || named);
-    } else {
+    } else if maker.sudo || maker.policies.iter().any(|p| p == DEFAULT_POLICY) {
         policies.push(DEFAULT_POLICY.to_owned());
     }
     policies.sort_unstable();
