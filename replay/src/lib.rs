@@ -8,6 +8,7 @@
 
 pub mod digest;
 mod error;
+mod later;
 pub mod log;
 mod report;
 pub mod source;

@@ -97,6 +97,11 @@ impl Source {
         })
     }
 
+    /// The same log and keys, without a view.
+    pub(crate) fn beside(&self) -> Self {
+        Self::of(Arc::clone(&self.log), Arc::clone(&self.custody)).with_patience(self.patience)
+    }
+
     /// A log and keys that are open already, and no view.
     #[must_use]
     pub fn of(log: Arc<dyn EventLog>, custody: Arc<Custody>) -> Self {

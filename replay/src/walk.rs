@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use billfold_core::{
     access::Need,
     event::{Event, Fact, v1::ResolutionRequested},
-    id::Seq,
+    id::{RecordId, Seq},
     judge::{Ruling, judge, time_of},
     state::State,
     subject::Subject,
@@ -26,6 +26,7 @@ use tempfile::TempDir;
 
 use crate::{
     Check, Error, Finding, Source,
+    later::Later,
     source::{EVERYTHING, temporary_folder},
 };
 
@@ -104,6 +105,7 @@ pub struct Walk {
     fold: Fold,
     view: Arc<View>,
     unwritten: Unwritten,
+    later: Later,
     /// Declared last, so that the view in it is closed before it is removed.
     _dir: TempDir,
 }
@@ -138,6 +140,7 @@ impl Walk {
             fold: Fold::over(Arc::clone(&view), Arc::clone(&source.custody)),
             view,
             unwritten: Unwritten::default(),
+            later: Later::new(source),
             _dir: dir,
         })
     }
@@ -240,6 +243,14 @@ impl Walk {
     #[must_use]
     pub const fn custody(&self) -> &Arc<Custody> {
         &self.custody
+    }
+
+    /// The path of a record as later events tell it.
+    ///
+    /// # Errors
+    /// When the log or the key store fails.
+    pub(crate) async fn later_path(&mut self, record: RecordId) -> Result<Option<String>, Error> {
+        self.later.path(record, self.end).await
     }
 
     /// What a request in this commit was answered: the state here is that of its place. `need` is

@@ -242,6 +242,12 @@ async fn inv03_the_record_tells_who_was_permitted_and_why(backend: Backend) {
     ] {
         told.push(status(node, &token, verb, path).await);
     }
+    // Names that were replaced are erased; the record still tells what it told.
+    let custom = json!({ "custom_metadata": { "a": "b" } });
+    let changed = node
+        .root("POST", "/v1/secret/metadata/team/a", custom)
+        .await;
+    assert_eq!(changed.status, 204, "{}", changed.text());
     let listed = wallet
         .replay(&["log", "--json"])
         .await

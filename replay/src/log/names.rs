@@ -62,7 +62,14 @@ pub(crate) async fn ruling(
     if !is_root {
         // What policies speak of are names: they are looked up in the temporary view.
         walk.write()?;
-        need = Names::before(walk).need(opened, entry, asked).await?;
+        need = Names::before(walk).need(opened, entry, asked, None).await?;
+        // Names that were replaced since are erased; those that replaced them tell the same path.
+        if need.is_none()
+            && let Some(record) = asked.record
+        {
+            let path = walk.later_path(record).await?;
+            need = Names::before(walk).need(opened, entry, asked, path).await?;
+        }
     }
     walk.judge(opened, &entry.fact, asked, need.as_ref())
 }
@@ -201,6 +208,7 @@ impl<'a> Names<'a> {
         opened: &Opened,
         entry: &Entry,
         asked: &ResolutionRequested,
+        later: Option<String>,
     ) -> Result<Option<Need>, Error> {
         let Some(names) = self.open_request(opened, entry, asked) else {
             return Ok(None);
@@ -209,7 +217,7 @@ impl<'a> Names<'a> {
             (Some(path), _) => Some(path),
             (None, Some(record)) => match self.path(record).await? {
                 Name::Open(path) => Some(path),
-                Name::Erased => None,
+                Name::Erased => later,
             },
             (None, None) => None,
         };
