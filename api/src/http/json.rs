@@ -163,6 +163,11 @@ fn merge(target: &str, patch: &str, out: &mut Vec<u8>) -> serde_json::Result<()>
 }
 
 fn write_subkeys(text: &str, depth: Option<i64>, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    if !is_object(text) {
+        // A secret can be null as a whole: it has no names.
+        out.extend_from_slice(b"null");
+        return Ok(());
+    }
     object(members(text)?, out, |_, text, out| {
         let below = depth.map(|depth| depth - 1);
         let goes_on = is_object(text) && below.is_none_or(|below| below > 0);
@@ -255,6 +260,7 @@ mod tests {
         ] {
             assert_eq!(subkeys(text, depth).unwrap().expose(), names.as_bytes());
         }
+        assert_eq!(subkeys("null", 0).unwrap().expose(), b"null");
     }
 
     #[test]

@@ -24,10 +24,17 @@ pub(super) async fn read(call: &Call) -> Outcome {
     let missing = || Failure::silent(StatusCode::NOT_FOUND);
     let data = read.value.data.as_ref().ok_or_else(missing)?;
     let envelope = Envelope {
-        lease_duration: LEASE,
+        lease_duration: lease(data.expose()).unwrap_or(LEASE),
         ..Envelope::of(call.caller.request, kv::raw(data.expose())?)
     };
     Ok(Reply::json(StatusCode::OK, &envelope).at(read.seq))
+}
+
+/// The seconds that a secret says itself that it is good for, as `ttl` or `lease`.
+fn lease(data: &[u8]) -> Option<u64> {
+    let data = Object::parse(data).ok()?;
+    let text = data.get("ttl").or_else(|| data.get("lease"))?;
+    kv::input::span(text).map(|millis| millis / 1000)
 }
 
 pub(super) async fn write(call: &Call) -> Outcome {
@@ -46,4 +53,22 @@ pub(super) async fn write(call: &Call) -> Outcome {
 
 pub(super) async fn delete(call: &Call) -> Outcome {
     kv::change(call, Step::Remove).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_says_how_long_it_is_good_for() {
+        for (data, seconds) in [
+            (r#"{"ttl":"30m"}"#, Some(1800)),
+            (r#"{"lease":"15"}"#, Some(15)),
+            (r#"{"lease":"15","ttl":60}"#, Some(60)),
+            (r#"{"ttl":"soon"}"#, None),
+            (r#"{"other":1}"#, None),
+        ] {
+            assert_eq!(lease(data.as_bytes()), seconds, "{data}");
+        }
+    }
 }

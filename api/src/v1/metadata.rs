@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
+use billfold_core::{decide::DEFAULT_MAX_VERSIONS, state::Record};
 use serde::Serialize;
 
 use super::{
@@ -32,13 +33,10 @@ struct Metadata<'a> {
 
 pub(super) async fn read(call: &Call) -> Outcome {
     let path = call.rest.trim_end_matches('/');
-    let read = call
-        .wallet
-        .read_metadata(&call.caller, call.mount()?, path)
-        .await;
+    let mount = call.mount()?;
+    let read = call.wallet.read_metadata(&call.caller, mount, path).await;
     let read = read.map_err(|error| failure(&error))?;
     let SecretMetadata { record, custom } = &read.value;
-    let oldest = record.versions.first().map_or(0, |version| version.number);
     let data = Metadata {
         cas_required: record.settings.cas_required,
         created_time: Time(Some(record.created)),
@@ -48,8 +46,7 @@ pub(super) async fn read(call: &Call) -> Outcome {
         delete_version_after: duration::told(record.settings.delete_version_after),
         max_versions: record.settings.max_versions,
         metadata_cas_required: false,
-        // As long as nothing has fallen off the end, clients are told 0.
-        oldest_version: if oldest > 1 { oldest } else { 0 },
+        oldest_version: oldest(record, mount.settings.max_versions),
         updated_time: Time(Some(record.updated)),
         versions: record
             .versions
@@ -65,17 +62,31 @@ pub(super) async fn read(call: &Call) -> Outcome {
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, data)).at(read.seq))
 }
 
-/// Changes what is told, and leaves the rest.
+/// The oldest version that is kept. As long as there is room for more than there are, clients are told 0.
+fn oldest(record: &Record, max_of_mount: u32) -> u32 {
+    let room = match record.settings.max_versions.max(max_of_mount) {
+        0 => DEFAULT_MAX_VERSIONS,
+        max => max,
+    };
+    match record.versions.first() {
+        Some(first) if first.number > 1 || record.current >= room => first.number,
+        _ => 0,
+    }
+}
+
+/// Changes what is told, and leaves the rest. A member of the custom metadata that is null is empty, and refused as
+/// such.
 pub(super) async fn write(call: &Call) -> Outcome {
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let change = NewMetadata {
         settings: input::settings(&body)?,
-        custom: match input::custom(&body)? {
-            None => NewCustom::Keep,
-            Some(members) => NewCustom::Replace(
+        custom: match (body.get("custom_metadata"), input::custom(&body)?) {
+            (None, _) => NewCustom::Keep,
+            (Some(_), members) => NewCustom::Replace(
                 members
+                    .unwrap_or_default()
                     .into_iter()
-                    .filter_map(|(key, value)| Some((key, value?)))
+                    .map(|(key, value)| (key, value.unwrap_or_default()))
                     .collect(),
             ),
         },
