@@ -91,6 +91,17 @@ pub(super) async fn write(call: &Call) -> Outcome {
             ),
         },
     };
+    if change.is_nothing() {
+        // It makes no secret either.
+        let mount = call.mount()?;
+        let may = call
+            .wallet
+            .may_change_metadata(&call.caller, mount, &call.rest);
+        return match may.map_err(|error| failure(&error))? {
+            true => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+            false => Err(Failure::denied()),
+        };
+    }
     changed(call, &change, false).await
 }
 

@@ -7,7 +7,7 @@ use billfold_core::{
     access::Need,
     decide::Refusal,
     event::v1::MountKind,
-    id::{MountId, Seq, WalletId},
+    id::{MountId, Seq},
     policy::Operation,
 };
 use serde::Serialize;
@@ -31,6 +31,8 @@ struct Config {
     default_lease_ttl: u64,
     force_no_cache: bool,
     max_lease_ttl: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
 }
 
 #[derive(Serialize, Clone)]
@@ -99,19 +101,32 @@ const BUILT_IN: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// What every wallet has, with one id for each, which is the same on every node.
-fn built_in(wallet: WalletId, number: u8, kind: &'static str, text: &str) -> Line {
+fn lines(call: &Call, mounts: &[Mount]) -> BTreeMap<String, Line> {
+    let built_in = (1..).zip(BUILT_IN);
+    let built_in = built_in.map(|(number, (path, kind, description))| {
+        (
+            path.to_owned(),
+            built_in_line(call, number, kind, description),
+        )
+    });
+    mounts
+        .iter()
+        .map(|mount| (mount.path.clone(), Line::of(mount)))
+        .chain(built_in)
+        .collect()
+}
+
+fn built_in_line(call: &Call, number: u8, kind: &'static str, description: &str) -> Line {
+    let wallet = call.wallet.keychain().custody().wallet();
     let short: String = wallet.to_string().chars().take(8).collect();
     let mut id = *wallet.as_bytes();
+    // One id for each, and the same on every node.
     id[15] = id[15].wrapping_add(number);
     Line {
-        accessor: match kind {
-            "token" => format!("auth_token_{short}"),
-            _ => format!("{kind}_{short}"),
-        },
+        accessor: format!("{kind}_{short}"),
         config: Config::default(),
         deprecation_status: None,
-        description: text.to_owned(),
+        description: description.to_owned(),
         external_entropy_access: false,
         local: kind == "cubbyhole",
         options: None,
@@ -125,25 +140,34 @@ fn built_in(wallet: WalletId, number: u8, kind: &'static str, text: &str) -> Lin
     }
 }
 
-fn lines(call: &Call, mounts: &[Mount]) -> BTreeMap<String, Line> {
-    let wallet = call.wallet.keychain().custody().wallet();
-    let built_in = (1..).zip(BUILT_IN).map(|(number, (path, kind, text))| {
-        (path.to_owned(), built_in(wallet, number, kind, text))
-    });
-    mounts
-        .iter()
-        .map(|mount| (mount.path.clone(), Line::of(mount)))
-        .chain(built_in)
-        .collect()
+/// The one auth method: tokens.
+fn token_method(call: &Call) -> Line {
+    let line = built_in_line(call, 0, "token", "token based credentials");
+    Line {
+        accessor: format!("auth_{}", line.accessor),
+        config: Config {
+            token_type: Some("default-service"),
+            ..line.config
+        },
+        ..line
+    }
 }
 
-/// The mounts stand in the answer twice: by themselves, and as its data.
+/// What is told stands in the answer twice: by itself, and as its data.
 #[derive(Serialize)]
-struct Twice {
+struct Twice<T> {
     #[serde(flatten)]
-    above: BTreeMap<String, Line>,
+    above: T,
     #[serde(flatten)]
-    envelope: Envelope<BTreeMap<String, Line>>,
+    envelope: Envelope<T>,
+}
+
+fn twice<T: Serialize + Clone>(call: &Call, told: T) -> Reply {
+    let twice = Twice {
+        above: told.clone(),
+        envelope: Envelope::of(call.caller.request, told),
+    };
+    Reply::json(StatusCode::OK, &twice)
 }
 
 pub(super) async fn all(call: &Call) -> Outcome {
@@ -152,16 +176,7 @@ pub(super) async fn all(call: &Call) -> Outcome {
         .mounts(&call.caller)
         .await
         .map_err(|error| failure(&error))?;
-    let lines = lines(call, &mounts.value);
-    let envelope = Envelope::of(call.caller.request, lines.clone());
-    Ok(Reply::json(
-        StatusCode::OK,
-        &Twice {
-            above: lines,
-            envelope,
-        },
-    )
-    .at(mounts.seq))
+    Ok(twice(call, lines(call, &mounts.value)).at(mounts.seq))
 }
 
 #[derive(Serialize)]
@@ -190,10 +205,11 @@ pub(super) async fn ui_one(call: &Call) -> Outcome {
         .await
         .map_err(|error| failure(&error))?;
     let asked = format!("{}/", call.rest.trim_end_matches('/'));
-    let found = mounts
-        .value
-        .iter()
-        .find(|mount| asked.starts_with(&mount.path));
+    let mut lines = lines(call, &mounts.value);
+    lines.insert("auth/token/".to_owned(), token_method(call));
+    let found = lines
+        .into_iter()
+        .find(|(path, _)| asked.starts_with(path.as_str()));
     // A client that is answered 404 here takes the wallet for an older one, and uses other paths.
     let unknown = || {
         Failure::new(
@@ -201,10 +217,11 @@ pub(super) async fn ui_one(call: &Call) -> Outcome {
             "preflight capability check returned 403",
         )
     };
-    let mount = found.ok_or_else(unknown)?;
+    let (path, line) = found.ok_or_else(unknown)?;
     let line = Line {
-        path: Some(mount.path.clone()),
-        ..Line::of(mount)
+        // An auth method is told by its path among those.
+        path: Some(path.trim_start_matches("auth/").to_owned()),
+        ..line
     };
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, line)).at(mounts.seq))
 }
@@ -222,29 +239,20 @@ pub(super) async fn auth(call: &Call) -> Outcome {
 }
 
 fn methods(call: &Call) -> BTreeMap<String, Line> {
-    let wallet = call.wallet.keychain().custody().wallet();
-    let line = built_in(wallet, 0, "token", "token based credentials");
-    BTreeMap::from([("token/".to_owned(), line)])
+    BTreeMap::from([("token/".to_owned(), token_method(call))])
 }
 
 /// The lease times that clients are told where nothing has a lease: 32 days, in seconds.
 const LEASE: u64 = 2_764_800;
 
-#[derive(Serialize)]
+#[derive(Serialize, Clone)]
 struct Tuning {
     default_lease_ttl: u64,
     description: String,
     force_no_cache: bool,
     max_lease_ttl: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     options: Option<Options>,
-}
-
-#[derive(Serialize)]
-struct OneTwice {
-    #[serde(flatten)]
-    above: Line,
-    #[serde(flatten)]
-    envelope: Envelope<Line>,
 }
 
 pub(super) async fn one(call: &Call) -> Outcome {
@@ -264,13 +272,9 @@ pub(super) async fn one(call: &Call) -> Outcome {
             max_lease_ttl: LEASE,
             options: line.options,
         };
-        Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, tuning))
+        twice(call, tuning)
     } else {
-        let twice = OneTwice {
-            above: line.clone(),
-            envelope: Envelope::of(call.caller.request, line),
-        };
-        Reply::json(StatusCode::OK, &twice)
+        twice(call, line)
     };
     Ok(reply.at(mounts.seq))
 }
@@ -295,7 +299,7 @@ async fn enable(call: &Call, path: String, body: &Object<'_>) -> Result<Written,
         "" => return Err(Failure::bad("backend type must be specified as a string")),
         _ => return Err(Failure::bad("plugin not found in the catalog")),
     };
-    refuse_leases(body)?;
+    refuse_unsupported(body)?;
     free(&path)?;
     let new = NewMount {
         path,
@@ -308,7 +312,7 @@ async fn enable(call: &Call, path: String, body: &Object<'_>) -> Result<Written,
 
 async fn tune(call: &Call, path: &str, body: &Object<'_>) -> Result<Written, Failure> {
     let mount = known(call, path).await?;
-    refuse_leases(body)?;
+    refuse_unsupported(body)?;
     if version_of(body)?.is_some_and(|kind| kind != mount.kind) {
         return Err(Failure::bad("the version of a mount cannot be changed"));
     }
@@ -342,14 +346,14 @@ pub(super) async fn disable(call: &Call) -> Outcome {
     Ok(Reply::empty(StatusCode::NO_CONTENT).at(disabled.seq))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Clone)]
 struct Migration {
     migration_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     migration_info: Option<MigrationInfo>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Clone)]
 struct MigrationInfo {
     source_mount: &'static str,
     status: &'static str,
@@ -372,7 +376,7 @@ pub(super) async fn remount_status(call: &Call) -> Outcome {
         .mounts(&call.caller)
         .await
         .map_err(|error| failure(&error))?;
-    let unknown = || Failure::bad("there was no such move");
+    let unknown = || Failure::silent(StatusCode::NOT_FOUND);
     let id: uuid::Uuid = call.rest.parse().map_err(|_| unknown())?;
     let (seq, rest) = id.as_bytes().split_first_chunk::<8>().ok_or_else(unknown)?;
     let seq = Seq(u64::from_be_bytes(*seq));
@@ -394,15 +398,19 @@ pub(super) async fn remount(call: &Call) -> Outcome {
     allowed(call, Operation::Update, true)?;
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let (from, to) = (text(&body, "from")?, text(&body, "to")?);
+    let missing = || Failure::bad("both 'from' and 'to' path must be specified as a string");
+    let told = |path: Option<String>| path.filter(|path| !path.is_empty()).ok_or_else(missing);
     let slashed = |path: String| format!("{}/", path.trim_matches('/'));
-    let from = slashed(from.unwrap_or_default());
-    let to = slashed(to.unwrap_or_default());
+    let (from, to) = (slashed(told(from)?), slashed(told(to)?));
     free(&from)?;
     free(&to)?;
     if !crate::http::path::is_plain(to.trim_end_matches('/')) {
         return Err(Failure::bad("the path is malformed"));
     }
     let mount = known(call, &from).await?;
+    if from == to {
+        return Err(in_use());
+    }
     let description = mount.description.clone();
     let renamed = call.wallet.rename(&call.caller, &mount, to, description);
     let renamed = renamed.await.map_err(|error| taken(&error))?;
@@ -410,7 +418,7 @@ pub(super) async fn remount(call: &Call) -> Outcome {
         migration_id: migration_id(renamed.seq, mount.id),
         migration_info: None,
     };
-    Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, done)).at(renamed.seq))
+    Ok(twice(call, done).at(renamed.seq))
 }
 
 /// Which mounts there are is not for everybody: who may not change them is told nothing else.
@@ -449,9 +457,13 @@ fn missing() -> Failure {
 
 fn taken(error: &Error) -> Failure {
     match error {
-        Error::Refused(Refusal::MountTaken) => Failure::bad("path is already in use"),
+        Error::Refused(Refusal::MountTaken) => in_use(),
         other => failure(other),
     }
+}
+
+fn in_use() -> Failure {
+    Failure::bad("path is already in use")
 }
 
 /// What a mount cannot be called: the API has its own use for it.
@@ -473,29 +485,38 @@ fn free(path: &str) -> Result<(), Failure> {
     }
 }
 
-/// Nothing here has a lease, so times for them would be ignored.
-fn refuse_leases(body: &Object<'_>) -> Result<(), Failure> {
+/// Refuses what a mount cannot have here: it would be ignored.
+fn refuse_unsupported(body: &Object<'_>) -> Result<(), Failure> {
     let config = match body.get("config") {
         Some(config) if is_object(config) => {
             Object::parse(config.as_bytes()).map_err(Failure::bad)?
         }
         _ => Object::default(),
     };
-    for name in ["default_lease_ttl", "max_lease_ttl"] {
-        for body in [body, &config] {
-            if body
-                .get(name)
-                .is_some_and(|text| input::span(text) != Some(0))
-            {
-                return Err(Failure::bad(format!("{name} is not supported")));
-            }
-        }
-    }
-    for name in ["local", "seal_wrap", "external_entropy_access"] {
-        if body
-            .get(name)
-            .is_some_and(|text| input::truth(text) != Some(false))
-        {
+    let is_time = |text: &str| input::span(text) != Some(0);
+    let is_set = |text: &str| input::truth(text) != Some(false);
+    let is_told = |text: &str| !matches!(text.trim(), "null" | "\"\"" | "[]" | "{}");
+    let is_shown = |text: &str| is_told(text) && text.trim() != "\"hidden\"";
+    let refused: [(&str, &dyn Fn(&str) -> bool); 14] = [
+        ("default_lease_ttl", &is_time),
+        ("max_lease_ttl", &is_time),
+        ("local", &is_set),
+        ("seal_wrap", &is_set),
+        ("external_entropy_access", &is_set),
+        ("force_no_cache", &is_set),
+        // Who may not see a mount is not told of it.
+        ("listing_visibility", &is_shown),
+        ("audit_non_hmac_request_keys", &is_told),
+        ("audit_non_hmac_response_keys", &is_told),
+        ("passthrough_request_headers", &is_told),
+        ("allowed_response_headers", &is_told),
+        ("plugin_version", &is_told),
+        ("token_type", &is_told),
+        ("user_lockout_config", &is_told),
+    ];
+    for (name, is_refused) in refused {
+        let values = [body.get(name), config.get(name)];
+        if values.into_iter().flatten().any(is_refused) {
             return Err(Failure::bad(format!("{name} is not supported")));
         }
     }
@@ -511,7 +532,11 @@ fn version_of(body: &Object<'_>) -> Result<Option<MountKind>, Failure> {
     let options: Option<BTreeMap<String, serde_json::Value>> = body
         .read("options")
         .map_err(|()| input::invalid("options"))?;
-    let version = options.and_then(|mut options| options.remove("version"));
+    let mut options = options.unwrap_or_default();
+    let version = options.remove("version");
+    if !options.is_empty() {
+        return Err(Failure::bad("an option of the mount is not supported"));
+    }
     match version {
         None | Some(serde_json::Value::Null) => Ok(None),
         Some(value) if value == "1" || value == 1 => Ok(Some(MountKind::KvV1)),

@@ -24,7 +24,7 @@ use super::{
 const ATTEMPTS: u32 = 16;
 
 /// What to change of settings; what is none stays as it is.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct NewSettings {
     /// How many versions are kept.
     pub max_versions: Option<u32>,
@@ -84,6 +84,14 @@ pub struct NewMetadata {
     pub custom: NewCustom,
 }
 
+impl NewMetadata {
+    /// Whether it changes nothing, whatever there is.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.settings == NewSettings::default() && matches!(self.custom, NewCustom::Keep)
+    }
+}
+
 impl Wallet {
     /// Reads whether there is metadata to be patched, as whoever may patch it.
     ///
@@ -115,14 +123,7 @@ impl Wallet {
         command: Option<CommandId>,
     ) -> Result<Written, Error> {
         let id = self.record(mount.id, path);
-        let need = Need {
-            action: match is_patch {
-                true => Wanted::Is(policy::Operation::Patch),
-                false => Wanted::Describe(id),
-            },
-            parameters: caller.parameters.clone(),
-            ..asked(Operation::ReadMetadata, mount, path)
-        };
+        let need = self.need_to_describe(caller, mount, path, is_patch);
         for _ in 0..ATTEMPTS {
             let seen = self.keychain.view().head().seq;
             let what = self.worked_out(id, path, change).await?;
@@ -138,6 +139,30 @@ impl Wallet {
             }
         }
         Err(Error::Unavailable("the secret changes all the time".into()))
+    }
+
+    /// Whether the caller may change a secret's metadata.
+    ///
+    /// # Errors
+    /// When the view cannot be read.
+    pub fn may_change_metadata(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        path: &str,
+    ) -> Result<bool, Error> {
+        self.may(caller, &self.need_to_describe(caller, mount, path, false))
+    }
+
+    fn need_to_describe(&self, caller: &Caller, mount: &Mount, path: &str, is_patch: bool) -> Need {
+        Need {
+            action: match is_patch {
+                true => Wanted::Is(policy::Operation::Patch),
+                false => Wanted::Describe(self.record(mount.id, path)),
+            },
+            parameters: caller.parameters.clone(),
+            ..asked(Operation::ReadMetadata, mount, path)
+        }
     }
 
     async fn worked_out(
