@@ -257,7 +257,7 @@ impl Plan<'_> {
                     call(at, 400).body(json!({ "from": self.path(), "to": self.path() })),
                 ]
             }
-            Endpoint::RemountStatus => vec![call(at, 400)],
+            Endpoint::RemountStatus => vec![call(at, 404)],
             Endpoint::KvReadConfig => vec![call(at + &query, 200)],
             Endpoint::KvWriteConfig => vec![
                 call(at.clone(), 204).body(json!({ "max_versions": 0, unknown: words.word('x') })),
