@@ -93,13 +93,14 @@ pub(super) async fn write(call: &Call) -> Outcome {
     };
     if change.is_nothing() {
         // It makes no secret either.
+        call.command()?;
         let mount = call.mount()?;
         let may = call
             .wallet
             .may_change_metadata(&call.caller, mount, &call.rest);
         return match may.map_err(|error| failure(&error))? {
             true => Ok(Reply::empty(StatusCode::NO_CONTENT)),
-            false => Err(Failure::denied()),
+            false => Err(failure(&Error::Denied)),
         };
     }
     changed(call, &change, false).await

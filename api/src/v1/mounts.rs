@@ -485,6 +485,50 @@ fn free(path: &str) -> Result<(), Failure> {
     }
 }
 
+/// What is as good as not stated.
+#[derive(Clone, Copy)]
+enum Harmless {
+    /// No time.
+    NoTime,
+    /// `false`.
+    Off,
+    /// Nothing at all.
+    Empty,
+    /// Nothing, or what is so here anyway.
+    Hidden,
+}
+
+impl Harmless {
+    fn holds(self, text: &str) -> bool {
+        let is_empty = matches!(text.trim(), "null" | "\"\"" | "[]" | "{}");
+        match self {
+            Self::NoTime => input::span(text) == Some(0),
+            Self::Off => input::truth(text) == Some(false),
+            Self::Empty => is_empty,
+            Self::Hidden => is_empty || text.trim() == "\"hidden\"",
+        }
+    }
+}
+
+/// What mounts elsewhere have, and what of it may be said here.
+const NOT_HERE: [(&str, Harmless); 14] = [
+    ("default_lease_ttl", Harmless::NoTime),
+    ("max_lease_ttl", Harmless::NoTime),
+    ("local", Harmless::Off),
+    ("seal_wrap", Harmless::Off),
+    ("external_entropy_access", Harmless::Off),
+    ("force_no_cache", Harmless::Off),
+    // Who may not see a mount is not told of it.
+    ("listing_visibility", Harmless::Hidden),
+    ("audit_non_hmac_request_keys", Harmless::Empty),
+    ("audit_non_hmac_response_keys", Harmless::Empty),
+    ("passthrough_request_headers", Harmless::Empty),
+    ("allowed_response_headers", Harmless::Empty),
+    ("plugin_version", Harmless::Empty),
+    ("token_type", Harmless::Empty),
+    ("user_lockout_config", Harmless::Empty),
+];
+
 /// Refuses what a mount cannot have here: it would be ignored.
 fn refuse_unsupported(body: &Object<'_>) -> Result<(), Failure> {
     let config = match body.get("config") {
@@ -493,30 +537,13 @@ fn refuse_unsupported(body: &Object<'_>) -> Result<(), Failure> {
         }
         _ => Object::default(),
     };
-    let is_time = |text: &str| input::span(text) != Some(0);
-    let is_set = |text: &str| input::truth(text) != Some(false);
-    let is_told = |text: &str| !matches!(text.trim(), "null" | "\"\"" | "[]" | "{}");
-    let is_shown = |text: &str| is_told(text) && text.trim() != "\"hidden\"";
-    let refused: [(&str, &dyn Fn(&str) -> bool); 14] = [
-        ("default_lease_ttl", &is_time),
-        ("max_lease_ttl", &is_time),
-        ("local", &is_set),
-        ("seal_wrap", &is_set),
-        ("external_entropy_access", &is_set),
-        ("force_no_cache", &is_set),
-        // Who may not see a mount is not told of it.
-        ("listing_visibility", &is_shown),
-        ("audit_non_hmac_request_keys", &is_told),
-        ("audit_non_hmac_response_keys", &is_told),
-        ("passthrough_request_headers", &is_told),
-        ("allowed_response_headers", &is_told),
-        ("plugin_version", &is_told),
-        ("token_type", &is_told),
-        ("user_lockout_config", &is_told),
-    ];
-    for (name, is_refused) in refused {
+    for (name, harmless) in NOT_HERE {
         let values = [body.get(name), config.get(name)];
-        if values.into_iter().flatten().any(is_refused) {
+        if !values
+            .into_iter()
+            .flatten()
+            .all(|text| harmless.holds(text))
+        {
             return Err(Failure::bad(format!("{name} is not supported")));
         }
     }
