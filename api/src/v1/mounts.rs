@@ -1,5 +1,7 @@
 //! `sys/mounts` and what the CLI asks before every `kv` command.
 
+mod line;
+
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
@@ -12,6 +14,7 @@ use billfold_core::{
 };
 use serde::Serialize;
 
+use self::line::{Line, Options, lines, token_method, twice};
 use super::{
     failure,
     kv::input,
@@ -25,150 +28,6 @@ use crate::{
     },
     wallet::{Error, Mount, NewMount, Written},
 };
-
-#[derive(Serialize, Clone, Copy, Default)]
-struct Config {
-    default_lease_ttl: u64,
-    force_no_cache: bool,
-    max_lease_ttl: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_type: Option<&'static str>,
-}
-
-#[derive(Serialize, Clone)]
-struct Options {
-    version: &'static str,
-}
-
-#[derive(Serialize, Clone)]
-struct Line {
-    accessor: String,
-    config: Config,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deprecation_status: Option<&'static str>,
-    description: String,
-    external_entropy_access: bool,
-    local: bool,
-    options: Option<Options>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<String>,
-    plugin_version: &'static str,
-    running_plugin_version: &'static str,
-    running_sha256: &'static str,
-    seal_wrap: bool,
-    r#type: &'static str,
-    uuid: String,
-}
-
-impl Line {
-    fn of(mount: &Mount) -> Self {
-        let version = match mount.kind {
-            MountKind::KvV2 => "2",
-            MountKind::KvV1 => "1",
-        };
-        let short: String = mount.id.to_string().chars().take(8).collect();
-        Self {
-            accessor: format!("kv_{short}"),
-            config: Config::default(),
-            deprecation_status: Some("supported"),
-            description: mount.description.clone(),
-            external_entropy_access: false,
-            local: false,
-            options: Some(Options { version }),
-            path: None,
-            plugin_version: "",
-            running_plugin_version: "",
-            running_sha256: "",
-            seal_wrap: false,
-            r#type: "kv",
-            uuid: uuid(mount.id.as_bytes()),
-        }
-    }
-}
-
-/// The rows that every wallet has: clients look for them.
-const BUILT_IN: [(&str, &str, &str); 3] = [
-    (
-        "cubbyhole/",
-        "cubbyhole",
-        "per-token private secret storage",
-    ),
-    ("identity/", "identity", "identity store"),
-    (
-        "sys/",
-        "system",
-        "system endpoints used for control, policy and debugging",
-    ),
-];
-
-fn lines(call: &Call, mounts: &[Mount]) -> BTreeMap<String, Line> {
-    let built_in = (1..).zip(BUILT_IN);
-    let built_in = built_in.map(|(number, (path, kind, description))| {
-        (
-            path.to_owned(),
-            built_in_line(call, number, kind, description),
-        )
-    });
-    mounts
-        .iter()
-        .map(|mount| (mount.path.clone(), Line::of(mount)))
-        .chain(built_in)
-        .collect()
-}
-
-fn built_in_line(call: &Call, number: u8, kind: &'static str, description: &str) -> Line {
-    let wallet = call.wallet.keychain().custody().wallet();
-    let short: String = wallet.to_string().chars().take(8).collect();
-    let mut id = *wallet.as_bytes();
-    // One id for each, and the same on every node.
-    id[15] = id[15].wrapping_add(number);
-    Line {
-        accessor: format!("{kind}_{short}"),
-        config: Config::default(),
-        deprecation_status: None,
-        description: description.to_owned(),
-        external_entropy_access: false,
-        local: kind == "cubbyhole",
-        options: None,
-        path: None,
-        plugin_version: "",
-        running_plugin_version: "",
-        running_sha256: "",
-        seal_wrap: false,
-        r#type: kind,
-        uuid: uuid(&id),
-    }
-}
-
-/// The one auth method: tokens.
-fn token_method(call: &Call) -> Line {
-    let line = built_in_line(call, 0, "token", "token based credentials");
-    Line {
-        accessor: format!("auth_{}", line.accessor),
-        config: Config {
-            token_type: Some("default-service"),
-            ..line.config
-        },
-        ..line
-    }
-}
-
-/// What is told stands in the answer twice: by itself, and as its data.
-#[derive(Serialize)]
-struct Twice<T> {
-    #[serde(flatten)]
-    above: T,
-    #[serde(flatten)]
-    envelope: Envelope<T>,
-}
-
-fn twice<T: Serialize + Clone>(call: &Call, told: T) -> Reply {
-    let twice = Twice {
-        above: told.clone(),
-        envelope: Envelope::of(call.caller.request, told),
-    };
-    Reply::json(StatusCode::OK, &twice)
-}
 
 pub(super) async fn all(call: &Call) -> Outcome {
     let mounts = call
@@ -218,11 +77,8 @@ pub(super) async fn ui_one(call: &Call) -> Outcome {
         )
     };
     let (path, line) = found.ok_or_else(unknown)?;
-    let line = Line {
-        // An auth method is told by its path among those.
-        path: Some(path.trim_start_matches("auth/").to_owned()),
-        ..line
-    };
+    // An auth method is told by its path among those.
+    let line = line.at(path.trim_start_matches("auth/"));
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, line)).at(mounts.seq))
 }
 
@@ -230,12 +86,7 @@ pub(super) async fn ui_one(call: &Call) -> Outcome {
 pub(super) async fn auth(call: &Call) -> Outcome {
     let looked = call.wallet.look_up(&call.caller, &call.path).await;
     let seq = looked.map_err(|error| failure(&error))?;
-    let lines = methods(call);
-    let twice = Twice {
-        above: lines.clone(),
-        envelope: Envelope::of(call.caller.request, lines),
-    };
-    Ok(Reply::json(StatusCode::OK, &twice).at(seq))
+    Ok(twice(call, methods(call)).at(seq))
 }
 
 fn methods(call: &Call) -> BTreeMap<String, Line> {
