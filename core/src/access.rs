@@ -6,10 +6,10 @@
 use crate::{
     Millis,
     event::{
-        Actor,
+        Actor, CiphertextHash,
         v1::{MountKind, Operation as Asked},
     },
-    id::{RecordId, TokenId},
+    id::{MountId, RecordId, TokenId},
     policy::{Acl, Engine as _, Operation, ROOT, Request},
     state::{Source, State, Token},
 };
@@ -28,6 +28,8 @@ pub struct Need {
     pub parameters: Option<serde_json::Map<String, serde_json::Value>>,
     /// Whether the path is one of those that only root may use without `sudo`.
     pub sudo: bool,
+    /// The mount that the path leads into, and the hash of the names by which it does.
+    pub mount: Option<(MountId, CiphertextHash)>,
 }
 
 impl std::fmt::Debug for Need {
@@ -58,6 +60,7 @@ impl Need {
             action: Wanted::Is(operation),
             parameters: None,
             sudo: false,
+            mount: None,
         }
     }
 }
@@ -119,6 +122,18 @@ fn system(operation: Operation, path: &str) -> Need {
         "auth/token/accessors/" => Need { sudo: true, ..need },
         _ => need,
     }
+}
+
+/// Whether the path of a need still leads where it led: its mount may have been moved since.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn leads_there<S: Source>(state: &State<S>, need: &Need) -> Result<bool, S::Error> {
+    let Some((id, names)) = need.mount else {
+        return Ok(true);
+    };
+    let mount = state.mount(&id)?;
+    Ok(mount.is_none_or(|mount| mount.names.hash == names))
 }
 
 /// What the policies of an actor say.

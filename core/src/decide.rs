@@ -94,6 +94,9 @@ pub enum Refusal {
     /// Tokens have it by themselves.
     #[error("cannot delete default policy")]
     DefaultPolicy,
+    /// The mount was moved after the path was looked up.
+    #[error("the mount was moved meanwhile: repeat the request")]
+    Moved,
     /// The record is not as it was when the change was worked out.
     #[error("the secret was changed meanwhile")]
     Changed,
@@ -325,6 +328,9 @@ impl<S: Source> Deciding<'_, S> {
         };
         self.sudo = true;
         for need in &command.needs {
+            if !access::leads_there(self.state, need).map_err(Error::Source)? {
+                return Err(Refusal::Moved.into());
+            }
             let permission = access::permitted_by(&acl, self.state, need).map_err(Error::Source)?;
             if !permission.permitted {
                 return Err(Refusal::Denied.into());

@@ -91,13 +91,15 @@ struct WireNeed {
     operation: u8,
     record: RecordId,
     sudo: bool,
+    mount: Option<(MountId, CiphertextHash)>,
 }
 
 as_array!(WireNeed {
     path,
     operation,
     record,
-    sudo
+    sudo,
+    mount
 });
 
 /// The number of what any token may.
@@ -132,6 +134,7 @@ impl WireNeed {
             operation,
             record,
             sudo: need.sudo,
+            mount: need.mount,
         }
     }
 
@@ -150,6 +153,7 @@ impl WireNeed {
             action,
             parameters: None,
             sudo: self.sudo,
+            mount: self.mount,
         })
     }
 }

@@ -7,7 +7,10 @@ use billfold_core::{
     Millis,
     access::Need,
     command::{self, Action, Change, Command, What},
-    event::v1::{MountKind, Operation as Asked, Settings},
+    event::{
+        CiphertextHash,
+        v1::{MountKind, Operation as Asked, Settings},
+    },
     id::{MountId, RecordId},
     names::MountNames,
     policy::Operation,
@@ -32,6 +35,8 @@ pub struct Mount {
     pub settings: Settings,
     /// When it was enabled.
     pub created: Millis,
+    /// The hash of its names as they were looked up.
+    pub names: CiphertextHash,
 }
 
 /// A mount to be added.
@@ -86,6 +91,7 @@ impl Mounts {
                 description: names.description,
                 settings: mount.settings,
                 created: mount.created,
+                names: mount.names.hash,
             };
             by_path.insert(names.path, mount);
         }

@@ -51,7 +51,11 @@ pub(super) struct Place<'a> {
 pub(super) fn asked(operation: Operation, mount: &Mount, path: &str) -> Need {
     let place = Some((mount.kind, mount.path.as_str()));
     // Its mount and path are all that the need is made of.
-    need_of(operation, place, Some(path)).unwrap_or_else(|| Need::to(policy::Operation::Read, ""))
+    let need = need_of(operation, place, Some(path));
+    Need {
+        mount: Some((mount.id, mount.names)),
+        ..need.unwrap_or_else(|| Need::to(policy::Operation::Read, ""))
+    }
 }
 
 /// A record, the version that was asked for, and what it says as far as it may be told.

@@ -151,6 +151,7 @@ impl Wallet {
                 sent.extend(parameters_of(step));
                 sent
             }),
+            mount: Some((mount.id, mount.names)),
             ..Need::to(Operation::Update, format!("{}{place}{path}", mount.path))
         }
     }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use billfold_core::{
     Millis,
+    access::leads_there,
     event::{Event, v1::ResolutionRequested},
     id::{CommandId, RecordId},
     judge::{Ruling, Verdict, judge, time_of},
@@ -196,6 +197,11 @@ impl Follower {
             },
             view.digest(),
         );
+        // The caller's path led here by another name of the mount: policies were not asked about the
+        // path that it has now. Nothing is told, and the caller may ask again.
+        if !leads_there(&state, &need)? {
+            return Ok(());
+        }
         let Ruling { verdict, page, .. } = judge(&state, time, fact, asked, Some(&need))?;
         let material = self.material(&verdict, ask, about)?;
         let judged = Judged {
