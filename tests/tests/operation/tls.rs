@@ -9,7 +9,7 @@ use std::{
 
 use billfold_tests::{billfold::Billfold, tools};
 use rcgen::{CertifiedKey, KeyPair};
-use reqwest::Certificate;
+use reqwest::{Certificate, StatusCode, Version};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -31,9 +31,13 @@ fn install(made: &Made, folder: &Path) {
 
 /// A client that trusts this certificate and no other.
 fn trusting(made: &Made) -> reqwest::Client {
+    client_that_trusts(made).build().unwrap()
+}
+
+fn client_that_trusts(made: &Made) -> reqwest::ClientBuilder {
     let certificate = Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
     let builder = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
-    builder.tls_certs_only([certificate]).build().unwrap()
+    builder.tls_certs_only([certificate])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +81,19 @@ async fn a_certificate_is_read_again_on_a_hangup() {
         .put(&url)
         .header("X-Vault-Token", "root-token")
         .body(json!({ "data": { "k": 1 } }).to_string());
-    assert_eq!(put.send().await.unwrap().status(), 200);
+    let answer = put.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        answer.version(),
+        Version::HTTP_2,
+        "it is agreed on by itself"
+    );
+    let builder = client_that_trusts(&first).http1_only();
+    let answer = get(&builder.build().unwrap()).await.unwrap();
+    assert_eq!(
+        (answer.status(), answer.version()),
+        (StatusCode::OK, Version::HTTP_11)
+    );
     assert!(
         get(&trusting(&second)).await.is_err(),
         "another certificate is not trusted"
