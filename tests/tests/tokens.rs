@@ -205,6 +205,7 @@ async fn inv10_every_door_asks_the_same_policies(backend: Backend) {
     let both = json!({ "changes": [change("secret/team/a"), change("secret/other")] });
     let sent = call(node, &token, "POST", "/api/transactions", both).await;
     assert_eq!(sent.status, 403);
+    let denied = (403, sent.json());
     let one = json!({ "changes": [change("secret/team/a"), change("secret/team/b")] });
     assert_eq!(
         call(node, &token, "POST", "/api/transactions", one)
@@ -212,6 +213,12 @@ async fn inv10_every_door_asks_the_same_policies(backend: Backend) {
             .status,
         200
     );
+    // Whether there is a mount is not told to who may do nothing there.
+    for path in ["secret/other", "nowhere/other", "other"] {
+        let one = json!({ "changes": [change(path)] });
+        let sent = call(node, &token, "POST", "/api/transactions", one).await;
+        assert_eq!((sent.status, sent.json()), denied, "{path}");
+    }
     wallet.assert_sound().await;
 }
 

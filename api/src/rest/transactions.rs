@@ -1,6 +1,7 @@
 //! `/api/transactions`: several secrets change together, or none does.
 
 use axum::http::StatusCode;
+use billfold_core::{access::Need, policy::Operation};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -12,7 +13,7 @@ use crate::{
         reply::Reply,
     },
     v1::failure,
-    wallet::{Mount, Put, Step},
+    wallet::{Error, Mount, Put, Step},
 };
 
 /// How many changes one transaction may hold.
@@ -63,14 +64,23 @@ pub(super) async fn transact(call: &Call) -> Outcome {
     }
     let mut steps: Vec<(Mount, String, Step)> = Vec::with_capacity(wishes.len());
     for wish in wishes {
+        // What is wrong by itself is told to anybody; whether there is a mount is not.
+        checked_name(&wish.path)?;
+        let step = step(&wish)?;
         let found = call
             .wallet
             .mount_of(&wish.path)
             .await
             .map_err(|error| failure(&error))?;
-        let (mount, path) = found.ok_or_else(|| invalid("a path leads into no mount"))?;
-        checked_name(&path)?;
-        steps.push((mount, path, step(&wish)?));
+        let Some((mount, path)) = found else {
+            let need = Need::to(Operation::Update, wish.path);
+            let may = call.wallet.may(&call.caller, &need);
+            return Err(match may.map_err(|error| failure(&error))? {
+                true => invalid("a path leads into no mount"),
+                false => failure(&Error::Denied),
+            });
+        };
+        steps.push((mount, path, step));
     }
     let done = call
         .wallet

@@ -102,13 +102,14 @@ impl Wallet {
         let mut written = HashSet::new();
         let mut needs = Vec::with_capacity(steps.len());
         for (mount, path, step) in &steps {
+            let mut need = self.need_for(caller, mount, path, step);
             let versions = matches!(step, Step::Delete(_) | Step::Undelete(_) | Step::Destroy(_));
             if versions && mount.kind == MountKind::KvV1 {
-                return Err(Error::Invalid(
-                    "a mount of version 1 has no versions".into(),
-                ));
+                return Err(match self.may(caller, &need)? {
+                    true => Error::Invalid("a mount of version 1 has no versions".into()),
+                    false => Error::Denied,
+                });
             }
-            let mut need = self.need_for(caller, mount, path, step);
             // The second write of a transaction changes what the first one made.
             if matches!(step, Step::Put(_)) && !written.insert((mount.id, path)) {
                 need.action = Wanted::Is(Operation::Update);
