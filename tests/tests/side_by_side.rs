@@ -96,7 +96,7 @@ areas! {
     "token-ends": false,
     "cubbyhole": false,
     "wrapping": false,
-    "tools": false,
+    "tools": true,
 }
 
 /// What came of an area.

@@ -14,6 +14,9 @@ use crate::http::{Call, Failure, Outcome, json::Object, reply::Reply};
 
 /// How many random bytes are given at most.
 const MOST: i64 = 128 << 10;
+/// Told to who asks for the random bytes of a seal, in the words of OpenBao.
+const NO_OTHER_SOURCE: &str =
+    "no seal/entropy augmentation available, using platform entropy source";
 
 #[derive(Serialize)]
 struct Sum {
@@ -71,7 +74,11 @@ pub(super) async fn random(call: &Call) -> Outcome {
     // A source may stand before the number: there is one, whatever it is called.
     let stated = match call.rest.split_once('/') {
         Some(("platform" | "seal" | "all", number)) => number,
-        Some(_) => return Err(Failure::bad("unsupported entropy source")),
+        Some(_) => {
+            return Err(Failure::bad(
+                "unsupported entropy source; must be \"platform\" or \"seal\", or \"all\"",
+            ));
+        }
         None => match call.rest.as_str() {
             "platform" | "seal" | "all" => "",
             number => number,
@@ -103,7 +110,10 @@ pub(super) async fn random(call: &Call) -> Outcome {
     let random = Random {
         random_bytes: &text,
     };
-    Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, random)).at(seq))
+    let of_seal = call.rest.split('/').next() == Some("seal");
+    let envelope = Envelope::of(call.caller.request, random)
+        .warning(of_seal.then(|| vec![NO_OTHER_SOURCE.to_owned()]));
+    Ok(Reply::json(StatusCode::OK, &envelope).at(seq))
 }
 
 fn bad_format() -> Failure {
