@@ -197,13 +197,22 @@ async fn respond(
         return Err(Failure::bad("cannot write to a path ending in '/'"));
     }
     refuse_unsupported(&parts.headers)?;
-    let actor = authenticate(door, &wallet, from, &parts.headers).await?;
+    let wrap_ttl = wrap_ttl(&parts.headers)?;
+    let mut body = Sent::Unread(body);
+    let actor = match &fixed {
+        Found::Endpoint(route, _) if route.endpoint.unwraps() => {
+            let shown = (route, &parts.headers, &mut body);
+            authenticate_wrapping(door, &wallet, from, shown).await?
+        }
+        _ => authenticate(door, &wallet, from, token(&parts.headers), false).await?,
+    };
     let caller = Caller {
         actor,
         request: id,
         client: from.ip(),
         execution: execution(parts, &query),
         parameters: None,
+        wrap_ttl,
     };
     let (route, mount, rest) = match locate(&wallet, verb, &path, fixed).await {
         Ok(found) => found,
@@ -213,10 +222,13 @@ async fn respond(
     if parts.headers.contains_key("x-billfold-command-id") && !route.endpoint.takes_commands() {
         return Err(Failure::bad("X-Billfold-Command-Id is not supported here"));
     }
-    let body = if takes_body {
-        read(body).await?
-    } else {
-        Zeroizing::default()
+    if wrap_ttl.is_some() && !route.path.starts_with("v1/") {
+        return Err(Failure::bad("response wrapping is not supported here"));
+    }
+    let body = match body {
+        Sent::Read(body) => body,
+        Sent::Unread(body) if takes_body => read(body, LARGEST_BODY).await?,
+        Sent::Unread(_) => Zeroizing::default(),
     };
     let looks = wallet.looks_at_parameters(&caller);
     let looks = looks.map_err(|error| v1::failure(&error))?;
@@ -257,6 +269,12 @@ async fn respond(
         let recorded = call.wallet.record_refusal(&call.caller, &call.path);
         recorded.await.map_err(|error| v1::failure(&error))?;
     }
+    let outcome = match (outcome, wrap_ttl) {
+        (Ok(reply), Some(ttl)) if !v1::wrapping::is_wrapped(&call) => {
+            v1::wrapping::wrap(&call, ttl, reply).await
+        }
+        (outcome, _) => outcome,
+    };
     match outcome {
         Err(failure) => Err(unless_denied(&call.wallet, &call.caller, verb, &path, failure).await),
         told => told,
@@ -282,7 +300,9 @@ async fn unless_denied(
         let need = Need::to(*operation, inside);
         wallet.may(caller, &need).unwrap_or(false)
     });
-    if permitted || inside.starts_with("sys/internal/ui/mounts") {
+    // Whoever comes second with a wrapping token is told that it is none any more.
+    let is_told = ["sys/internal/ui/mounts", "sys/wrapping/"];
+    if permitted || is_told.iter().any(|path| inside.starts_with(path)) {
         return failure;
     }
     match wallet.record_refusal(caller, inside).await {
@@ -365,16 +385,65 @@ async fn locate(
     }
 }
 
+/// A body, which is not read before it is known whose it is.
+enum Sent {
+    Unread(Body),
+    Read(Zeroizing<Vec<u8>>),
+}
+
+/// Who asks about a wrapping token, or opens one: the token stands where all tokens do, or, for a
+/// question, in the body, of which no more is read than a token takes. A token that is none is
+/// told so: it may be the first sign that someone else used it.
+async fn authenticate_wrapping(
+    door: &Door,
+    wallet: &Wallet,
+    from: SocketAddr,
+    (route, headers, body): (&Route, &HeaderMap, &mut Sent),
+) -> Result<Actor, Failure> {
+    const LARGEST: usize = 8 << 10;
+    let mut named = None;
+    if route.access == Access::TokenInBody
+        && let Sent::Unread(unread) = body
+    {
+        let sent = read(std::mem::take(unread), LARGEST).await?;
+        if token(headers).is_none() {
+            named = v1::wrapping::named(&sent)?;
+        }
+        *body = Sent::Read(sent);
+    }
+    let shown = match &named {
+        Some(named) => Some(named.as_bytes()),
+        None => token(headers),
+    };
+    let denied = |failure: Failure| match shown {
+        Some(_) if failure.status == StatusCode::FORBIDDEN => {
+            Failure::bad(v1::wrapping::NO_WRAPPING_TOKEN)
+        }
+        None if failure.status == StatusCode::FORBIDDEN => {
+            let status = match route.access {
+                Access::TokenInBody => StatusCode::BAD_REQUEST,
+                _ => failure.status,
+            };
+            Failure::new(status, v1::wrapping::EMPTY_WRAPPING_TOKEN)
+        }
+        _ => failure,
+    };
+    authenticate(door, wallet, from, shown, true)
+        .await
+        .map_err(denied)
+}
+
 /// Invariant 10: no token, no answer; and no flood of refusals in the log.
 async fn authenticate(
     door: &Door,
     wallet: &Wallet,
     from: SocketAddr,
-    headers: &HeaderMap,
+    token: Option<&[u8]>,
+    unwraps: bool,
 ) -> Result<Actor, Failure> {
     let too_many = || Failure::new(StatusCode::TOO_MANY_REQUESTS, "too many requests");
     let told = |error: &wallet::Error| v1::failure(error);
-    let actor = match token(headers) {
+    let actor = match token {
         Some(token) => wallet.authenticate(&Token(token), from.ip()).await,
         None => Ok(None),
     };
@@ -382,7 +451,7 @@ async fn authenticate(
         if !door.limits().admits_principal(&actor) {
             return Err(too_many());
         }
-        match wallet.spend_use(&actor).await {
+        match wallet.spend_use(&actor, unwraps).await {
             Ok(()) => return Ok(actor),
             // Its last use was spent elsewhere: it is no token any more.
             Err(wallet::Error::Denied | wallet::Error::NoToken) => {}
@@ -421,10 +490,24 @@ fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Failure> {
     if says("x-vault-namespace", &[b"", b"/", b"root", b"root/"]) {
         return Err(Failure::bad("namespaces are not supported"));
     }
-    if says("x-vault-wrap-ttl", &[b"", b"0", b"0s"]) {
-        return Err(Failure::bad("response wrapping is not supported"));
+    if says("x-vault-wrap-format", &[b"", b"token"]) {
+        return Err(Failure::bad("wrapping tokens have one format"));
     }
     Ok(())
+}
+
+/// For how long an answer is to be wrapped, in milliseconds, if it is to be.
+fn wrap_ttl(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
+    let Some(value) = headers.get("x-vault-wrap-ttl") else {
+        return Ok(None);
+    };
+    let bad = |why| Failure::bad(format!("error parsing X-Vault-Wrap-TTL header: {why}"));
+    let text = value.to_str().map_err(|_| bad("invalid duration"))?;
+    if text.starts_with('-') {
+        return Err(bad("requested wrap ttl cannot be negative"));
+    }
+    let ttl = v1::duration::read(text).ok_or_else(|| bad("invalid duration"))?;
+    Ok((ttl > 0).then_some(ttl))
 }
 
 fn verb(parts: &Parts, query: &[(String, String)]) -> Result<Verb, Failure> {
@@ -518,15 +601,15 @@ fn unclean(uri: &Uri, fault: Fault) -> Outcome {
 
 /// Reads a body into memory that is wiped afterwards. What the network layer buffers meanwhile is
 /// outside the promise (`docs/threat-model.md`).
-async fn read(mut body: Body) -> Result<Zeroizing<Vec<u8>>, Failure> {
+async fn read(mut body: Body, largest: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut bytes = Zeroizing::new(Vec::new());
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Failure::bad("the body ended early"))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if bytes.len() + data.len() > LARGEST_BODY {
-            let told = format!("the body is over {LARGEST_BODY} bytes");
+        if bytes.len() + data.len() > largest {
+            let told = format!("the body is over {largest} bytes");
             return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, told));
         }
         reserve_wiping(&mut bytes, data.len());

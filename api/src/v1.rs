@@ -1,15 +1,18 @@
 //! `/v1`: the Vault HTTP API, as OpenBao speaks it.
 
-mod duration;
+mod cubbyhole;
+pub(crate) mod duration;
 mod kv;
 mod kv1;
 mod metadata;
 mod mounts;
 mod policy;
+mod roles;
 mod shape;
 mod sys;
 mod token;
 mod tools;
+pub(crate) mod wrapping;
 
 pub(crate) use sys::prometheus;
 
@@ -56,7 +59,9 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         Endpoint::RemountStatus => mounts::remount_status(call).await,
         Endpoint::UiMounts => mounts::ui_all(call).await,
         Endpoint::UiMount => mounts::ui_one(call).await,
-        Endpoint::TokenCreate | Endpoint::TokenCreateOrphan => token::create(call).await,
+        Endpoint::TokenCreate | Endpoint::TokenCreateOrphan | Endpoint::TokenCreateByRole => {
+            token::create(call).await
+        }
         Endpoint::TokenLookup | Endpoint::LookupSelf | Endpoint::TokenLookupAccessor => {
             token::look_up(call).await
         }
@@ -68,6 +73,19 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         | Endpoint::TokenRevokeAccessor
         | Endpoint::TokenRevokeOrphan => token::revoke(call).await,
         Endpoint::TokenAccessors => token::accessors(call).await,
+        Endpoint::TokenTidy => token::tidy(call).await,
+        Endpoint::TokenRoles => roles::names(call).await,
+        Endpoint::ReadTokenRole => roles::read(call).await,
+        Endpoint::WriteTokenRole => roles::write(call).await,
+        Endpoint::DeleteTokenRole => roles::delete(call).await,
+        Endpoint::WrappingWrap => wrapping::echo(call).await,
+        Endpoint::WrappingUnwrap => wrapping::unwrap(call).await,
+        Endpoint::WrappingRewrap => wrapping::rewrap(call).await,
+        Endpoint::WrappingLookup => wrapping::look_up(call).await,
+        Endpoint::CubbyholeRead => cubbyhole::read(call).await,
+        Endpoint::CubbyholeWrite => cubbyhole::write(call).await,
+        Endpoint::CubbyholeDelete => cubbyhole::delete(call).await,
+        Endpoint::CubbyholeList => cubbyhole::list(call).await,
         Endpoint::ToolsHash => tools::hash(call).await,
         Endpoint::ToolsRandom => tools::random(call).await,
         Endpoint::AuthMethods => mounts::auth(call).await,

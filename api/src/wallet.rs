@@ -3,11 +3,14 @@
 mod access;
 mod answer;
 mod audit;
+mod cubbyhole;
 mod metadata;
 mod mounts;
 mod policies;
 mod read;
+mod roles;
 mod tokens;
+mod wrapping;
 mod write;
 
 use std::{sync::Arc, time::Duration};
@@ -25,9 +28,11 @@ use billfold_streams::{committer, custody, recorder};
 pub use access::{Caller, Token};
 pub use answer::{Credential, Secret, SecretMetadata, VersionFacts};
 pub use audit::AuditRow;
+pub use cubbyhole::Kept;
 pub use metadata::{NewCustom, NewMetadata, NewSettings};
 pub use mounts::{Mount, Mounts, NewMount};
 pub use tokens::{MadeToken, TokenFacts, Which};
+pub use wrapping::{MadeWrapping, WrappingFacts};
 pub use write::{Patch, Patched, Put, Step};
 
 /// A wallet that is open for business on this node.

@@ -3,6 +3,8 @@
 //! All of it follows from the state at one place in the log, so that whoever decides, judges or
 //! replays comes to the same answer (invariant 3).
 
+use std::time::Duration;
+
 use crate::{
     Millis,
     event::{
@@ -28,6 +30,8 @@ pub struct Need {
     pub parameters: Option<serde_json::Map<String, serde_json::Value>>,
     /// Whether the path is one of those that only root may use without `sudo`.
     pub sudo: bool,
+    /// For how long the answer is to be wrapped, in milliseconds, if it is to be.
+    pub wrap_ttl: Option<u64>,
     /// The mount that the path leads into, and the hash of the names by which it does.
     pub mount: Option<(MountId, CiphertextHash)>,
 }
@@ -49,6 +53,8 @@ pub enum Wanted {
     Write(RecordId),
     /// To write the metadata of a secret, likewise.
     Describe(RecordId),
+    /// To put something into a token's cubbyhole, likewise.
+    Keep(TokenId, RecordId),
 }
 
 impl Need {
@@ -60,6 +66,7 @@ impl Need {
             action: Wanted::Is(operation),
             parameters: None,
             sudo: false,
+            wrap_ttl: None,
             mount: None,
         }
     }
@@ -90,8 +97,8 @@ pub fn need_of(asked: Asked, mount: Option<(MountKind, &str)>, path: Option<&str
             return Some(Need::to(Operation::Read, "api/internal/secret-audit"));
         }
         Asked::Refused => return Some(Need::to(Operation::Update, path?)),
-        Asked::ReadSystem => return Some(system(Operation::Read, path?)),
-        Asked::ListSystem => return Some(system(Operation::List, path?)),
+        Asked::ReadSystem | Asked::ReadCubbyhole => return Some(system(Operation::Read, path?)),
+        Asked::ListSystem | Asked::ListCubbyhole => return Some(system(Operation::List, path?)),
         Asked::AskSystem => return Some(system(Operation::Update, path?)),
     };
     let (kind, mount) = mount?;
@@ -332,12 +339,13 @@ pub fn permitted_by<S: Source>(
             create_or_update(record.is_some_and(|record| record.version(0).is_some()))
         }
         Wanted::Describe(id) => create_or_update(state.record(&id)?.is_some()),
+        Wanted::Keep(token, id) => create_or_update(state.cubbyhole(&token)?.entry(&id).is_some()),
     };
     let decision = acl.authorise(&Request {
         path: &need.path,
         operation,
         parameters: need.parameters.as_ref(),
-        wrap_ttl: None,
+        wrap_ttl: need.wrap_ttl.map(Duration::from_millis),
         needs_sudo: need.sudo,
     });
     Ok(Permission {

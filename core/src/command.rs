@@ -5,7 +5,7 @@ use crate::{
     access::Need,
     event::{
         Actor, CiphertextHash,
-        v1::{MountKind, PolicyWritten, Settings},
+        v1::{MountKind, PolicyWritten, Settings, TokenRole, TokenRoleWritten},
     },
     id::{CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, TokenId, WalletId},
     keys::{TokenMac, keyring::KekVersion, page::KeyRef},
@@ -57,7 +57,7 @@ pub enum Action {
     Change(Vec<Change>),
     /// Make a token.
     CreateToken(Box<NewToken>),
-    /// Make a token last longer: for so many milliseconds, or for 0 as long as it was made for.
+    /// Make a token last longer: for so many milliseconds, or for 0 as long as the last time.
     RenewToken(TokenId, u64),
     /// Spend one of the counted uses of a token.
     UseToken(TokenId),
@@ -74,6 +74,30 @@ pub enum Action {
     WritePolicy(Box<PolicyWritten>),
     /// Delete a policy.
     DeletePolicy(String),
+    /// Put something into the caller's own cubbyhole.
+    WriteCubbyhole {
+        /// The blinded path.
+        entry: RecordId,
+        /// The path.
+        path: String,
+        /// What is to be there.
+        payload: SecretBytes,
+    },
+    /// Remove something from the caller's own cubbyhole.
+    DeleteCubbyhole(RecordId),
+    /// Wrap an answer.
+    Wrap(Box<NewWrapping>),
+    /// Spend the one use of a wrapping token.
+    Unwrap(TokenId),
+    /// Write a role of the token store.
+    WriteTokenRole {
+        /// The role that the change was worked out from; none when there was none.
+        basis: Option<Box<TokenRole>>,
+        /// All of the role from now on.
+        written: Box<TokenRoleWritten>,
+    },
+    /// Delete a role of the token store.
+    DeleteTokenRole(String),
     /// Draw no more keys from these pages.
     ClosePages(Vec<PageId>),
     /// These keys are in no page message any more.
@@ -129,6 +153,25 @@ pub struct NewToken {
     pub wish: TokenWish,
 }
 
+/// An answer to be wrapped.
+#[derive(Debug)]
+pub struct NewWrapping {
+    /// The accessor of its token.
+    pub token: TokenId,
+    /// The MAC of its token.
+    pub mac: TokenMac,
+    /// What its token is called; its path is the one that gave the answer.
+    pub names: TokenNames,
+    /// For how long it can be unwrapped, in milliseconds, if it replaces no other.
+    pub ttl: u64,
+    /// The wrapping token that ends in exchange for this one.
+    pub replaces: Option<TokenId>,
+    /// The blinded path of [`crate::names::WRAPPED_ANSWER`] in the token's cubbyhole.
+    pub entry: RecordId,
+    /// The answer.
+    pub answer: SecretBytes,
+}
+
 /// What is wanted of a new token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenWish {
@@ -152,6 +195,8 @@ pub struct TokenWish {
     pub uses: u32,
     /// The networks that it can be used from; empty is everywhere.
     pub cidrs: Vec<String>,
+    /// The role that it is made by.
+    pub role: Option<String>,
 }
 
 /// One change of one secret.

@@ -1,6 +1,8 @@
 //! Deciding: what a command leads to, given the state. Pure: keys and salts are arguments.
 
 mod change;
+mod cubbyhole;
+mod roles;
 mod sealer;
 mod tokens;
 
@@ -12,10 +14,11 @@ use crate::{
     id::RecordId,
     keys::CommandKey,
     names::{MountNames, mount_names_place, payload_place},
-    policy::{Capabilities, DEFAULT, Engine as _, Policy},
+    policy::{Capabilities, DEFAULT, Engine as _, Policy, WRAPPING, WRAPPING_TEXT},
     state::{At, COMMAND_AHEAD, COMMANDS_KEPT, Source, State},
 };
 
+pub use cubbyhole::CUBBYHOLE_ENTRIES;
 pub use sealer::{Sealer, Supply};
 pub use tokens::{DEFAULT_POLICY, LONGEST};
 
@@ -85,6 +88,30 @@ pub enum Refusal {
     /// The wallet began with it.
     #[error("the wallet's own token cannot be revoked")]
     OwnToken,
+    /// There is no role of this name to make a token by.
+    #[error("unknown role")]
+    NoRole,
+    /// The role that made the token is gone.
+    #[error("the role of the token could not be found, not renewing")]
+    RoleGone,
+    /// The role does not give what was asked for.
+    #[error("token policies must be subset of the role's allowed policies")]
+    NotOfRole,
+    /// The role keeps back what was asked for.
+    #[error("token policy is disallowed by this role")]
+    BarredByRole,
+    /// Only the wallet gives it.
+    #[error("cannot assign policy \"response-wrapping\"")]
+    WrappingGiven,
+    /// Wrapping tokens may do always the same.
+    #[error("cannot update \"response-wrapping\" policy")]
+    WrappingPolicy,
+    /// The same.
+    #[error("cannot delete \"response-wrapping\" policy")]
+    WrappingPolicyStays,
+    /// A cubbyhole holds [`CUBBYHOLE_ENTRIES`] things.
+    #[error("the cubbyhole of a token holds {CUBBYHOLE_ENTRIES} entries at most")]
+    CubbyholeFull,
     /// It permits everything, and nothing else.
     #[error("cannot update \"root\" policy")]
     RootPolicy,
@@ -267,6 +294,18 @@ impl<S: Source> Deciding<'_, S> {
             Action::ClearTokens(tokens) => self.clear_tokens(tokens)?,
             Action::WritePolicy(written) => self.write_policy(written)?,
             Action::DeletePolicy(name) => self.delete_policy(name)?,
+            Action::WriteCubbyhole {
+                entry,
+                path,
+                payload,
+            } => self.write_cubbyhole(*entry, path, payload, sealer)?,
+            Action::DeleteCubbyhole(entry) => self.delete_cubbyhole(*entry)?,
+            Action::Wrap(new) => self.wrap(new, sealer)?,
+            Action::Unwrap(token) => self.unwrap(*token)?,
+            Action::WriteTokenRole { basis, written } => {
+                self.write_token_role(basis.as_deref(), written)?;
+            }
+            Action::DeleteTokenRole(name) => self.delete_token_role(name)?,
             Action::ClosePages(pages) => {
                 for page in pages {
                     if !self.state.page(page).map_err(Error::Source)?.closed {
@@ -391,15 +430,19 @@ impl<S: Source> Deciding<'_, S> {
         new.mounts
             .iter()
             .try_for_each(|mount| self.enable_mount(mount, sealer))?;
-        // The text is this release's own; from here on it is the wallet's.
-        match Policy::parse(DEFAULT) {
-            Ok(policy) => self.write_policy(&v1::PolicyWritten {
-                name: DEFAULT_POLICY.to_owned(),
-                text: DEFAULT.to_owned(),
-                policy,
-            }),
-            Err(_) => Err(Refusal::DefaultPolicy.into()),
-        }
+        // The texts are this release's own; from here on they are the wallet's.
+        self.write_own_policy(DEFAULT_POLICY, DEFAULT)?;
+        self.write_own_policy(WRAPPING, WRAPPING_TEXT)
+    }
+
+    fn write_own_policy(&mut self, name: &str, text: &str) -> Decided<S::Error> {
+        let policy = Policy::parse(text).map_err(|_| Refusal::DefaultPolicy)?;
+        let event = v1::PolicyWritten {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            policy,
+        };
+        self.happen(Event::PolicyWritten(event), None, None)
     }
 
     fn enable_mount(&mut self, new: &NewMount, sealer: &mut Sealer<'_>) -> Decided<S::Error> {
@@ -517,6 +560,14 @@ fn describe(command: &Command) -> Vec<u8> {
         Action::ClearTokens(tokens) => (13, cbor::encode(tokens)),
         Action::WritePolicy(written) => (14, cbor::encode(&(&written.name, &written.text))),
         Action::DeletePolicy(name) => (15, cbor::encode(name)),
+        Action::WriteCubbyhole { entry, .. } => (16, cbor::encode(entry)),
+        Action::DeleteCubbyhole(entry) => (17, cbor::encode(entry)),
+        Action::Wrap(new) => (18, cbor::encode(&(new.token, new.replaces))),
+        Action::Unwrap(token) => (19, cbor::encode(token)),
+        Action::WriteTokenRole { written, .. } => {
+            (20, cbor::encode(&(&written.name, &written.role)))
+        }
+        Action::DeleteTokenRole(name) => (21, cbor::encode(name)),
         Action::RenameMount { mount, path, .. } => (8, cbor::encode(&(mount, path.last()))),
         Action::CreateWallet(new) => (5, cbor::encode(&new.wallet)),
         Action::ClosePages(pages) => (6, cbor::encode(pages)),

@@ -170,6 +170,10 @@ events! {
     33 => TokensEnded(v1::TokensEnded),
     34 => PolicyWritten(v1::PolicyWritten),
     35 => PolicyDeleted(v1::PolicyDeleted),
+    36 => CubbyholeWritten(v1::CubbyholeWritten),
+    37 => CubbyholeDeleted(v1::CubbyholeDeleted),
+    38 => TokenRoleWritten(v1::TokenRoleWritten),
+    39 => TokenRoleDeleted(v1::TokenRoleDeleted),
     40 => ResolutionRequested(v1::ResolutionRequested),
     41 => RequestsRefused(v1::RequestsRefused),
 }
@@ -182,6 +186,7 @@ impl Event {
             Self::MountEnabled(event) => Some(event.names.hash),
             Self::MountRenamed(event) => Some(event.names.hash),
             Self::TokenCreated(event) => Some(event.names.hash),
+            Self::CubbyholeWritten(event) => event.names.map(|names| names.hash),
             Self::CredentialWritten(event) => event.names.map(|names| names.hash),
             Self::MetadataChanged(event) => event.names.map(|names| names.hash),
             Self::ResolutionRequested(event) => Some(event.names),
@@ -214,6 +219,10 @@ impl Event {
             | Self::TokensEnded(_)
             | Self::PolicyWritten(_)
             | Self::PolicyDeleted(_)
+            | Self::CubbyholeWritten(_)
+            | Self::CubbyholeDeleted(_)
+            | Self::TokenRoleWritten(_)
+            | Self::TokenRoleDeleted(_)
             | Self::RequestsRefused(_) => None,
         }
     }
@@ -225,6 +234,7 @@ impl Event {
             Self::WalletCreated(event) => Some(event.root_token_mac.hash),
             Self::CredentialWritten(event) => Some(event.payload.hash),
             Self::TokenCreated(event) => Some(event.mac.hash),
+            Self::CubbyholeWritten(event) => Some(event.payload.hash),
             _ => None,
         }
     }

@@ -19,7 +19,7 @@ use crate::{
     seal::Place,
 };
 
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 
 /// Where a hand-over is sealed.
 #[must_use]
@@ -91,6 +91,7 @@ struct WireNeed {
     operation: u8,
     record: RecordId,
     sudo: bool,
+    wrap_ttl: Option<u64>,
     mount: Option<(MountId, CiphertextHash)>,
 }
 
@@ -99,6 +100,7 @@ as_array!(WireNeed {
     operation,
     record,
     sudo,
+    wrap_ttl,
     mount
 });
 
@@ -119,23 +121,26 @@ const OPERATIONS: [Operation; 7] = [
 ];
 
 impl WireNeed {
-    fn of(need: &Need) -> Self {
+    /// None for what only commands need that are not handed over.
+    fn of(need: &Need) -> Option<Self> {
         let (operation, record) = match need.action {
             Wanted::Write(record) => (0, record),
             Wanted::Describe(record) => (DESCRIBE, record),
             Wanted::Anything => (ANYTHING, RecordId::default()),
+            Wanted::Keep(..) => return None,
             Wanted::Is(operation) => {
                 let number = (1..).zip(OPERATIONS).find(|(_, known)| *known == operation);
                 (number.map_or(0, |(number, _)| number), RecordId::default())
             }
         };
-        Self {
+        Some(Self {
             path: need.path.clone(),
             operation,
             record,
             sudo: need.sudo,
+            wrap_ttl: need.wrap_ttl,
             mount: need.mount,
-        }
+        })
     }
 
     fn into_need(self) -> Result<Need, cbor::Malformed> {
@@ -153,6 +158,7 @@ impl WireNeed {
             action,
             parameters: None,
             sudo: self.sudo,
+            wrap_ttl: self.wrap_ttl,
             mount: self.mount,
         })
     }
@@ -184,10 +190,11 @@ pub fn encode<'a>(
         .map(|command| match &command.action {
             // Parameters may be secrets that were not wiped: they stay where they are.
             Action::Change(changes) if command.needs.iter().all(|n| n.parameters.is_none()) => {
+                let needs: Option<Vec<_>> = command.needs.iter().map(WireNeed::of).collect();
                 Some((
                     command.id,
                     command.actor,
-                    command.needs.iter().map(WireNeed::of).collect::<Vec<_>>(),
+                    needs?,
                     changes.iter().map(wire).collect::<Vec<_>>(),
                 ))
             }

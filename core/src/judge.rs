@@ -157,7 +157,9 @@ fn permitted<S: Source>(
         | Operation::ReadSettings
         | Operation::ReadSystem
         | Operation::ListSystem
-        | Operation::AskSystem => Verdict::Listing,
+        | Operation::AskSystem
+        | Operation::ReadCubbyhole
+        | Operation::ListCubbyhole => Verdict::Listing,
     })
 }
 

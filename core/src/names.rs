@@ -86,6 +86,29 @@ pub fn token_names_place(wallet: WalletId, token: TokenId) -> Place {
     content_place(wallet, token.as_bytes(), 0, Content::Names)
 }
 
+/// Where a wrapped answer stands in its token's cubbyhole.
+pub const WRAPPED_ANSWER: &str = "response";
+
+/// What something in a cubbyhole is called.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CubbyholeNames {
+    /// Its path.
+    pub path: String,
+}
+
+as_array!(CubbyholeNames { path });
+
+/// Where something in a cubbyhole is sealed, and its path.
+#[must_use]
+pub fn cubbyhole_place(
+    wallet: WalletId,
+    token: TokenId,
+    entry: RecordId,
+    content: Content,
+) -> Place {
+    content_place(wallet, token.as_bytes(), 0, content).and(entry.as_bytes())
+}
+
 /// What a request named, and who sent it from where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestNames {

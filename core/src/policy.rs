@@ -47,6 +47,12 @@ pub use value::Value;
 /// The name of the policy that permits everything ([`Acl::root`]). It has no text.
 pub const ROOT: &str = "root";
 
+/// The name of the policy of tokens that wrap an answer.
+pub const WRAPPING: &str = "response-wrapping";
+
+/// The text of the policy of tokens that wrap an answer.
+pub const WRAPPING_TEXT: &str = include_str!("policy/response-wrapping.hcl");
+
 /// The text of the policy that every token has unless it is made without: what a token may do with
 /// itself. It grants what OpenBao's grants, except what needs templates.
 pub const DEFAULT: &str = include_str!("policy/default.hcl");

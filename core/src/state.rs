@@ -17,13 +17,15 @@ use sha2::{Digest as _, Sha256};
 pub(crate) use apply::keys_of;
 pub use apply::{At, Broken, Error};
 pub use entry::{
-    CommandRecord, Key, Mount, PageUse, Record, StoredPolicy, Token, Value, Version, Wallet,
-    WalletKek,
+    CommandRecord, Cubbyhole, CubbyholeEntry, Key, Mount, PageUse, Record, StoredPolicy, Token,
+    Value, Version, Wallet, WalletKek,
 };
 
 use crate::{
     Millis, cbor,
+    event::v1::TokenRole,
     id::{CommandId, MountId, PageId, RecordId, Seq, TokenId},
+    keys::page::KeyRef,
     labels,
 };
 
@@ -272,6 +274,44 @@ impl<S: Source> State<S> {
             .get(&Key::Policies)?
             .and_then(Value::into_policies)
             .unwrap_or_default())
+    }
+
+    /// What a token keeps for itself.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn cubbyhole(&self, token: &TokenId) -> Result<Cubbyhole, S::Error> {
+        Ok(self
+            .get(&Key::Cubbyhole(*token))?
+            .and_then(Value::into_cubbyhole)
+            .unwrap_or_default())
+    }
+
+    /// All roles of the token store, by name.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn token_roles(&self) -> Result<Arc<BTreeMap<String, TokenRole>>, S::Error> {
+        Ok(self
+            .get(&Key::TokenRoles)?
+            .and_then(Value::into_token_roles)
+            .unwrap_or_default())
+    }
+
+    /// The keys that go with a token: of its MAC, of its names, and of all in its cubbyhole.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub(crate) fn keys_of_token(
+        &self,
+        id: &TokenId,
+        token: &Token,
+    ) -> Result<Vec<KeyRef>, S::Error> {
+        let cubbyhole = self.cubbyhole(id)?;
+        Ok([token.mac.key, token.names.key]
+            .into_iter()
+            .chain(cubbyhole.keys())
+            .collect())
     }
 
     /// A command that is remembered.

@@ -198,6 +198,41 @@ impl View {
         Ok(bytes.map(|bytes| bytes::Bytes::copy_from_slice(&bytes)))
     }
 
+    /// Something in a token's cubbyhole, sealed.
+    ///
+    /// # Errors
+    /// When the view is damaged.
+    pub fn cubbyhole_payload(
+        &self,
+        token: &TokenId,
+        entry: &RecordId,
+    ) -> Result<Option<bytes::Bytes>, Error> {
+        let bytes = self.tree.get(layout::cubbyhole_payload(token, entry))?;
+        Ok(bytes.map(|bytes| bytes::Bytes::copy_from_slice(&bytes)))
+    }
+
+    /// The path of something in a token's cubbyhole, sealed.
+    ///
+    /// # Errors
+    /// When the view is damaged.
+    pub fn cubbyhole_names(
+        &self,
+        token: &TokenId,
+        entry: &RecordId,
+    ) -> Result<Option<bytes::Bytes>, Error> {
+        let bytes = self.tree.get(layout::cubbyhole_names(token, entry))?;
+        Ok(bytes.map(|bytes| bytes::Bytes::copy_from_slice(&bytes)))
+    }
+
+    /// The keys of all that is in a token's cubbyhole.
+    pub(crate) fn cubbyhole_keys(
+        &self,
+        token: &TokenId,
+    ) -> impl Iterator<Item = Result<Vec<u8>, Error>> + use<> {
+        let keys = self.tree.scan_prefix(layout::cubbyhole(token)).keys();
+        keys.map(|key| Ok(key?.to_vec()))
+    }
+
     /// The sealed MAC of the root token.
     ///
     /// # Errors
@@ -291,7 +326,12 @@ impl View {
                         Key::Wallet => globals.wallet = Some(value),
                         Key::Mounts => globals.mounts = Some(value),
                         Key::Policies => globals.policies = Some(value),
-                        Key::Record(_) | Key::Page(_) | Key::Command(_) | Key::Token(_) => {}
+                        Key::Record(_)
+                        | Key::Page(_)
+                        | Key::Command(_)
+                        | Key::Token(_)
+                        | Key::Cubbyhole(_)
+                        | Key::TokenRoles => {}
                     }
                 }
             }
@@ -438,7 +478,12 @@ impl Source for View {
                 .unwrap_or_else(PoisonError::into_inner)
                 .policies
                 .clone()),
-            Key::Record(_) | Key::Page(_) | Key::Command(_) | Key::Token(_) => self.read(key),
+            Key::Record(_)
+            | Key::Page(_)
+            | Key::Command(_)
+            | Key::Token(_)
+            | Key::Cubbyhole(_)
+            | Key::TokenRoles => self.read(key),
         }
     }
 

@@ -60,6 +60,7 @@ pub fn write_line(out: &mut dyn Write, line: &Line) -> Result<(), Error> {
     };
     field("operation", line.operation.map(text))?;
     field("asked-version", line.asked_version.map(text))?;
+    field("wrap-ttl", line.wrap_ttl.map(|ttl| format!("{ttl}ms")))?;
     if let Some(answer) = &line.answer {
         field("verdict", Some(text(answer.verdict)))?;
         field("version", answer.version.map(text))?;
@@ -79,6 +80,7 @@ pub fn write_line(out: &mut dyn Write, line: &Line) -> Result<(), Error> {
         field("about", Some(text(token)))?;
     }
     field("policy", line.policy.as_ref().map(quoted))?;
+    field("role", line.role.as_ref().map(quoted))?;
     field("page", line.page.map(text))?;
     field("keys", line.keys.map(text))?;
     field("kek", line.kek.map(text))?;

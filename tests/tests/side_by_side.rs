@@ -90,12 +90,12 @@ areas! {
     "policies": false,
     "policy-effects": false,
     "capabilities": false,
-    "token": false,
-    "token-accessors": false,
-    "token-roles": false,
-    "token-ends": false,
-    "cubbyhole": false,
-    "wrapping": false,
+    "token": true,
+    "token-accessors": true,
+    "token-roles": true,
+    "token-ends": true,
+    "cubbyhole": true,
+    "wrapping": true,
     "tools": true,
 }
 

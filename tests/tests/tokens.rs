@@ -324,7 +324,7 @@ async fn what_was_made_with_a_token_ends_with_it(backend: Backend) {
             json!({ "accessor": accessor }),
         )
         .await;
-    assert_eq!(gone.status, 403);
+    assert_eq!(gone.status, 400);
     wallet.assert_sound().await;
 }
 
@@ -388,7 +388,7 @@ async fn a_token_ends_and_is_renewed(backend: Backend) {
     let renewed = node
         .root("POST", "/v1/auth/token/renew-accessor", renewed)
         .await;
-    assert_eq!(renewed.status, 403, "{}", renewed.text());
+    assert_eq!(renewed.status, 400, "{}", renewed.text());
     assert_eq!(
         node.root("POST", "/v1/auth/token/renew-self", ())
             .await

@@ -16,6 +16,8 @@
 mod diagnostic;
 #[path = "vectors/facts.rs"]
 mod facts;
+#[path = "vectors/facts_of_access.rs"]
+mod facts_of_access;
 #[path = "vectors/file.rs"]
 mod file;
 #[path = "vectors/made.rs"]

@@ -43,6 +43,8 @@ pub enum Access {
     Open,
     /// Only who has a valid token (invariant 10).
     Token,
+    /// Only who has a valid token, which may stand in the body: it is what is asked about.
+    TokenInBody,
 }
 
 /// What an endpoint does.
@@ -65,6 +67,7 @@ pub enum Endpoint {
     LookupSelf,
     TokenCreate,
     TokenCreateOrphan,
+    TokenCreateByRole,
     TokenLookup,
     TokenLookupAccessor,
     TokenRenew,
@@ -75,6 +78,19 @@ pub enum Endpoint {
     TokenRevokeAccessor,
     TokenRevokeOrphan,
     TokenAccessors,
+    TokenTidy,
+    TokenRoles,
+    ReadTokenRole,
+    WriteTokenRole,
+    DeleteTokenRole,
+    WrappingWrap,
+    WrappingUnwrap,
+    WrappingRewrap,
+    WrappingLookup,
+    CubbyholeRead,
+    CubbyholeWrite,
+    CubbyholeDelete,
+    CubbyholeList,
     Policies,
     ReadPolicy,
     WritePolicy,
@@ -139,9 +155,20 @@ impl Endpoint {
                 | Self::CapabilitiesAccessor
                 | Self::ToolsHash
                 | Self::ToolsRandom
+                | Self::TokenTidy
+                | Self::WrappingWrap
+                | Self::WrappingLookup
                 | Self::KvPatch
                 | Self::KvPatchMetadata
                 | Self::CredentialRemove
+        )
+    }
+
+    /// Whether it opens wrapping tokens or tells about them, and so takes them as its token.
+    pub(crate) const fn unwraps(self) -> bool {
+        matches!(
+            self,
+            Self::WrappingUnwrap | Self::WrappingRewrap | Self::WrappingLookup
         )
     }
 
@@ -275,6 +302,38 @@ pub const ROUTES: &[Route] = &[
         "v1/auth/token/create-orphan",
         Endpoint::TokenCreateOrphan,
     ),
+    token(WRITE, "v1/auth/token/tidy", Endpoint::TokenTidy),
+    token(
+        WRITE,
+        "v1/auth/token/create/{id}",
+        Endpoint::TokenCreateByRole,
+    ),
+    token(&[Verb::List], "v1/auth/token/roles", Endpoint::TokenRoles),
+    token(GET, "v1/auth/token/roles/{id}", Endpoint::ReadTokenRole),
+    token(WRITE, "v1/auth/token/roles/{id}", Endpoint::WriteTokenRole),
+    token(
+        DELETE,
+        "v1/auth/token/roles/{id}",
+        Endpoint::DeleteTokenRole,
+    ),
+    token(WRITE, "v1/sys/wrapping/wrap", Endpoint::WrappingWrap),
+    token(WRITE, "v1/sys/wrapping/unwrap", Endpoint::WrappingUnwrap),
+    token(WRITE, "v1/sys/wrapping/rewrap", Endpoint::WrappingRewrap),
+    route(
+        READ_OR_WRITE,
+        "v1/sys/wrapping/lookup",
+        Access::TokenInBody,
+        Endpoint::WrappingLookup,
+    ),
+    token(GET, "v1/cubbyhole/{path}", Endpoint::CubbyholeRead),
+    token(WRITE, "v1/cubbyhole/{path}", Endpoint::CubbyholeWrite),
+    token(DELETE, "v1/cubbyhole/{path}", Endpoint::CubbyholeDelete),
+    token(
+        &[Verb::List],
+        "v1/cubbyhole/{path}",
+        Endpoint::CubbyholeList,
+    ),
+    token(&[Verb::List], "v1/cubbyhole", Endpoint::CubbyholeList),
     token(WRITE, "v1/auth/token/lookup", Endpoint::TokenLookup),
     token(
         WRITE,
@@ -511,6 +570,7 @@ pub(crate) enum Found {
 
 /// Finds the endpoint of a path that is in no mount.
 pub(crate) fn find(verb: Verb, path: &str) -> Found {
+    let path = without_slash(verb, path);
     let fixed = ROUTES
         .iter()
         .filter(|route| ENGINES.iter().all(|(_, mount)| !route.path.contains(mount)));
@@ -534,12 +594,7 @@ const ENGINES: [(MountKind, &str); 2] = [
 
 /// Finds the endpoint of what a path says below its mount.
 pub(crate) fn find_in_mount(kind: MountKind, verb: Verb, below: &str) -> Found {
-    // A folder is listed with or without the slash at its end.
-    let below = if matches!(verb, Verb::List | Verb::Scan) {
-        below.trim_end_matches('/')
-    } else {
-        below
-    };
+    let below = without_slash(verb, below);
     let inside = ROUTES.iter().filter_map(|route| {
         let (_, mount) = ENGINES.iter().find(|(engine, _)| *engine == kind)?;
         let pattern = route.path.strip_prefix(mount)?;
@@ -548,6 +603,14 @@ pub(crate) fn find_in_mount(kind: MountKind, verb: Verb, below: &str) -> Found {
         Some((*route, rest(pattern, below)?))
     });
     pick(verb, inside)
+}
+
+/// A folder is listed with or without the slash at its end.
+fn without_slash(verb: Verb, path: &str) -> &str {
+    match verb {
+        Verb::List | Verb::Scan => path.trim_end_matches('/'),
+        _ => path,
+    }
 }
 
 fn pick(verb: Verb, candidates: impl Iterator<Item = (Route, String)>) -> Found {

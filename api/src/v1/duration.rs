@@ -18,8 +18,21 @@ pub(super) fn told(millis: u64) -> String {
     }
 }
 
+/// The same without units that are zero: `2h`, `1h59m59s`.
+pub(super) fn short(millis: u64) -> String {
+    let text = told(millis);
+    let text = match text.strip_suffix("m0s") {
+        Some(_) => text.strip_suffix("0s").unwrap_or(&text),
+        None => &text,
+    };
+    match text.strip_suffix("h0m") {
+        Some(_) => text.strip_suffix("0m").unwrap_or(text).to_owned(),
+        None => text.to_owned(),
+    }
+}
+
 /// Milliseconds of a duration: a number of seconds, or numbers with units. A day is `d`, a week `w`.
-pub(super) fn read(text: &str) -> Option<u64> {
+pub(crate) fn read(text: &str) -> Option<u64> {
     let text = text.trim();
     if text.is_empty() {
         return Some(0);
@@ -76,6 +89,21 @@ mod tests {
         ] {
             assert_eq!(told(millis), text);
             assert_eq!(read(text), Some(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn without_what_is_zero() {
+        for (millis, text) in [
+            (0, "0s"),
+            (7_200_000, "2h"),
+            (7_199_000, "1h59m59s"),
+            (600_000, "10m"),
+            (36_000_000, "10h"),
+            (5_400_000, "1h30m"),
+            (10_000, "10s"),
+        ] {
+            assert_eq!(short(millis), text);
         }
     }
 

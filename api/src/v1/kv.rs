@@ -19,7 +19,7 @@ use crate::{
         json::{self, Object},
         reply::Reply,
     },
-    wallet::{Error, Patch, Patched, Put, Secret, Step, Written},
+    wallet::{At, Error, Patch, Patched, Put, Secret, Step, Written},
 };
 
 #[derive(Serialize)]
@@ -135,13 +135,17 @@ pub(super) async fn list(call: &Call) -> Outcome {
         "" => String::new(),
         path => format!("{path}/"),
     };
-    let page = page(call)?;
+    let after = page(call)?.after;
     let listed = call
         .wallet
-        .list(&call.caller, call.mount()?, &folder, page.after)
+        .list(&call.caller, call.mount()?, &folder, after)
         .await;
-    let listed = listed.map_err(|error| failure(&error))?;
-    let keys = page.of(&listed.value);
+    told_page(call, &listed.map_err(|error| failure(&error))?)
+}
+
+/// The page of a listing that a call asks for.
+pub(super) fn told_page(call: &Call, listed: &At<Vec<String>>) -> Outcome {
+    let keys = page(call)?.of(&listed.value);
     // OpenBao answers an empty page like an empty folder.
     if keys.is_empty() {
         return Err(Failure::silent(StatusCode::NOT_FOUND));

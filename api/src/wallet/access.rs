@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use billfold_core::{
+    access::Need,
     event::Actor,
     id::{RecordId, RequestId},
     keys::{Content, TokenMac},
@@ -35,6 +36,20 @@ pub struct Caller {
     pub execution: Option<String>,
     /// What the request says, if the caller's policies look at that.
     pub parameters: Option<serde_json::Map<String, serde_json::Value>>,
+    /// For how long the answer is to be wrapped, in milliseconds, if it is to be.
+    pub wrap_ttl: Option<u64>,
+}
+
+impl Caller {
+    /// What the policies must permit for a request of this caller.
+    #[must_use]
+    pub(crate) fn asks(&self, need: Need) -> Need {
+        Need {
+            parameters: self.parameters.clone(),
+            wrap_ttl: self.wrap_ttl,
+            ..need
+        }
+    }
 }
 
 impl std::fmt::Debug for Caller {

@@ -160,6 +160,7 @@ impl Wallet {
                 true => Wanted::Is(policy::Operation::Patch),
                 false => Wanted::Describe(self.record(mount.id, path)),
             },
+            wrap_ttl: caller.wrap_ttl,
             parameters: caller.parameters.clone(),
             ..asked(Operation::ReadMetadata, mount, path)
         }
@@ -218,6 +219,7 @@ impl Wallet {
                 actor: caller.actor,
                 needs: vec![Need {
                     action: Wanted::Is(policy::Operation::Update),
+                    wrap_ttl: caller.wrap_ttl,
                     parameters: caller.parameters.clone(),
                     ..asked(Operation::ReadSettings, mount, "")
                 }],

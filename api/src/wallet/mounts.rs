@@ -193,6 +193,7 @@ impl Wallet {
         /// How many secrets are removed in one commit.
         const AT_ONCE: usize = 256;
         let need = Need {
+            wrap_ttl: caller.wrap_ttl,
             parameters: caller.parameters.clone(),
             ..mount_need(Operation::Delete, &mount.path, "")
         };
@@ -232,6 +233,7 @@ impl Wallet {
             id: None,
             actor: caller.actor,
             needs: vec![Need {
+                wrap_ttl: caller.wrap_ttl,
                 parameters: caller.parameters.clone(),
                 ..need
             }],

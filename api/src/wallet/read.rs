@@ -472,10 +472,15 @@ impl Wallet {
             mount: question.mount,
             record: question.record,
             version: question.version,
+            wrap_ttl: caller.wrap_ttl,
             names: CiphertextHash::default(),
         };
         let desk = self.keychain.desk();
-        let ticket = desk.register(caller.request, question.ask, question.need);
+        let need = Need {
+            wrap_ttl: caller.wrap_ttl,
+            ..question.need
+        };
+        let ticket = desk.register(caller.request, question.ask, need);
         let recorded = self
             .recorder
             .request(Request {

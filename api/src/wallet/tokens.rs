@@ -39,6 +39,8 @@ pub struct TokenFacts {
     pub names: TokenNames,
     /// When it was made.
     pub created: Millis,
+    /// Whether it stands by itself: it has no parent, or none any more.
+    pub is_orphan: bool,
     /// The time of this answer.
     pub now: Millis,
 }
@@ -107,15 +109,17 @@ impl Wallet {
         Ok(Some(Actor::Principal(known.principal, id)))
     }
 
-    /// Spends one use of a token whose uses are counted.
+    /// Spends one use of a token whose uses are counted. Unwrapping is the use of a wrapping token
+    /// itself, and is decided there.
     ///
     /// # Errors
     /// When none is left, or that cannot be recorded.
-    pub async fn spend_use(&self, actor: &Actor) -> Result<(), Error> {
+    pub async fn spend_use(&self, actor: &Actor, unwraps: bool) -> Result<(), Error> {
         let Actor::Principal(_, id) = actor else {
             return Ok(());
         };
         match self.known(id)? {
+            Some(token) if unwraps && token.wraps() => Ok(()),
             Some(token) if token.uses.is_some() => {
                 let command = billfold_core::command::Command {
                     id: None,
@@ -145,7 +149,7 @@ impl Wallet {
     }
 
     /// The state as this node's view has it.
-    fn state(&self) -> State<Shared> {
+    pub(super) fn state(&self) -> State<Shared> {
         let view = self.keychain.view();
         State::over(Shared(view.clone()), view.digest())
     }
@@ -156,12 +160,12 @@ impl Wallet {
         self.keychain.view().head().time.max(System.now())
     }
 
-    fn known(&self, id: &TokenId) -> Result<Option<state::Token>, Error> {
+    pub(super) fn known(&self, id: &TokenId) -> Result<Option<state::Token>, Error> {
         Ok(access::standing(&self.state(), id, self.now())?)
     }
 
     /// Brings the view to where the log ends now: a command without effect is answered there.
-    async fn come_to_the_end(&self) -> Result<(), Error> {
+    pub(super) async fn come_to_the_end(&self) -> Result<(), Error> {
         let command = billfold_core::command::Command {
             id: None,
             actor: Actor::System,
@@ -255,12 +259,13 @@ impl Wallet {
                 id
             }
         };
-        if id == self.root.token || self.known(&id)?.is_some() {
+        if id == self.root.token || self.known(&id)?.is_some_and(|token| is_left(&token)) {
             return Ok(id);
         }
         // Another node may have made it a moment ago.
         self.come_to_the_end().await?;
-        self.known(&id)?.map(|_| id).ok_or(Error::NoToken)
+        let known = self.known(&id)?.filter(is_left);
+        known.map(|_| id).ok_or(Error::NoToken)
     }
 
     /// What is known about a token, after the request for it is recorded.
@@ -283,7 +288,7 @@ impl Wallet {
         })
     }
 
-    async fn facts(&self, id: TokenId) -> Result<Option<TokenFacts>, Error> {
+    pub(super) async fn facts(&self, id: TokenId) -> Result<Option<TokenFacts>, Error> {
         if id == self.root.token {
             return Ok(Some(TokenFacts {
                 accessor: id,
@@ -295,6 +300,7 @@ impl Wallet {
                     ..TokenNames::default()
                 },
                 created: self.root.created,
+                is_orphan: true,
                 now: self.now(),
             }));
         }
@@ -314,10 +320,30 @@ impl Wallet {
             accessor: id,
             policies: token.policies.clone(),
             created: token.created,
+            is_orphan: self.stands_alone(&token)?,
             token: Some(token),
             names: names.ok_or(Error::Erased)?,
             now: self.now(),
         }))
+    }
+
+    fn stands_alone(&self, token: &state::Token) -> Result<bool, Error> {
+        let Some(parent) = &token.parent else {
+            return Ok(true);
+        };
+        let parent = self.state().token(parent)?;
+        Ok(parent.is_some_and(|parent| parent.leaves_orphans))
+    }
+
+    /// Those of these policies that are not there: a token may name what is written later.
+    ///
+    /// # Errors
+    /// When the view cannot be read.
+    pub fn missing_policies<'a>(&self, names: &'a [String]) -> Result<Vec<&'a str>, Error> {
+        let known = self.state().policies()?;
+        let is_missing = |name: &&String| *name != ROOT && !known.contains_key(*name);
+        let missing = names.iter().filter(is_missing).map(String::as_str);
+        Ok(missing.collect())
     }
 
     /// Makes a token last longer.
@@ -377,7 +403,7 @@ impl Wallet {
         let mut accessors = vec![self.root.token.to_string()];
         for token in self.keychain.view().tokens() {
             let (id, _) = token?;
-            if self.known(&id)?.is_some() {
+            if self.known(&id)?.is_some_and(|token| is_left(&token)) {
                 accessors.push(id.to_string());
             }
         }
@@ -386,6 +412,16 @@ impl Wallet {
             seq: looked.seq,
             value: accessors,
         })
+    }
+
+    /// Clears away the tokens that have ended, for a caller whose request for it is recorded.
+    ///
+    /// # Errors
+    /// When the request is denied or cannot be recorded, or the outcome is not known.
+    pub async fn tidy_tokens(&self, caller: &Caller, path: &str) -> Result<At<()>, Error> {
+        let looked = self.look_at_system(caller, Asked::AskSystem, path).await?;
+        self.clear_tokens().await?;
+        Ok(looked.map(|_| ()))
     }
 
     /// Clears away the tokens that have ended, some at a time.
@@ -432,7 +468,11 @@ impl Wallet {
     /// # Errors
     /// When the view cannot be read.
     pub fn may(&self, caller: &Caller, need: &Need) -> Result<bool, Error> {
-        let permission = access::permission(&self.state(), &caller.actor, self.now(), need)?;
+        let need = Need {
+            wrap_ttl: caller.wrap_ttl,
+            ..need.clone()
+        };
+        let permission = access::permission(&self.state(), &caller.actor, self.now(), &need)?;
         Ok(permission.permitted)
     }
 
@@ -487,7 +527,7 @@ impl Wallet {
     }
 }
 
-fn own(caller: &Caller) -> Result<TokenId, Error> {
+pub(super) fn own(caller: &Caller) -> Result<TokenId, Error> {
     match caller.actor {
         Actor::Principal(_, id) => Ok(id),
         Actor::System | Actor::Anonymous => Err(Error::Denied),
@@ -496,7 +536,7 @@ fn own(caller: &Caller) -> Result<TokenId, Error> {
 
 /// A token is its accessor and a secret: so it is found without a search, and its MAC alone tells
 /// whether it is right.
-fn new_token() -> (TokenId, Zeroizing<String>) {
+pub(super) fn new_token() -> (TokenId, Zeroizing<String>) {
     let mut entropy = Os::new();
     let id: [u8; 16] = entropy.bytes();
     let mut bytes = Zeroizing::new([0; 16 + SECRET]);
@@ -517,6 +557,11 @@ fn accessor_of(token: &[u8]) -> Option<TokenId> {
         .ok()?;
     let (accessor, _) = bytes.get(..written)?.split_first_chunk::<16>()?;
     (written == 16 + SECRET).then(|| TokenId::from_bytes(*accessor))
+}
+
+/// Whether a token can still be used by anybody but the request that spent its last use.
+fn is_left(token: &state::Token) -> bool {
+    token.uses != Some(0)
 }
 
 /// Whether an address is in one of these networks; no network is everywhere.

@@ -148,6 +148,7 @@ impl Wallet {
         };
         Need {
             action,
+            wrap_ttl: caller.wrap_ttl,
             parameters: caller.parameters.clone().map(|mut sent| {
                 sent.extend(parameters_of(step));
                 sent

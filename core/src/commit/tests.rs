@@ -68,6 +68,7 @@ fn entries() -> Vec<Entry> {
         mount: None,
         record: Some(record),
         version: None,
+        wrap_ttl: None,
         names: ciphertext_hash(&asked_names),
     };
     let entry = |event, names, payload| Entry {

@@ -5,14 +5,17 @@ use crate::{
     access::{self, DEEPEST},
     cbor,
     command::{NewToken, TokenWish},
-    decide::{Decided, Deciding, Error, Refusal, Sealer},
+    decide::{
+        Decided, Deciding, Error, Refusal, Sealer,
+        roles::{Maker, granted, lesser},
+    },
     event::{
         Actor, Event,
-        v1::{self, EndedToken},
+        v1::{self, EndedToken, TokenRole},
     },
     id::{PrincipalId, TokenId},
     names::{token_mac_place, token_names_place},
-    policy::ROOT,
+    policy::{ROOT, WRAPPING},
     state::{Source, Token},
 };
 
@@ -28,14 +31,23 @@ impl<S: Source> Deciding<'_, S> {
         sealer: &mut Sealer<'_>,
     ) -> Decided<S::Error> {
         let maker = self.maker()?;
-        let policies = granted(&maker, &new.wish)?;
+        let role = self.role(new.wish.role.as_ref(), Refusal::NoRole)?;
+        let policies = granted(&maker, &new.wish, role.as_ref())?;
         let is_root = policies.iter().any(|policy| policy == ROOT);
         let privileged = new.wish.orphan && !new.wish.may_orphan || new.wish.period > 0;
         if privileged && !maker.sudo {
             return Err(Refusal::Denied.into());
         }
-        let (ttl, expires) = self.lifetime(&new.wish, is_root, &maker)?;
-        let parent = if new.wish.orphan { None } else { maker.token };
+        let bounds = role.unwrap_or_else(|| TokenRole {
+            renewable: true,
+            ..TokenRole::default()
+        });
+        let (ttl, expires) = self.lifetime(&new.wish, &bounds, is_root, &maker)?;
+        let is_orphan = match &new.wish.role {
+            Some(_) => bounds.orphan,
+            None => new.wish.orphan,
+        };
+        let parent = if is_orphan { None } else { maker.token };
         if let Some(parent) = &parent
             && access::depth(self.state, parent).map_err(Error::Source)? >= DEEPEST
         {
@@ -58,9 +70,11 @@ impl<S: Source> Deciding<'_, S> {
             expires,
             explicit_max_ttl: new.wish.explicit_max_ttl,
             period: new.wish.period,
-            renewable: new.wish.renewable && expires.is_some(),
-            uses: new.wish.uses,
-            cidrs: within(&maker.cidrs, &new.wish.cidrs)?,
+            renewable: new.wish.renewable && bounds.renewable && expires.is_some(),
+            uses: u32::try_from(lesser(new.wish.uses.into(), bounds.uses.into()))
+                .unwrap_or(u32::MAX),
+            cidrs: within(&maker.cidrs, asked_cidrs(&new.wish, &bounds))?,
+            role: new.wish.role.clone(),
             mac,
             names,
         };
@@ -96,21 +110,24 @@ impl<S: Source> Deciding<'_, S> {
     fn lifetime(
         &self,
         wish: &TokenWish,
+        role: &TokenRole,
         is_root: bool,
         maker: &Maker,
     ) -> Result<(u64, Option<Millis>), Error<S::Error>> {
-        if is_root && wish.ttl == 0 && wish.period == 0 && wish.explicit_max_ttl == 0 {
+        let period = lesser(wish.period, role.period);
+        let max = lesser(wish.explicit_max_ttl, role.explicit_max_ttl);
+        if is_root && wish.ttl == 0 && period == 0 && max == 0 {
             if maker.expires.is_some() {
                 return Err(Refusal::ExpiringRoot.into());
             }
             return Ok((0, None));
         }
-        let asked = match (wish.period, wish.ttl) {
+        let asked = match (period, wish.ttl) {
             (0, 0) => LONGEST,
             (0, ttl) => ttl,
             (period, _) => period,
         };
-        let bound = match wish.explicit_max_ttl {
+        let bound = match max {
             0 => LONGEST,
             max => max.min(LONGEST),
         };
@@ -127,13 +144,18 @@ impl<S: Source> Deciding<'_, S> {
             return Err(Refusal::NotRenewable.into());
         }
         let now = self.now();
-        let asked = match (token.period, increment) {
-            (0, 0) => token.ttl,
+        let role = self.role(token.role.as_ref(), Refusal::RoleGone)?;
+        let role = role.unwrap_or_default();
+        let period = lesser(token.period, role.period);
+        let asked = match (period, increment) {
+            // As long as the last time.
+            (0, 0) => token.lease(),
             (0, increment) => increment,
             (period, _) => period,
         };
         let until = now.plus(asked.min(LONGEST));
-        let latest = match (token.explicit_max_ttl, token.period) {
+        let max = lesser(token.explicit_max_ttl, role.explicit_max_ttl);
+        let latest = match (max, period) {
             (0, 0) => Some(token.created.plus(LONGEST)),
             // A periodic token goes on for as long as it is renewed.
             (0, _) => None,
@@ -176,9 +198,10 @@ impl<S: Source> Deciding<'_, S> {
             };
             let listed = tokens.iter().any(|ended: &EndedToken| ended.token == *id);
             if let Some(token) = token.filter(|token| !token.leaves_orphans && !listed) {
+                let keys = self.state.keys_of_token(id, &token);
                 tokens.push(EndedToken {
                     token: *id,
-                    keys: token.keys(),
+                    keys: keys.map_err(Error::Source)?,
                 });
             }
         }
@@ -206,8 +229,10 @@ impl<S: Source> Deciding<'_, S> {
     }
 
     pub(super) fn write_policy(&mut self, written: &v1::PolicyWritten) -> Decided<S::Error> {
-        if written.name == ROOT {
-            return Err(Refusal::RootPolicy.into());
+        match written.name.as_str() {
+            ROOT => return Err(Refusal::RootPolicy.into()),
+            WRAPPING => return Err(Refusal::WrappingPolicy.into()),
+            _ => {}
         }
         let policies = self.state.policies().map_err(Error::Source)?;
         if policies
@@ -220,11 +245,11 @@ impl<S: Source> Deciding<'_, S> {
     }
 
     pub(super) fn delete_policy(&mut self, name: &str) -> Decided<S::Error> {
-        if name == ROOT {
-            return Err(Refusal::RootPolicyStays.into());
-        }
-        if name == DEFAULT_POLICY {
-            return Err(Refusal::DefaultPolicy.into());
+        match name {
+            ROOT => return Err(Refusal::RootPolicyStays.into()),
+            DEFAULT_POLICY => return Err(Refusal::DefaultPolicy.into()),
+            WRAPPING => return Err(Refusal::WrappingPolicyStays.into()),
+            _ => {}
         }
         let policies = self.state.policies().map_err(Error::Source)?;
         if !policies.contains_key(name) {
@@ -242,13 +267,12 @@ impl<S: Source> Deciding<'_, S> {
     }
 }
 
-struct Maker {
-    token: Option<TokenId>,
-    policies: Vec<String>,
-    is_root: bool,
-    sudo: bool,
-    expires: Option<Millis>,
-    cidrs: Vec<String>,
+/// The networks that are asked for: the role's, if it says any.
+fn asked_cidrs<'a>(wish: &'a TokenWish, role: &'a TokenRole) -> &'a [String] {
+    match role.cidrs.is_empty() {
+        true => &wish.cidrs,
+        false => &role.cidrs,
+    }
 }
 
 /// The networks of a new token: its maker's, or some of them.
@@ -259,35 +283,4 @@ fn within(maker: &[String], asked: &[String]) -> Result<Vec<String>, Refusal> {
         (maker, asked) if asked.iter().all(|cidr| maker.contains(cidr)) => Ok(asked.to_vec()),
         _ => Err(Refusal::OtherNetworks),
     }
-}
-
-/// The policies that a new token gets: those that were asked for, as far as its maker may give
-/// them, or its maker's own.
-fn granted(maker: &Maker, wish: &TokenWish) -> Result<Vec<String>, Refusal> {
-    let mut policies = match &wish.policies {
-        Some(asked) => asked.clone(),
-        None => maker.policies.clone(),
-    };
-    if !maker.is_root {
-        if policies.iter().any(|policy| policy == ROOT) {
-            return Err(Refusal::RootToken);
-        }
-        let may_give = |policy: &String| maker.policies.contains(policy);
-        if !maker.sudo && !policies.iter().all(may_give) {
-            return Err(Refusal::NotSubset);
-        }
-    }
-    let is_root = policies.iter().any(|policy| policy == ROOT);
-    if is_root {
-        policies = vec![ROOT.to_owned()];
-    } else if wish.no_default {
-        // What is not wanted may still be asked for by name.
-        let named = wish.policies.iter().flatten().any(|p| p == DEFAULT_POLICY);
-        policies.retain(|policy| policy != DEFAULT_POLICY || named);
-    } else if maker.sudo || maker.policies.iter().any(|p| p == DEFAULT_POLICY) {
-        policies.push(DEFAULT_POLICY.to_owned());
-    }
-    policies.sort_unstable();
-    policies.dedup();
-    Ok(policies)
 }

@@ -7,7 +7,8 @@ mod request;
 mod wallet;
 
 pub use access::{
-    EndedToken, PolicyDeleted, PolicyWritten, TokenCreated, TokenRenewed, TokenUsed, TokensEnded,
+    CubbyholeDeleted, CubbyholeWritten, EndedToken, PolicyDeleted, PolicyWritten, TokenCreated,
+    TokenRenewed, TokenRole, TokenRoleDeleted, TokenRoleWritten, TokenUsed, TokensEnded,
 };
 pub use credential::{
     CredentialWritten, MetadataChanged, MetadataDeleted, Retired, Settings, VersionsDeleted,

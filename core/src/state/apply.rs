@@ -11,8 +11,8 @@ use crate::{
     id::{RecordId, TokenId},
     keys::page::KeyRef,
     state::{
-        COMMAND_AHEAD, COMMANDS_KEPT, CommandRecord, Key, Mount, Record, Source, State,
-        StoredPolicy, Token, Value, Version, Wallet, WalletKek,
+        COMMAND_AHEAD, COMMANDS_KEPT, CommandRecord, CubbyholeEntry, Key, Mount, Record, Source,
+        State, StoredPolicy, Token, Value, Version, Wallet, WalletKek,
     },
 };
 
@@ -109,6 +109,19 @@ impl<S: Source> State<S> {
                 let removed = Arc::make_mut(&mut policies).remove(&event.name);
                 removed.ok_or(Broken("there is no such policy"))?;
                 self.put(Key::Policies, Value::Policies(policies));
+            }
+            Event::CubbyholeWritten(event) => self.cubbyhole_written(event)?,
+            Event::CubbyholeDeleted(event) => self.cubbyhole_deleted(event)?,
+            Event::TokenRoleWritten(event) => {
+                let mut roles = self.token_roles().map_err(Error::Source)?;
+                Arc::make_mut(&mut roles).insert(event.name.clone(), event.role.clone());
+                self.put(Key::TokenRoles, Value::TokenRoles(roles));
+            }
+            Event::TokenRoleDeleted(event) => {
+                let mut roles = self.token_roles().map_err(Error::Source)?;
+                let removed = Arc::make_mut(&mut roles).remove(&event.name);
+                removed.ok_or(Broken("there is no such role"))?;
+                self.put(Key::TokenRoles, Value::TokenRoles(roles));
             }
             // What was observed changes nothing that is decided on.
             Event::ResolutionRequested(_) | Event::RequestsRefused(_) => {}
@@ -325,6 +338,7 @@ impl<S: Source> State<S> {
             renewable: event.renewable,
             uses: (event.uses > 0).then_some(event.uses),
             cidrs: event.cidrs.clone(),
+            role: event.role.clone(),
             mac: event.mac,
             names: event.names,
             leaves_orphans: false,
@@ -336,12 +350,14 @@ impl<S: Source> State<S> {
     fn tokens_ended(&mut self, event: &v1::TokensEnded) -> Applied<S::Error> {
         for ended in &event.tokens {
             let mut token = self.require_token(&ended.token)?;
-            if token.keys() != ended.keys {
+            let keys = self.keys_of_token(&ended.token, &token);
+            if keys.map_err(Error::Source)? != ended.keys {
                 return Err(Broken("a token that ends gives up other keys than it has").into());
             }
             for key in &ended.keys {
                 self.give_up(*key)?;
             }
+            self.drop_cubbyhole(ended.token)?;
             if event.leaves_orphans {
                 token.leaves_orphans = true;
                 self.put(Key::Token(ended.token), Value::Token(Box::new(token)));
@@ -350,6 +366,66 @@ impl<S: Source> State<S> {
             }
         }
         Ok(())
+    }
+
+    fn cubbyhole_written(&mut self, event: &v1::CubbyholeWritten) -> Applied<S::Error> {
+        self.require_holder(&event.token)?;
+        let mut cubbyhole = self.cubbyhole(&event.token).map_err(Error::Source)?;
+        let before = cubbyhole.entry(&event.entry).cloned();
+        let names = match (&before, event.names, event.retired) {
+            (None, Some(names), None) => {
+                self.use_key(names.key)?;
+                names
+            }
+            (Some(before), None, Some(retired)) if before.payload.key == retired => {
+                self.give_up(retired)?;
+                before.names
+            }
+            _ => return Err(Broken("a write into a cubbyhole does not fit what is there").into()),
+        };
+        self.use_key(event.payload.key)?;
+        cubbyhole.put(CubbyholeEntry {
+            id: event.entry,
+            payload: event.payload,
+            names,
+        });
+        self.put(Key::Cubbyhole(event.token), Value::Cubbyhole(cubbyhole));
+        Ok(())
+    }
+
+    fn cubbyhole_deleted(&mut self, event: &v1::CubbyholeDeleted) -> Applied<S::Error> {
+        self.require_holder(&event.token)?;
+        let mut cubbyhole = self.cubbyhole(&event.token).map_err(Error::Source)?;
+        let removed = cubbyhole.remove(&event.entry);
+        if removed.is_none_or(|removed| removed.keys().as_slice() != event.keys) {
+            return Err(Broken("what a cubbyhole gives up is not what it has").into());
+        }
+        for key in &event.keys {
+            self.give_up(*key)?;
+        }
+        match cubbyhole.entries.is_empty() {
+            true => self.remove(Key::Cubbyhole(event.token)),
+            false => self.put(Key::Cubbyhole(event.token), Value::Cubbyhole(cubbyhole)),
+        }
+        Ok(())
+    }
+
+    /// Forgets the cubbyhole of a token that ends: its keys are given up with the token's.
+    fn drop_cubbyhole(&mut self, token: TokenId) -> Applied<S::Error> {
+        let cubbyhole = self.cubbyhole(&token).map_err(Error::Source)?;
+        if !cubbyhole.entries.is_empty() {
+            self.remove(Key::Cubbyhole(token));
+        }
+        Ok(())
+    }
+
+    /// A token that may have a cubbyhole: one that is there, or the one that the wallet began with.
+    fn require_holder(&self, id: &TokenId) -> Applied<S::Error> {
+        let wallet = self.wallet().map_err(Error::Source)?;
+        if wallet.is_some_and(|wallet| wallet.root_token == *id) {
+            return Ok(());
+        }
+        self.require_token(id).map(|_| ())
     }
 
     /// A token that is there: it may have ended by itself.

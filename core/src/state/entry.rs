@@ -10,14 +10,14 @@ use crate::{
     cbor::{self, as_array},
     event::{
         CiphertextHash, SealedRef,
-        v1::{MountKind, Settings},
+        v1::{MountKind, Settings, TokenRole},
     },
     id::{CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, TokenId, WalletId},
     keys::{
         keyring::KekVersion,
         page::{KeyRef, Slots},
     },
-    policy::Policy,
+    policy::{Policy, WRAPPING},
 };
 
 /// What an entry is about.
@@ -37,6 +37,10 @@ pub enum Key {
     Token(TokenId),
     /// All policies.
     Policies,
+    /// The cubbyhole of a token.
+    Cubbyhole(TokenId),
+    /// All roles of the token store.
+    TokenRoles,
 }
 
 impl Serialize for Key {
@@ -49,6 +53,8 @@ impl Serialize for Key {
             Self::Command(id) => (5_u8, id).serialize(serializer),
             Self::Token(id) => (6_u8, id).serialize(serializer),
             Self::Policies => (7_u8, None::<RecordId>).serialize(serializer),
+            Self::Cubbyhole(id) => (8_u8, id).serialize(serializer),
+            Self::TokenRoles => (9_u8, None::<RecordId>).serialize(serializer),
         }
     }
 }
@@ -67,6 +73,8 @@ pub enum Value {
     Command(CommandRecord),
     Token(Box<Token>),
     Policies(Arc<BTreeMap<String, StoredPolicy>>),
+    Cubbyhole(Cubbyhole),
+    TokenRoles(Arc<BTreeMap<String, TokenRole>>),
 }
 
 impl Value {
@@ -81,6 +89,8 @@ impl Value {
             Self::Command(value) => cbor::encode(value),
             Self::Token(value) => cbor::encode(&**value),
             Self::Policies(value) => cbor::encode(&value.iter().collect::<Vec<_>>()),
+            Self::Cubbyhole(value) => cbor::encode(value),
+            Self::TokenRoles(value) => cbor::encode(&value.iter().collect::<Vec<_>>()),
         }
     }
 
@@ -102,6 +112,11 @@ impl Value {
             Key::Policies => {
                 let policies: Vec<(String, StoredPolicy)> = cbor::decode(bytes)?;
                 Self::Policies(Arc::new(policies.into_iter().collect()))
+            }
+            Key::Cubbyhole(_) => Self::Cubbyhole(cbor::decode(bytes)?),
+            Key::TokenRoles => {
+                let roles: Vec<(String, TokenRole)> = cbor::decode(bytes)?;
+                Self::TokenRoles(Arc::new(roles.into_iter().collect()))
             }
         })
     }
@@ -156,6 +171,22 @@ impl Value {
         }
     }
 
+    pub(super) fn into_cubbyhole(self) -> Option<Cubbyhole> {
+        if let Self::Cubbyhole(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn into_token_roles(self) -> Option<Arc<BTreeMap<String, TokenRole>>> {
+        if let Self::TokenRoles(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
     pub(super) fn into_command(self) -> Option<CommandRecord> {
         if let Self::Command(value) = self {
             Some(value)
@@ -193,6 +224,8 @@ pub struct Token {
     pub uses: Option<u32>,
     /// The networks that it can be used from, as CIDR; empty is everywhere.
     pub cidrs: Vec<String>,
+    /// The role that it was made by.
+    pub role: Option<String>,
     /// Its MAC.
     pub mac: SealedRef,
     /// What it is called.
@@ -214,6 +247,7 @@ as_array!(Token {
     renewable,
     uses,
     cidrs,
+    role,
     mac,
     names,
     leaves_orphans
@@ -227,10 +261,83 @@ impl Token {
         self.leaves_orphans || self.expires.is_some_and(|expires| expires <= time)
     }
 
-    /// The keys that go with it.
+    /// For how long it was made, or renewed the last time, in milliseconds; 0 for one that does not
+    /// end by itself.
     #[must_use]
-    pub fn keys(&self) -> Vec<KeyRef> {
-        vec![self.mac.key, self.names.key]
+    pub fn lease(&self) -> u64 {
+        let since = self.renewed.unwrap_or(self.created);
+        self.expires
+            .map_or(0, |expires| expires.0.saturating_sub(since.0))
+    }
+
+    /// Whether it holds a wrapped answer, and nothing else can be done with it.
+    #[must_use]
+    pub fn wraps(&self) -> bool {
+        self.policies == [WRAPPING]
+    }
+}
+
+/// What a token keeps for itself, by blinded path.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Cubbyhole {
+    /// What is in it, in the order of blinded paths.
+    pub entries: Vec<CubbyholeEntry>,
+}
+
+as_array!(Cubbyhole { entries });
+
+impl Cubbyhole {
+    /// What is at this blinded path.
+    #[must_use]
+    pub fn entry(&self, id: &RecordId) -> Option<&CubbyholeEntry> {
+        let at = self.position(id).ok()?;
+        self.entries.get(at)
+    }
+
+    /// The keys of all that is in it, and of their paths.
+    pub fn keys(&self) -> impl Iterator<Item = KeyRef> {
+        self.entries.iter().flat_map(CubbyholeEntry::keys)
+    }
+
+    pub(super) fn put(&mut self, entry: CubbyholeEntry) {
+        match self.position(&entry.id) {
+            Ok(at) => {
+                if let Some(before) = self.entries.get_mut(at) {
+                    *before = entry;
+                }
+            }
+            Err(at) => self.entries.insert(at, entry),
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: &RecordId) -> Option<CubbyholeEntry> {
+        let at = self.position(id).ok()?;
+        Some(self.entries.remove(at))
+    }
+
+    fn position(&self, id: &RecordId) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(id, |entry| entry.id)
+    }
+}
+
+/// Something in a cubbyhole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CubbyholeEntry {
+    /// Its blinded path.
+    pub id: RecordId,
+    /// What it says.
+    pub payload: SealedRef,
+    /// Its path.
+    pub names: SealedRef,
+}
+
+as_array!(CubbyholeEntry { id, payload, names });
+
+impl CubbyholeEntry {
+    /// Its keys: that of what it says, and that of its path.
+    #[must_use]
+    pub const fn keys(&self) -> [KeyRef; 2] {
+        [self.payload.key, self.names.key]
     }
 }
 

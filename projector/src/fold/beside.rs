@@ -6,7 +6,7 @@ use billfold_core::{
         Event,
         v1::{CredentialWritten, MetadataChanged, Retired},
     },
-    id::{MountId, RecordId},
+    id::{MountId, RecordId, TokenId},
 };
 use bytes::Bytes;
 
@@ -56,9 +56,27 @@ impl Fold {
                 for ended in &event.tokens {
                     self.raw.insert(layout::token_names(&ended.token), None);
                     self.raw.insert(layout::token_mac(&ended.token), None);
+                    self.clear_cubbyhole(&ended.token)?;
                 }
             }
-            Event::TokenRenewed(_)
+            Event::CubbyholeWritten(event) => {
+                let (token, entry) = (&event.token, &event.entry);
+                if event.names.is_some() {
+                    let at = layout::cubbyhole_names(token, entry);
+                    self.raw.insert(at, Some(names.to_vec()));
+                }
+                let at = layout::cubbyhole_payload(token, entry);
+                self.raw.insert(at, Some(payload.to_vec()));
+            }
+            Event::CubbyholeDeleted(event) => {
+                let (token, entry) = (&event.token, &event.entry);
+                self.raw.insert(layout::cubbyhole_names(token, entry), None);
+                self.raw
+                    .insert(layout::cubbyhole_payload(token, entry), None);
+            }
+            Event::TokenRoleWritten(_)
+            | Event::TokenRoleDeleted(_)
+            | Event::TokenRenewed(_)
             | Event::TokenUsed(_)
             | Event::PolicyWritten(_)
             | Event::PolicyDeleted(_)
@@ -147,6 +165,20 @@ impl Fold {
         }
         // A record of this id that is made after this begins from nothing.
         self.extras.insert(*id, Extras::default());
+        Ok(())
+    }
+
+    fn clear_cubbyhole(&mut self, token: &TokenId) -> Result<(), Error> {
+        for key in self.view.cubbyhole_keys(token) {
+            self.raw.insert(key?, None);
+        }
+        let (first, last) = (RecordId::default(), RecordId::from_bytes([0xff; 16]));
+        // Of the two keys of an entry, that of its names comes first.
+        let pending =
+            layout::cubbyhole_names(token, &first)..=layout::cubbyhole_payload(token, &last);
+        for (_, value) in self.raw.range_mut(pending) {
+            *value = None;
+        }
         Ok(())
     }
 

@@ -29,6 +29,8 @@ pub(super) fn entry(key: &Key) -> Vec<u8> {
         Key::Command(id) => (b"eC", id.as_bytes()),
         Key::Token(id) => (b"eT", id.as_bytes()),
         Key::Policies => (b"eL", &[]),
+        Key::Cubbyhole(id) => (b"eH", id.as_bytes()),
+        Key::TokenRoles => (b"eO", &[]),
     };
     [kind, id].concat()
 }
@@ -64,6 +66,21 @@ pub(crate) fn token_names(token: &TokenId) -> Vec<u8> {
 /// Where the MAC of a token stands.
 pub(crate) fn token_mac(token: &TokenId) -> Vec<u8> {
     [b"a", &token.as_bytes()[..]].concat()
+}
+
+/// The beginning of the keys of all that is in a token's cubbyhole.
+pub(super) fn cubbyhole(token: &TokenId) -> Vec<u8> {
+    [b"h", &token.as_bytes()[..]].concat()
+}
+
+/// Where something in a token's cubbyhole stands.
+pub(crate) fn cubbyhole_payload(token: &TokenId, entry: &RecordId) -> Vec<u8> {
+    [&cubbyhole(token)[..], entry.as_bytes(), b"p"].concat()
+}
+
+/// Where its path stands.
+pub(crate) fn cubbyhole_names(token: &TokenId, entry: &RecordId) -> Vec<u8> {
+    [&cubbyhole(token)[..], entry.as_bytes(), b"n"].concat()
 }
 
 /// Where the payload of a version stands that is not the current one.

@@ -54,6 +54,9 @@ pub struct Line {
     /// The name of the policy that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// The name of the role of the token store that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// The versions that it wrote, deleted, brought back or destroyed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<u32>,
@@ -79,6 +82,9 @@ pub struct Line {
     /// Which version was asked for; none is the current one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_version: Option<u32>,
+    /// For how long its answer was to be wrapped, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrap_ttl: Option<u64>,
     /// What it was answered.
     #[serde(flatten)]
     pub answer: Option<Answer>,
@@ -178,6 +184,8 @@ impl Line {
             mount: None,
             tokens: Vec::new(),
             policy: None,
+            role: None,
+            wrap_ttl: None,
             record: None,
             versions: Vec::new(),
             trimmed: Vec::new(),
@@ -219,6 +227,10 @@ impl Line {
             Event::TokensEnded(event) => {
                 self.tokens = event.tokens.iter().map(|ended| ended.token).collect();
             }
+            Event::CubbyholeWritten(event) => self.tokens = vec![event.token],
+            Event::CubbyholeDeleted(event) => self.tokens = vec![event.token],
+            Event::TokenRoleWritten(event) => self.role = Some(event.name.clone()),
+            Event::TokenRoleDeleted(event) => self.role = Some(event.name.clone()),
             Event::PolicyWritten(event) => self.policy = Some(event.name.clone()),
             Event::PolicyDeleted(event) => self.policy = Some(event.name.clone()),
             Event::CredentialWritten(event) => {
@@ -244,6 +256,7 @@ impl Line {
                 self.mount = event.mount;
                 self.record = event.record;
                 self.asked_version = event.version;
+                self.wrap_ttl = event.wrap_ttl;
             }
             Event::RequestsRefused(event) => {
                 self.refused = Some(event.count);

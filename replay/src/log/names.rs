@@ -229,7 +229,11 @@ impl<'a> Names<'a> {
             None => None,
         };
         let mount = mount.as_ref().map(|(kind, path)| (*kind, path.as_str()));
-        Ok(need_of(asked.operation, mount, path.as_deref()))
+        let need = need_of(asked.operation, mount, path.as_deref());
+        Ok(need.map(|need| Need {
+            wrap_ttl: asked.wrap_ttl,
+            ..need
+        }))
     }
 
     fn open_request(

@@ -5,7 +5,10 @@ use billfold_core::{
     event::{Event, v1::Retired},
     id::{MountId, RecordId, TokenId, WalletId},
     keys::{Content, page::KeyRef},
-    names::{mount_names_place, names_place, payload_place, token_mac_place, token_names_place},
+    names::{
+        cubbyhole_place, mount_names_place, names_place, payload_place, token_mac_place,
+        token_names_place,
+    },
     seal::Place,
     state::{Source, State},
 };
@@ -25,6 +28,7 @@ pub(super) enum Owner {
     TokenMac(TokenId),
     TokenNames(TokenId),
     Mount(MountId),
+    Cubbyhole(TokenId, RecordId, Content),
     Payload(RecordId, u32),
     /// The names of a record, sealed for a version. Without one, they are sealed for the version
     /// that is the current one at their place.
@@ -38,6 +42,15 @@ impl std::fmt::Display for Owner {
             Self::TokenMac(token) => write!(f, "the MAC of token {token}"),
             Self::TokenNames(token) => write!(f, "the names of token {token}"),
             Self::Mount(mount) => write!(f, "the names of mount {mount}"),
+            Self::Cubbyhole(token, entry, Content::Payload) => {
+                write!(f, "entry {entry} in the cubbyhole of token {token}")
+            }
+            Self::Cubbyhole(token, entry, Content::Names) => {
+                write!(
+                    f,
+                    "the path of entry {entry} in the cubbyhole of token {token}"
+                )
+            }
             Self::Payload(record, version) => {
                 write!(f, "the payload of record {record} version {version}")
             }
@@ -66,6 +79,9 @@ impl Owner {
             Self::TokenMac(token) => Some((Content::Payload, token_mac_place(wallet, token))),
             Self::TokenNames(token) => Some((Content::Names, token_names_place(wallet, token))),
             Self::Mount(mount) => Some((Content::Names, mount_names_place(wallet, mount))),
+            Self::Cubbyhole(token, entry, content) => {
+                Some((content, cubbyhole_place(wallet, token, entry, content)))
+            }
             Self::Payload(record, version) => {
                 Some((Content::Payload, payload_place(wallet, record, version)))
             }
@@ -104,6 +120,13 @@ pub(super) fn used(entry: &Entry) -> Vec<Use> {
             add(event.mac.key, Owner::TokenMac(event.token), payload());
             add(event.names.key, Owner::TokenNames(event.token), names());
         }
+        Event::CubbyholeWritten(event) => {
+            let owner = |content| Owner::Cubbyhole(event.token, event.entry, content);
+            add(event.payload.key, owner(Content::Payload), payload());
+            if let Some(sealed) = event.names {
+                add(sealed.key, owner(Content::Names), names());
+            }
+        }
         Event::MountRenamed(event) => {
             add(event.names.key, Owner::Mount(event.mount), names());
         }
@@ -123,6 +146,9 @@ pub(super) fn used(entry: &Entry) -> Vec<Use> {
         Event::TokenRenewed(_)
         | Event::TokenUsed(_)
         | Event::TokensEnded(_)
+        | Event::CubbyholeDeleted(_)
+        | Event::TokenRoleWritten(_)
+        | Event::TokenRoleDeleted(_)
         | Event::PolicyWritten(_)
         | Event::PolicyDeleted(_)
         | Event::KekCreated(_)
@@ -160,6 +186,8 @@ pub(super) fn given_up<S: Source>(
         Event::VersionsDestroyed(event) => keys(&event.versions),
         Event::MetadataDeleted(event) => event.keys.clone(),
         Event::MountRenamed(event) => vec![event.retired_names],
+        Event::CubbyholeWritten(event) => event.retired.into_iter().collect(),
+        Event::CubbyholeDeleted(event) => event.keys.clone(),
         Event::TokensEnded(event) => event
             .tokens
             .iter()
@@ -171,6 +199,8 @@ pub(super) fn given_up<S: Source>(
             .into_iter()
             .collect(),
         Event::TokenCreated(_)
+        | Event::TokenRoleWritten(_)
+        | Event::TokenRoleDeleted(_)
         | Event::TokenRenewed(_)
         | Event::TokenUsed(_)
         | Event::PolicyWritten(_)

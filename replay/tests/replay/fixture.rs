@@ -145,6 +145,7 @@ impl Wallet {
             mount: Some(MOUNT),
             record: Some(record),
             version,
+            wrap_ttl: None,
             names: Default::default(),
         };
         let names = RequestNames {

@@ -177,6 +177,7 @@ async fn what_a_request_named_must_open() {
         mount: None,
         record: None,
         version: None,
+        wrap_ttl: None,
         names: ciphertext_hash(&sealed),
     });
     let forged = Entry {

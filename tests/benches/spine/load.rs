@@ -187,6 +187,7 @@ fn caller(wallet: &Wallet) -> Caller {
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         execution: None,
         parameters: None,
+        wrap_ttl: None,
     }
 }
 

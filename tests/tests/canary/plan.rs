@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::search::Words;
 
+#[path = "plan/access.rs"]
+mod access;
+
 /// One request.
 pub struct Call {
     pub verb: String,
@@ -92,7 +95,7 @@ pub fn calls(route: &Route, verb: Verb, words: &Words) -> Vec<Call> {
     };
     let mut calls = plan.own();
     calls.extend(plan.strange());
-    if route.access == Access::Token {
+    if route.access != Access::Open {
         calls.extend(plan.refused());
     }
     if matches!(verb, Verb::Post | Verb::Put | Verb::Patch) {
@@ -159,13 +162,13 @@ impl Plan<'_> {
                 call(at, 400).body(json!({ "id": words.word('t') })),
             ],
             Endpoint::TokenLookup | Endpoint::TokenRenew => vec![
-                call(at.clone(), 403).body(json!({ "token": words.word('t') })),
-                call(at, 403).body(json!({ "token": format!("hvs.{}", words.word('t')) })),
+                call(at.clone(), 403).or(400).body(json!({ "token": words.word('t') })),
+                call(at, 403).or(400).body(json!({ "token": format!("hvs.{}", words.word('t')) })),
             ],
             Endpoint::TokenLookupAccessor
             | Endpoint::TokenRenewAccessor
             | Endpoint::TokenRevokeAccessor => vec![
-                call(at.clone(), 403).body(json!({ "accessor": words.word('x') })),
+                call(at.clone(), 400).or(200).body(json!({ "accessor": words.word('x') })),
                 call(at, 400),
             ],
             // Root's own token neither ends nor lasts longer.
@@ -175,7 +178,7 @@ impl Plan<'_> {
             ],
             Endpoint::TokenRevokeSelf => vec![call(at, 400)],
             Endpoint::TokenRevoke | Endpoint::TokenRevokeOrphan => {
-                vec![call(at, 204).body(json!({ "token": words.word('t') }))]
+                vec![call(at, 204).or(400).body(json!({ "token": words.word('t') }))]
             }
             Endpoint::TokenAccessors => vec![call(at + &query, 200)],
             Endpoint::Policies | Endpoint::OldPolicies => {
@@ -195,6 +198,20 @@ impl Plan<'_> {
                 call(at, 400).body(json!({ "policy": format!("path \"{}\" {{ {} = 1 }}", words.word('n'), words.word('n')) })),
             ],
             Endpoint::DeletePolicy => vec![self.write_policy(&path), call(at, 204)],
+            Endpoint::TokenTidy
+            | Endpoint::TokenCreateByRole
+            | Endpoint::TokenRoles
+            | Endpoint::ReadTokenRole
+            | Endpoint::WriteTokenRole
+            | Endpoint::DeleteTokenRole => self.of_roles(),
+            Endpoint::WrappingWrap
+            | Endpoint::WrappingUnwrap
+            | Endpoint::WrappingRewrap
+            | Endpoint::WrappingLookup
+            | Endpoint::CubbyholeRead
+            | Endpoint::CubbyholeWrite
+            | Endpoint::CubbyholeDelete
+            | Endpoint::CubbyholeList => self.of_cubbyholes(),
             Endpoint::AuthMethods | Endpoint::AuditDevices => vec![call(at + &query, 200)],
             Endpoint::ToolsHash => vec![call(at, 400).body(json!({ "input": words.word('v') }))],
             Endpoint::ToolsRandom => vec![
@@ -353,6 +370,8 @@ impl Plan<'_> {
                 call(format!("{at}?version=9"), 404),
                 call(format!("{at}?version={}", words.word('x')), 400),
                 call(self.url(&self.path()), 404).header("X-Billfold-Execution", words.word('x')),
+                // The answer itself is not told.
+                call(self.url(&path), 200).header("X-Vault-Wrap-TTL", "1h").tells("p"),
             ],
             Endpoint::KvWrite => vec![
                 call(at.clone(), 200)
@@ -559,14 +578,16 @@ impl Plan<'_> {
             let call = Call::new(self.verb, at.clone(), REFUSED).body(body);
             match self.route.endpoint {
                 // Any object is a secret, and members that mean nothing to a change are left out.
-                Endpoint::Kv1Write | Endpoint::KvWriteConfig | Endpoint::KvWriteMetadata => {
-                    call.or(204)
-                }
+                Endpoint::Kv1Write
+                | Endpoint::CubbyholeWrite
+                | Endpoint::KvWriteConfig
+                | Endpoint::KvWriteMetadata => call.or(204),
                 // Without a token named, the caller's own is meant, and told again.
                 Endpoint::LookupSelf
                 | Endpoint::TokenLookup
                 | Endpoint::TokenCreate
                 | Endpoint::TokenCreateOrphan
+                | Endpoint::TokenTidy
                 | Endpoint::ToolsHash
                 | Endpoint::ToolsRandom => call.or(200).may_tell("t"),
                 _ => call,

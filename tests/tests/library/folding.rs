@@ -130,7 +130,12 @@ pub fn assert_holds(view: &View, memory: &Memory, what: &str) {
             Key::Record(id) => drop(records.insert(*id, value.clone())),
             Key::Page(id) => drop(pages.insert(*id, value.clone())),
             Key::Token(id) => drop(tokens.insert(*id, value.clone())),
-            Key::Wallet | Key::Mounts | Key::Command(_) | Key::Policies => {}
+            Key::Wallet
+            | Key::Mounts
+            | Key::Command(_)
+            | Key::Policies
+            | Key::Cubbyhole(_)
+            | Key::TokenRoles => {}
         }
     }
     let in_view: BTreeMap<_, _> = view

@@ -268,6 +268,7 @@ impl Node {
             mount: None,
             record: Some(record),
             version: None,
+            wrap_ttl: None,
             names: Default::default(),
         };
         let names = RequestNames {

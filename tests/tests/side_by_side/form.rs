@@ -13,6 +13,9 @@ const MOMENTS: [&str; 4] = [
 /// Fields that hold what no two servers draw alike, of which only length and alphabet count.
 const RANDOM: [&str; 2] = ["random_bytes", "nonce"];
 
+/// Fields that hold accessors, among others.
+const ACCESSORS: [&str; 3] = ["accessor", "wrapped_accessor", "keys"];
+
 /// Brings all values below a field into their form.
 pub fn formed(field: &str, value: Value) -> Value {
     match value {
@@ -93,6 +96,9 @@ fn text_formed(field: &str, text: String) -> String {
             "characters"
         };
         return format!("<{} {alphabet}>", text.len());
+    }
+    if ACCESSORS.contains(&field) && text.len() == 32 && is_hex(&text) {
+        return "<32 hex digits>".to_owned();
     }
     text
 }

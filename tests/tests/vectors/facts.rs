@@ -5,28 +5,28 @@ use billfold_core::{
     event::{
         Actor, CommandRef, Event, Fact, SealedRef,
         v1::{
-            CredentialWritten, EndedToken, KekCreated, KeyPageClosed, KeysDestroyed,
-            MetadataChanged, MetadataDeleted, MountDisabled, MountEnabled, MountKind, MountRenamed,
-            MountTuned, Operation, PolicyDeleted, PolicyWritten, RequestsRefused,
-            ResolutionRequested, Retired, Settings, TokenCreated, TokenRenewed, TokenUsed,
-            TokensEnded, VersionsDeleted, VersionsDestroyed, VersionsUndeleted, WalletCreated,
+            CredentialWritten, KekCreated, KeyPageClosed, KeysDestroyed, MetadataChanged,
+            MetadataDeleted, MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned,
+            Operation, RequestsRefused, ResolutionRequested, Retired, Settings, VersionsDeleted,
+            VersionsDestroyed, VersionsUndeleted, WalletCreated,
         },
     },
     id::{
         CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, RequestId, TokenId, WalletId,
     },
     keys::page::KeyRef,
-    policy::Policy,
 };
 
-fn key(page: u8, slot: u8) -> KeyRef {
+use crate::facts_of_access;
+
+pub(crate) fn key(page: u8, slot: u8) -> KeyRef {
     KeyRef {
         page: PageId::from_bytes([page; 16]),
         slot,
     }
 }
 
-fn sealed(page: u8, slot: u8, hash: u8) -> SealedRef {
+pub(crate) fn sealed(page: u8, slot: u8, hash: u8) -> SealedRef {
     let mut bytes = [hash; 32];
     bytes[0] = 0;
     let key = key(page, slot);
@@ -43,7 +43,7 @@ const SETTINGS: Settings = Settings {
     delete_version_after: 86_400_000,
 };
 
-fn root() -> Actor {
+pub(crate) fn root() -> Actor {
     Actor::Principal(
         PrincipalId::from_bytes([0x33; 16]),
         TokenId::from_bytes([0x44; 16]),
@@ -53,13 +53,13 @@ fn root() -> Actor {
 /// Every fact, by the name of its vector.
 pub(crate) fn all() -> Vec<(&'static str, Fact)> {
     let mut facts = of_the_wallet();
-    facts.extend(of_access());
+    facts.extend(facts_of_access::all());
     facts.extend(of_secrets());
     facts.extend(of_requests());
     facts
 }
 
-fn fact(actor: Actor, event: Event) -> Fact {
+pub(crate) fn fact(actor: Actor, event: Event) -> Fact {
     Fact {
         actor,
         command: None,
@@ -134,73 +134,6 @@ fn of_the_wallet() -> Vec<(&'static str, Fact)> {
         (
             "mount-disabled",
             fact(root(), Event::MountDisabled(disabled)),
-        ),
-    ]
-}
-
-fn of_access() -> Vec<(&'static str, Fact)> {
-    let text = "path \"secret/data/*\" { capabilities = [\"read\"] }";
-    let token = TokenId::from_bytes([0x77; 16]);
-    let created = TokenCreated {
-        token,
-        principal: PrincipalId::from_bytes([0x78; 16]),
-        parent: Some(TokenId::from_bytes([0x44; 16])),
-        policies: vec!["default".to_owned(), "team".to_owned()],
-        ttl: 3_600_000,
-        expires: Some(Millis(1_800_003_600_000)),
-        explicit_max_ttl: 7_200_000,
-        period: 60_000,
-        renewable: true,
-        uses: 5,
-        cidrs: vec!["10.0.0.0/8".to_owned()],
-        mac: sealed(0x66, 20, 0xb0),
-        names: sealed(0x66, 21, 0xb1),
-    };
-    let orphan = TokenCreated {
-        parent: None,
-        expires: None,
-        policies: Vec::new(),
-        cidrs: Vec::new(),
-        ..created.clone()
-    };
-    let renewed = TokenRenewed {
-        token,
-        expires: Millis(1_800_007_200_000),
-    };
-    let ended = TokensEnded {
-        tokens: vec![EndedToken {
-            token,
-            keys: vec![key(0x66, 20), key(0x66, 21)],
-        }],
-        leaves_orphans: true,
-    };
-    let written = PolicyWritten {
-        name: "team".to_owned(),
-        text: text.to_owned(),
-        policy: Policy::parse(text).unwrap(),
-    };
-    let deleted = PolicyDeleted {
-        name: "team".to_owned(),
-    };
-    vec![
-        ("token-created", fact(root(), Event::TokenCreated(created))),
-        (
-            "token-created-orphan",
-            fact(root(), Event::TokenCreated(orphan)),
-        ),
-        ("token-renewed", fact(root(), Event::TokenRenewed(renewed))),
-        (
-            "token-used",
-            fact(root(), Event::TokenUsed(TokenUsed { token })),
-        ),
-        ("tokens-ended", fact(root(), Event::TokensEnded(ended))),
-        (
-            "policy-written",
-            fact(root(), Event::PolicyWritten(written)),
-        ),
-        (
-            "policy-deleted",
-            fact(root(), Event::PolicyDeleted(deleted)),
         ),
     ]
 }
@@ -321,6 +254,14 @@ fn of_requests() -> Vec<(&'static str, Fact)> {
             Operation::PatchMetadata,
         ),
         ("resolution-requested-refused", Operation::Refused),
+        (
+            "resolution-requested-read-cubbyhole",
+            Operation::ReadCubbyhole,
+        ),
+        (
+            "resolution-requested-list-cubbyhole",
+            Operation::ListCubbyhole,
+        ),
     ];
     let asked = operations.map(|(name, operation)| {
         let about_one = matches!(operation, Operation::ReadData | Operation::ReadMetadata);
@@ -331,6 +272,7 @@ fn of_requests() -> Vec<(&'static str, Fact)> {
                 .then_some(MOUNT),
             record: about_one.then_some(RECORD),
             version: (operation == Operation::ReadData).then_some(3),
+            wrap_ttl: (operation == Operation::ReadData).then_some(60_000),
             names: [0xa6; 32].into(),
         };
         (name, fact(root(), Event::ResolutionRequested(event)))

@@ -119,6 +119,7 @@ prop_compose! {
         operation in prop::sample::select(vec![
             Operation::ReadData, Operation::ReadMetadata, Operation::List,
             Operation::ListCredentials, Operation::ReadMounts, Operation::ReadAudit,
+            Operation::ReadCubbyhole, Operation::ListCubbyhole,
         ]),
         mount in proptest::option::of(few()),
         record in proptest::option::of(few()),
@@ -130,6 +131,7 @@ prop_compose! {
             mount: mount.map(MountId::from_bytes),
             record: record.map(RecordId::from_bytes),
             version,
+            wrap_ttl: version.map(u64::from),
             names: ByteArray::new([6; 32]),
         }
     }
@@ -225,6 +227,7 @@ fn token_event() -> impl Strategy<Value = Event> {
             renewable: true,
             uses,
             cidrs: Vec::new(),
+            role: None,
             mac,
             names,
         })
@@ -251,12 +254,54 @@ fn token_event() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn cubbyhole_event() -> impl Strategy<Value = Event> {
+    // The token that is there from the beginning, or another.
+    let token = || prop_oneof![Just([0; 16]), Just([1; 16]), few()].prop_map(TokenId::from_bytes);
+    let entry = || few().prop_map(RecordId::from_bytes);
+    let written = (
+        token(),
+        entry(),
+        sealed(),
+        option::of(sealed()),
+        option::of(key()),
+    );
+    let written = written.prop_map(|(token, entry, payload, names, retired)| {
+        Event::CubbyholeWritten(v1::CubbyholeWritten {
+            token,
+            entry,
+            payload,
+            names,
+            retired,
+        })
+    });
+    let keys = prop_oneof![vec(key(), 0..3), Just(vec![first_key(24), first_key(25)])];
+    let deleted = (token(), entry(), keys).prop_map(|(token, entry, keys)| {
+        Event::CubbyholeDeleted(v1::CubbyholeDeleted { token, entry, keys })
+    });
+    prop_oneof![2 => written, 1 => deleted]
+}
+
+fn role_event() -> impl Strategy<Value = Event> {
+    let name = || prop_oneof![Just("team"), Just("other")].prop_map(str::to_owned);
+    let written = (name(), few_names()).prop_map(|(name, allowed)| {
+        let role = v1::TokenRole {
+            allowed,
+            ..v1::TokenRole::default()
+        };
+        Event::TokenRoleWritten(v1::TokenRoleWritten { name, role })
+    });
+    let deleted = name().prop_map(|name| Event::TokenRoleDeleted(v1::TokenRoleDeleted { name }));
+    prop_oneof![written, deleted]
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let versions = || (few().prop_map(RecordId::from_bytes), vec(number(), 0..3));
     prop_oneof![
         2 => wallet_event(),
         2 => mount_event(),
         3 => token_event(),
+        3 => cubbyhole_event(),
+        1 => role_event(),
         6 => written().prop_map(Event::CredentialWritten),
         2 => changed().prop_map(Event::MetadataChanged),
         1 => versions().prop_map(|(record, versions)| {
@@ -333,8 +378,16 @@ fn beginning() -> Vec<Logged> {
             renewable: false,
             uses: 9,
             cidrs: Vec::new(),
+            role: None,
             mac: key(22),
             names: key(23),
+        }),
+        Event::CubbyholeWritten(v1::CubbyholeWritten {
+            token: TokenId::from_bytes(id),
+            entry: RecordId::from_bytes(id),
+            payload: key(24),
+            names: Some(key(25)),
+            retired: None,
         }),
         Event::CredentialWritten(v1::CredentialWritten {
             record: RecordId::from_bytes(id),

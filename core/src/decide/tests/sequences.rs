@@ -224,6 +224,7 @@ fn judged_as_modelled(game: &Game, time: Millis, place: (usize, usize), version:
             mount: Some(mount_id(place.0)),
             record: Some(id),
             version,
+            wrap_ttl: None,
             names: serde_bytes::ByteArray::default(),
         };
         let event = Event::ResolutionRequested(request.clone());

@@ -42,10 +42,14 @@ pub enum Operation {
     ReadMounts,
     /// The audit trail.
     ReadAudit,
+    /// Something in the caller's own cubbyhole.
+    ReadCubbyhole,
+    /// What the caller's own cubbyhole holds.
+    ListCubbyhole,
 }
 
 impl Operation {
-    const ALL: [(u8, Self); 15] = [
+    const ALL: [(u8, Self); 17] = [
         (1, Self::ReadData),
         (2, Self::ReadMetadata),
         (3, Self::List),
@@ -61,6 +65,8 @@ impl Operation {
         (13, Self::PatchData),
         (14, Self::PatchMetadata),
         (15, Self::Refused),
+        (16, Self::ReadCubbyhole),
+        (17, Self::ListCubbyhole),
     ];
 
     /// Its name in listings.
@@ -82,6 +88,8 @@ impl Operation {
             Self::ListCredentials => "list-credentials",
             Self::ReadMounts => "read-mounts",
             Self::ReadAudit => "read-audit",
+            Self::ReadCubbyhole => "read-cubbyhole",
+            Self::ListCubbyhole => "list-cubbyhole",
         }
     }
 }
@@ -120,6 +128,8 @@ pub struct ResolutionRequested {
     pub record: Option<RecordId>,
     /// Which version; none is the current one.
     pub version: Option<u32>,
+    /// For how long its answer was to be wrapped, in milliseconds, if it was to be.
+    pub wrap_ttl: Option<u64>,
     /// The hash of [`crate::names::RequestNames`], sealed under the epoch's request-name key.
     pub names: CiphertextHash,
 }
@@ -130,6 +140,7 @@ as_array!(ResolutionRequested {
     mount,
     record,
     version,
+    wrap_ttl,
     names
 });
 
