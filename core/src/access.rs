@@ -256,8 +256,8 @@ pub fn acl_of<S: Source>(
     Ok(Some(Acl::new(known, time)))
 }
 
-/// Whether an actor has anything to do with a mount: some rule of its policies speaks of a path in
-/// it, or of one that it is in.
+/// Whether an actor has anything to do with a mount: something is granted to it there, or on what
+/// the mount is in.
 ///
 /// # Errors
 /// When the state cannot be read.
@@ -267,20 +267,8 @@ pub fn sees<S: Source>(
     time: Millis,
     mount: &str,
 ) -> Result<bool, S::Error> {
-    let Some(names) = policies_of(state, actor, time)? else {
-        return Ok(false);
-    };
-    let policies = state.policies()?;
-    let rules = names.iter().filter_map(|name| policies.get(name));
-    let mut rules = rules.flat_map(|stored| stored.policy.rules());
-    let is_root = names.iter().any(|name| name == ROOT);
-    Ok(is_root
-        || rules.any(|rule| {
-            let pattern = rule.pattern.as_str();
-            let plain = pattern.split(['*', '+']).next().unwrap_or_default();
-            let meets = plain.starts_with(mount) || mount.starts_with(plain);
-            meets && !rule.capabilities.denies()
-        }))
+    let acl = acl_of(state, actor, time)?;
+    Ok(acl.is_some_and(|acl| acl.reaches(mount)))
 }
 
 /// Whether any of an actor's policies looks at what a request says.

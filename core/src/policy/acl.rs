@@ -1,6 +1,6 @@
 //! Access control lists: the rules of several policies as one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use super::{
     Capabilities, Conditions, Decision, Engine, Operation, Pattern, Policy, ROOT, Request, Rule,
@@ -70,6 +70,29 @@ impl Acl {
         self.valid_until
     }
 
+    /// Whether it grants anything on a mount, in it, or on what it is in. The mount's path ends
+    /// with a slash.
+    #[must_use]
+    pub fn reaches(&self, mount: &str) -> bool {
+        if self.root || self.capabilities(mount).grants() {
+            return true;
+        }
+        let grants = |entry: &Entry| entry.rule.capabilities.grants();
+        let exact = self
+            .exact
+            .range::<str, _>((Bound::Included(mount), Bound::Unbounded));
+        let mut exact = exact.take_while(|(path, _)| path.starts_with(mount));
+        let mount_bytes = mount.as_bytes();
+        let prefixes = self
+            .prefixes
+            .range::<[u8], _>((Bound::Included(mount_bytes), Bound::Unbounded));
+        let mut prefixes = prefixes.take_while(|(prefix, _)| prefix.starts_with(mount_bytes));
+        let mut segments = self.segments.iter();
+        exact.any(|(_, entry)| grants(entry))
+            || prefixes.any(|(_, entry)| grants(entry))
+            || segments.any(|(pattern, entry)| pattern.leads_into(mount) && grants(entry))
+    }
+
     fn add(&mut self, place: usize, rule: &Rule) {
         let (stem, _) = rule.pattern.stem();
         let said = (place, rule.capabilities);
@@ -132,7 +155,7 @@ impl Acl {
         loop {
             let (prefix, entry) = self
                 .prefixes
-                .range::<[u8], _>((std::ops::Bound::Unbounded, std::ops::Bound::Included(path)))
+                .range::<[u8], _>((Bound::Unbounded, Bound::Included(path)))
                 .next_back()?;
             if path.starts_with(prefix) {
                 return Some(entry);

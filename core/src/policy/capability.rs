@@ -72,6 +72,11 @@ impl Capabilities {
         self.0 & Self::DENY.0 != 0
     }
 
+    /// Whether there is anything in it that it does not deny.
+    pub(super) const fn grants(self) -> bool {
+        self.0 != Self::NONE.0 && !self.denies()
+    }
+
     /// The names as `sys/capabilities` shows them: sorted; `deny` where nothing is granted; `root`
     /// alone for root.
     #[must_use]

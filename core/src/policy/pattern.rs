@@ -83,6 +83,20 @@ impl Pattern {
         open || parts.next().is_none()
     }
 
+    /// Whether some path below this folder may match segment by segment. The folder's path ends
+    /// with a slash.
+    pub(super) fn leads_into(&self, folder: &str) -> bool {
+        let (stem, open) = self.stem();
+        let mut wanted = stem.split('/').peekable();
+        folder.trim_end_matches('/').split('/').all(|part| {
+            let Some(want) = wanted.next() else {
+                return false;
+            };
+            let last = wanted.peek().is_none();
+            want == "+" || want == part || (open && last && part.starts_with(want))
+        })
+    }
+
     /// Its rank among those that match.
     pub(super) fn rank(&self) -> Rank<'_> {
         let (stem, open) = self.stem();

@@ -229,3 +229,52 @@ fn what_has_expired_does_not_count() {
         ["p"]
     );
 }
+
+#[test]
+fn a_mount_is_reached_by_what_is_granted_there_or_around_it() {
+    let reaches = |pattern: &str, grants: &str| {
+        let text = format!("path \"{pattern}\" {{ capabilities = [{grants}] }}");
+        acl(&[&text]).reaches("kv/team/")
+    };
+    for pattern in [
+        "*",
+        "kv/*",
+        "kv/team",
+        "kv/team/",
+        "kv/team/*",
+        "kv/team/a",
+        "kv/team/a*",
+        "kv/te*",
+        "+/team/a",
+        "kv/+/a/b",
+        "+/te*",
+        "+/*",
+        "kv/+",
+    ] {
+        assert!(reaches(pattern, "\"scan\""), "{pattern}");
+        assert!(!reaches(pattern, ""), "{pattern}");
+        assert!(!reaches(pattern, "\"deny\""), "{pattern}");
+    }
+    for pattern in [
+        "",
+        "kv",
+        "kv/",
+        "k",
+        "kv/tea",
+        "kv/teams/a",
+        "+",
+        "+/tea",
+        "kv/tex*",
+    ] {
+        assert!(!reaches(pattern, "\"read\""), "{pattern}");
+    }
+    // What one policy denies none grants.
+    let denied = acl(&[
+        "path \"kv/team/a\" { policy = \"read\" }",
+        "path \"kv/team/a\" { policy = \"deny\" }",
+    ]);
+    assert!(!denied.reaches("kv/team/"));
+    let expired = "path \"kv/team/a\" { policy = \"read\" expiration = 1 }";
+    assert!(!acl(&[expired]).reaches("kv/team/"));
+    assert!(Acl::root().reaches("kv/team/") && !acl(&[]).reaches("kv/team/"));
+}
