@@ -192,8 +192,7 @@ async fn respond(
         return Err(Failure::silent(StatusCode::METHOD_NOT_ALLOWED));
     }
     let wallet = door.wallet()?;
-    let takes_body = matches!(verb, Verb::Post | Verb::Put | Verb::Patch);
-    if takes_body && path.ends_with('/') {
+    if verb.takes_body() && path.ends_with('/') {
         return Err(Failure::bad("cannot write to a path ending in '/'"));
     }
     refuse_unsupported(&parts.headers)?;
@@ -227,16 +226,16 @@ async fn respond(
     }
     let body = match body {
         Sent::Read(body) => body,
-        Sent::Unread(body) if takes_body => read(body, LARGEST_BODY).await?,
+        Sent::Unread(body) if verb.takes_body() => read(body, LARGEST_BODY).await?,
         Sent::Unread(_) => Zeroizing::default(),
     };
     let looks = wallet.looks_at_parameters(&caller);
     let looks = looks.map_err(|error| v1::failure(&error))?;
-    let caller = match verb.changes() && looks {
+    let caller = match looks {
         true => Caller {
             // Other doors say it in other words, which no policy speaks of.
             parameters: Some(match route.path.starts_with("v1/") {
-                true => parameters(&body, &query),
+                true => parameters(verb, &body, &query),
                 false => serde_json::Map::new(),
             }),
             ..caller
@@ -296,8 +295,16 @@ async fn unless_denied(
     if !failure.status.is_client_error() || failure.status == StatusCode::FORBIDDEN {
         return failure;
     }
+    // Policies speak of a folder with its slash.
+    let place = match verb {
+        Verb::List | Verb::Scan => format!("{}/", inside.trim_end_matches('/')),
+        _ => inside.to_owned(),
+    };
     let permitted = operations(verb).iter().any(|operation| {
-        let need = Need::to(*operation, inside);
+        let need = Need {
+            parameters: caller.parameters.clone(),
+            ..Need::to(*operation, place.as_str())
+        };
         wallet.may(caller, &need).unwrap_or(false)
     });
     // Whoever comes second with a wrapping token is told that it is none any more.
@@ -323,18 +330,21 @@ const fn operations(verb: Verb) -> &'static [Operation] {
     }
 }
 
-/// What a request says, as policies look at it. What is no object says nothing, and is refused later.
+/// What a request says, as policies look at it: its body where it may have one, else its query. What
+/// is no object says nothing, and is refused later.
 fn parameters(
+    verb: Verb,
     body: &[u8],
     query: &[(String, String)],
 ) -> serde_json::Map<String, serde_json::Value> {
-    let query = query
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone().into()));
-    let mut parameters: serde_json::Map<_, serde_json::Value> = query.collect();
-    let body: Option<serde_json::Map<_, _>> = serde_json::from_slice(body).ok();
-    parameters.extend(body.unwrap_or_default());
-    parameters
+    if verb.takes_body() {
+        let body: Option<serde_json::Map<_, _>> = serde_json::from_slice(body).ok();
+        return body.unwrap_or_default();
+    }
+    let query = query.iter();
+    query
+        .map(|(name, value)| (name.clone(), value.clone().into()))
+        .collect()
 }
 
 /// Where a path leads, for a caller who may know which mounts there are.

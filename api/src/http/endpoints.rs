@@ -136,6 +136,11 @@ pub enum Endpoint {
 }
 
 impl Verb {
+    /// Whether what it says stands in a body.
+    pub(crate) const fn takes_body(self) -> bool {
+        matches!(self, Self::Post | Self::Put | Self::Patch)
+    }
+
     /// Whether it is for changing something.
     pub(crate) const fn changes(self) -> bool {
         matches!(self, Self::Post | Self::Put | Self::Patch | Self::Delete)

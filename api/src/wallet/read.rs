@@ -352,10 +352,9 @@ impl Wallet {
     /// # Errors
     /// When that cannot be recorded.
     pub async fn record_refusal(&self, caller: &Caller, path: &str) -> Result<(), Error> {
-        match self.look_at_system(caller, Operation::Refused, path).await {
-            Ok(_) | Err(Error::Denied) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let question = about_system(Operation::Refused, path)?;
+        self.judged(caller, question).await?;
+        Ok(())
     }
 
     /// Records that someone looks at something of the wallet itself, by its path of the API.
@@ -365,17 +364,7 @@ impl Wallet {
         operation: Operation,
         path: &str,
     ) -> Result<At<Seq>, Error> {
-        let need = need_of(operation, None, Some(path)).ok_or(Error::Denied)?;
-        let question = Question {
-            operation,
-            mount: None,
-            record: None,
-            version: None,
-            path: Some(path),
-            ask: Ask::Nothing,
-            need,
-        };
-        self.look(caller, question).await
+        self.look(caller, about_system(operation, path)?).await
     }
 
     pub(super) async fn look(
@@ -456,7 +445,35 @@ impl Wallet {
     }
 
     /// Records a question and waits for its place in the log.
+    ///
+    /// A record does not hold what a request says besides its path, so its verdict cannot depend on
+    /// that. A caller whose policies look at it is held to them here, and recorded as refused; once
+    /// more afterwards, for they may have changed on another node.
     async fn record_and_judge(
+        &self,
+        caller: &Caller,
+        question: Question<'_>,
+    ) -> Result<(Seq, Judged), Error> {
+        let said = caller.parameters.as_ref().map(|parameters| Need {
+            parameters: Some(parameters.clone()),
+            ..question.need.clone()
+        });
+        let Some(said) = said.filter(|_| question.operation != Operation::Refused) else {
+            return self.judged(caller, question).await;
+        };
+        if self.may(caller, &question.need)? && !self.may(caller, &said)? {
+            self.record_refusal(caller, &said.path).await?;
+            return Err(Error::Denied);
+        }
+        let judged = self.judged(caller, question).await?;
+        if judged.1.verdict != Verdict::Denied && !self.may(caller, &said)? {
+            self.record_refusal(caller, &said.path).await?;
+            return Err(Error::Denied);
+        }
+        Ok(judged)
+    }
+
+    async fn judged(
         &self,
         caller: &Caller,
         question: Question<'_>,
@@ -594,6 +611,19 @@ impl Wallet {
             data,
         }))
     }
+}
+
+/// A question about the wallet itself, by the path of the API.
+fn about_system(operation: Operation, path: &str) -> Result<Question<'_>, Error> {
+    Ok(Question {
+        operation,
+        mount: None,
+        record: None,
+        version: None,
+        path: Some(path),
+        ask: Ask::Nothing,
+        need: need_of(operation, None, Some(path)).ok_or(Error::Denied)?,
+    })
 }
 
 /// Cuts a listing to what a policy lets be shown.

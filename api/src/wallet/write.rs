@@ -150,7 +150,9 @@ impl Wallet {
             action,
             wrap_ttl: caller.wrap_ttl,
             parameters: caller.parameters.clone().map(|mut sent| {
-                sent.extend(parameters_of(step));
+                for (name, value) in parameters_of(mount.kind, step) {
+                    sent.entry(name).or_insert(value);
+                }
                 sent
             }),
             mount: Some((mount.id, mount.names)),
@@ -330,27 +332,29 @@ impl Wallet {
     }
 }
 
-/// What a step says in the words of `/v1`, for policies that look at it.
-fn parameters_of(step: &Step) -> serde_json::Map<String, serde_json::Value> {
-    let parameters = match step {
+/// What a step says in the words of `/v1`, for policies that look at it: where it came through
+/// another door, the request itself does not say it so.
+fn parameters_of(kind: MountKind, step: &Step) -> serde_json::Map<String, serde_json::Value> {
+    let mut parameters = serde_json::Map::new();
+    match step {
         Step::Put(put) | Step::Merged(put) => {
-            let data: serde_json::Value =
-                serde_json::from_slice(put.data.expose()).unwrap_or_default();
-            let options = put.cas.map(|cas| serde_json::json!({ "cas": cas }));
-            vec![
-                ("data", Some(data)),
-                ("options", options.filter(|_| matches!(step, Step::Put(_)))),
-            ]
+            let data = serde_json::from_slice(put.data.expose()).unwrap_or_default();
+            match (kind, data) {
+                // A secret's own members are all that there is to say.
+                (MountKind::KvV1, serde_json::Value::Object(members)) => return members,
+                (_, data) => drop(parameters.insert("data".to_owned(), data)),
+            }
+            if let (Step::Put(_), Some(cas)) = (step, put.cas) {
+                let options = serde_json::json!({ "cas": cas });
+                parameters.insert("options".to_owned(), options);
+            }
         }
         Step::Delete(versions) | Step::Undelete(versions) | Step::Destroy(versions) => {
-            vec![("versions", Some(serde_json::json!(versions)))]
+            parameters.insert("versions".to_owned(), serde_json::json!(versions));
         }
-        Step::DeleteCurrent | Step::Remove => Vec::new(),
-    };
-    let stated = parameters
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    stated.collect()
+        Step::DeleteCurrent | Step::Remove => {}
+    }
+    parameters
 }
 
 fn what(step: Step, path: String) -> What {

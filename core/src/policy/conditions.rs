@@ -83,9 +83,12 @@ impl Conditions {
     }
 
     fn parameters_hold(&self, given: Option<&Map<String, Json>>) -> bool {
-        let Some(given) = given.filter(|given| !given.is_empty()) else {
-            return self.required.is_empty();
+        let Some(given) = given else {
+            return true;
         };
+        if given.is_empty() {
+            return self.required.is_empty();
+        }
         // The required name must stand there in lower case, as in OpenBao.
         self.required.iter().all(|name| given.contains_key(name))
             && value::none_denied(&self.denied, given)
@@ -93,10 +96,10 @@ impl Conditions {
     }
 
     fn page_holds(&self, given: Option<&Map<String, Json>>) -> bool {
-        let Some(most) = self.page else {
+        let (Some(most), Some(given)) = (self.page, given) else {
             return true;
         };
-        let number = match given.and_then(|given| given.get(LIMIT)) {
+        let number = match given.get(LIMIT) {
             // Who does not ask for pages gets the first one, unless the policy wants to be asked.
             None => return !self.required.contains(LIMIT),
             Some(Json::String(text)) if text == "max" => return true,

@@ -57,7 +57,8 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// What is to be done there.
     pub operation: Operation,
-    /// Its parameters: the body's fields and those of the query.
+    /// Its parameters: the body's fields and those of the query. Without them no condition on
+    /// parameters is looked at: whoever records a request holds it to them before.
     pub parameters: Option<&'a Map<String, Json>>,
     /// For how long the answer is to be wrapped, if it is.
     pub wrap_ttl: Option<Duration>,

@@ -1,6 +1,6 @@
 //! Helpers for the tests of policies.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use serde_json::{Map, Value as Json};
 
@@ -33,10 +33,11 @@ fn names(acl: &Acl, path: &str) -> String {
 }
 
 fn request(path: &str, operation: Operation) -> Request<'_> {
+    static NOTHING: LazyLock<Map<String, Json>> = LazyLock::new(Map::new);
     Request {
         path,
         operation,
-        parameters: None,
+        parameters: Some(&NOTHING),
         wrap_ttl: None,
         needs_sudo: false,
     }

@@ -218,3 +218,20 @@ fn pages_are_bounded_and_no_limit_of_zero_goes_around_it_unlike_in_openbao() {
     let asked = with("pagination_limit = 2\nrequired_parameters = [\"Limit\"]");
     assert!(!asked.authorise(&request("a", Operation::List)).permitted);
 }
+
+/// Whoever puts a request on record holds it to them before: the record does not hold them.
+#[test]
+fn without_parameters_no_condition_on_them_is_looked_at() {
+    let acl = with(
+        "  required_parameters = [\"k\"]\n  denied_parameters = { \"*\" = [] }\n  pagination_limit = 2",
+    );
+    for operation in [Operation::Read, Operation::Update, Operation::List] {
+        let unseen = Request {
+            parameters: None,
+            ..request("a", operation)
+        };
+        assert!(acl.authorise(&unseen).permitted);
+    }
+    assert!(!acl.authorise(&request("a", Operation::Read)).permitted);
+    assert!(!wraps(&with("min_wrapping_ttl = 3"), None));
+}
