@@ -49,7 +49,8 @@ pub enum Wanted {
     Is(Operation),
     /// What any token that stands may.
     Anything,
-    /// To write a secret: making it and changing it are two operations, and the state says which.
+    /// To write a secret: making it and changing it are two operations, and the state says which. One
+    /// of which there is metadata alone is changed.
     Write(RecordId),
     /// To write the metadata of a secret, likewise.
     Describe(RecordId),
@@ -126,7 +127,7 @@ fn system(operation: Operation, path: &str) -> Need {
             action: Wanted::Anything,
             ..need
         },
-        "auth/token/accessors/" => Need { sudo: true, ..need },
+        "auth/token/accessors/" | "sys/audit" => Need { sudo: true, ..need },
         _ => need,
     }
 }
@@ -322,11 +323,7 @@ pub fn permitted_by<S: Source>(
             });
         }
         Wanted::Is(operation) => operation,
-        Wanted::Write(id) => {
-            let record = state.record(&id)?;
-            create_or_update(record.is_some_and(|record| record.version(0).is_some()))
-        }
-        Wanted::Describe(id) => create_or_update(state.record(&id)?.is_some()),
+        Wanted::Write(id) | Wanted::Describe(id) => create_or_update(state.record(&id)?.is_some()),
         Wanted::Keep(token, id) => create_or_update(state.cubbyhole(&token)?.entry(&id).is_some()),
     };
     let decision = acl.authorise(&Request {

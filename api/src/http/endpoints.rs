@@ -702,6 +702,12 @@ mod tests {
         );
         assert_eq!(kv1(Verb::Get, ""), None);
         assert_eq!(find(Verb::Get, "v1/sys/nope"), Found::Nothing);
+        let accessors = Some((Endpoint::TokenAccessors, String::new()));
+        assert_eq!(
+            endpoint(find(Verb::List, "v1/auth/token/accessors/")),
+            accessors
+        );
+        assert_eq!(find(Verb::Get, "v1/sys/auth/"), Found::Nothing);
         assert_eq!(find(Verb::Post, "v1/sys/health"), Found::OtherVerb);
         assert!(is_open("v1/sys/health") && !is_open("v1/sys/mounts") && !is_open("v1/sys"));
         assert_eq!(

@@ -109,7 +109,7 @@ struct Tuning {
 pub(super) async fn one(call: &Call) -> Outcome {
     let mounts = call
         .wallet
-        .mounts(&call.caller)
+        .mounts_for(&call.caller, &call.path)
         .await
         .map_err(|error| failure(&error))?;
     let (path, is_tuning) = target(call);
@@ -224,7 +224,7 @@ fn migration_id(seq: Seq, mount: MountId) -> String {
 pub(super) async fn remount_status(call: &Call) -> Outcome {
     let mounts = call
         .wallet
-        .mounts(&call.caller)
+        .mounts_for(&call.caller, &call.path)
         .await
         .map_err(|error| failure(&error))?;
     let unknown = || Failure::silent(StatusCode::NOT_FOUND);

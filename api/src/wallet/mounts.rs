@@ -261,6 +261,18 @@ impl Wallet {
         })
     }
 
+    /// All mounts, after the request for one of them is recorded, by its path of the API.
+    ///
+    /// # Errors
+    /// When the request is denied or cannot be recorded.
+    pub async fn mounts_for(&self, caller: &Caller, path: &str) -> Result<At<Vec<Mount>>, Error> {
+        let asked = self.look_at_system(caller, Asked::ReadSystem, path).await?;
+        Ok(At {
+            seq: asked.seq,
+            value: self.all_mounts().await?,
+        })
+    }
+
     pub(super) async fn all_mounts(&self) -> Result<Vec<Mount>, Error> {
         self.mounts.refresh(&self.keychain).await?;
         Ok(self.mounts.all())
