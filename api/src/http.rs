@@ -264,7 +264,8 @@ async fn respond(
     };
     // A change that is refused leaves no event of its own: this is its record.
     let is_refused = matches!(&outcome, Err(failure) if failure.status == StatusCode::FORBIDDEN);
-    if is_refused && call.verb.changes() && !route.endpoint.asks() {
+    let changes = call.verb.changes() && !route.endpoint.asks();
+    if is_refused && (changes || route.endpoint.refuses_unseen()) {
         let recorded = call.wallet.record_refusal(&call.caller, &call.path);
         recorded.await.map_err(|error| v1::failure(&error))?;
     }

@@ -11,6 +11,9 @@
     unreachable_pub
 )]
 
+#[path = "refusals/standing.rs"]
+mod standing;
+
 use std::time::{Duration, Instant};
 
 use billfold::http::endpoints::{Access, ROUTES, Route, Verb};
@@ -24,6 +27,8 @@ use tokio::time::sleep;
 
 on_both_backends! {
     inv10_every_endpoint_but_the_open_ones_wants_a_token,
+    inv10_every_endpoint_refuses_tokens_that_have_ended,
+    inv10_every_endpoint_refuses_a_token_that_may_do_nothing,
     inv10_what_is_over_the_bound_of_a_source_is_counted,
     inv10_a_patient_source_cannot_flood_the_record,
     inv10_a_principal_has_a_bound,
@@ -122,6 +127,11 @@ async fn inv10_every_endpoint_but_the_open_ones_wants_a_token(backend: Backend) 
     assert_eq!(self::recorded(&wallet, refused).await.refused, refused);
     wallet.assert_sound().await;
 }
+
+use standing::{
+    a_token_that_may_do_nothing as inv10_every_endpoint_refuses_a_token_that_may_do_nothing,
+    tokens_that_have_ended as inv10_every_endpoint_refuses_tokens_that_have_ended,
+};
 
 fn calls() -> impl Iterator<Item = (&'static Route, Verb)> {
     ROUTES

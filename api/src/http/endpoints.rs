@@ -177,6 +177,14 @@ impl Endpoint {
         )
     }
 
+    /// Whether it is read without a question that could be denied: a refusal has no record yet.
+    pub(crate) const fn refuses_unseen(self) -> bool {
+        matches!(
+            self,
+            Self::SysMetrics | Self::Metrics | Self::State | Self::UiMount
+        )
+    }
+
     /// Whether a client may give its command an id, and repeat it safely.
     #[must_use]
     pub const fn takes_commands(self) -> bool {
