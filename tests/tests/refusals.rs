@@ -13,6 +13,8 @@
 
 #[path = "refusals/standing.rs"]
 mod standing;
+#[path = "refusals/tricks.rs"]
+mod tricks;
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,7 @@ on_both_backends! {
     inv10_every_endpoint_but_the_open_ones_wants_a_token,
     inv10_every_endpoint_refuses_tokens_that_have_ended,
     inv10_every_endpoint_refuses_a_token_that_may_do_nothing,
+    inv10_no_spelling_of_a_path_reaches_what_is_denied,
     inv10_what_is_over_the_bound_of_a_source_is_counted,
     inv10_a_patient_source_cannot_flood_the_record,
     inv10_a_principal_has_a_bound,
@@ -132,6 +135,8 @@ use standing::{
     a_token_that_may_do_nothing as inv10_every_endpoint_refuses_a_token_that_may_do_nothing,
     tokens_that_have_ended as inv10_every_endpoint_refuses_tokens_that_have_ended,
 };
+
+use tricks::no_spelling_reaches_what_is_denied as inv10_no_spelling_of_a_path_reaches_what_is_denied;
 
 fn calls() -> impl Iterator<Item = (&'static Route, Verb)> {
     ROUTES

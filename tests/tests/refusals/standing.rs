@@ -97,7 +97,7 @@ async fn asks(wallet: &Wallet, token: &str) -> u16 {
         .status
 }
 
-async fn made(wallet: &Wallet, maker: &str, wish: Value) -> (String, String) {
+pub async fn made(wallet: &Wallet, maker: &str, wish: Value) -> (String, String) {
     let path = "/v1/auth/token/create";
     let reply = send(wallet, "POST", path, "X-Vault-Token", maker, wish.into()).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
