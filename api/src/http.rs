@@ -248,7 +248,7 @@ async fn respond(
         caller,
         endpoint: route.endpoint,
         verb,
-        path: path.strip_prefix("v1/").unwrap_or(&path).to_owned(),
+        path: place(verb, path.strip_prefix("v1/").unwrap_or(&path)),
         token: token(&parts.headers)
             .and_then(|token| std::str::from_utf8(token).ok())
             .map(|token| Zeroizing::new(token.to_owned())),
@@ -296,11 +296,7 @@ async fn unless_denied(
     if !failure.status.is_client_error() || failure.status == StatusCode::FORBIDDEN {
         return failure;
     }
-    // Policies speak of a folder with its slash.
-    let place = match verb {
-        Verb::List | Verb::Scan => format!("{}/", inside.trim_end_matches('/')),
-        _ => inside.to_owned(),
-    };
+    let place = place(verb, inside);
     let permitted = operations(verb).iter().any(|operation| {
         let need = Need {
             parameters: caller.parameters.clone(),
@@ -316,6 +312,14 @@ async fn unless_denied(
     match wallet.record_refusal(caller, inside).await {
         Ok(()) => v1::failure(&wallet::Error::Denied),
         Err(error) => v1::failure(&error),
+    }
+}
+
+/// A path as policies speak of it: that of a folder, which is listed, with its slash.
+fn place(verb: Verb, path: &str) -> String {
+    match verb {
+        Verb::List | Verb::Scan => format!("{}/", path.trim_end_matches('/')),
+        _ => path.to_owned(),
     }
 }
 

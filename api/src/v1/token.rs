@@ -168,8 +168,7 @@ struct Keys<'a> {
 }
 
 pub(super) async fn accessors(call: &Call) -> Outcome {
-    let path = format!("{}/", call.path.trim_end_matches('/'));
-    let found = call.wallet.accessors(&call.caller, &path).await;
+    let found = call.wallet.accessors(&call.caller, &call.path).await;
     let found = found.map_err(|error| failure(&error))?;
     let keys = Keys { keys: &found.value };
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, keys)).at(found.seq))
