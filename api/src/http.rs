@@ -4,6 +4,7 @@
 //! token is checked, its source is held to its bound, and only then is its body read.
 
 pub mod endpoints;
+mod index;
 pub(crate) mod json;
 mod limit;
 pub(crate) mod path;
@@ -159,7 +160,11 @@ pub(crate) async fn handle(
     metrics::request(&endpoint, status, took);
     // Neither path nor query: they are names (invariant 4).
     tracing::info!(request = %id, endpoint, status, micros = took.as_micros(), "answered");
+    let seq = reply.seq;
     let mut response = reply.into_response();
+    if let (Some(seq), false, Ok(wallet)) = (seq, is_api, door.wallet()) {
+        index::name(response.headers_mut(), &wallet, seq);
+    }
     if let Ok(id) = id.to_string().parse() {
         response.headers_mut().insert("x-request-id", id);
     }
@@ -184,6 +189,9 @@ async fn respond(
     if let Found::Endpoint(route, _) = &fixed {
         *endpoint = Some(route.endpoint);
         if route.access == Access::Open {
+            if names_namespace(&parts.headers) {
+                return Err(Failure::bad("operation unavailable in namespaces"));
+            }
             return v1::open(door, route.endpoint, verb, &query).await;
         }
     }
@@ -205,6 +213,7 @@ async fn respond(
         }
         _ => authenticate(door, &wallet, from, token(&parts.headers), false).await?,
     };
+    index::reach(&wallet, &parts.headers).await?;
     let caller = Caller {
         actor,
         request: id,
@@ -375,7 +384,7 @@ async fn locate(
     let Some(inside) = path.strip_prefix("v1/") else {
         return Err(Failure::silent(StatusCode::NOT_FOUND));
     };
-    if inside.starts_with("sys/") || inside.starts_with("auth/") {
+    if inside.starts_with("sys/") || inside.starts_with("auth/token/") {
         return Err(unsupported("path"));
     }
     let slashed = format!("{inside}/");
@@ -494,19 +503,37 @@ fn token(headers: &HeaderMap) -> Option<&[u8]> {
         .next()
 }
 
+/// Whether a header says something else than what is harmless.
+fn says(headers: &HeaderMap, name: &str, harmless: &[&[u8]]) -> bool {
+    let mut values = headers.get_all(name).iter();
+    values.any(|value| !harmless.contains(&value.as_bytes()))
+}
+
+fn names_namespace(headers: &HeaderMap) -> bool {
+    says(
+        headers,
+        "x-vault-namespace",
+        &[b"", b"/", b"root", b"root/"],
+    )
+}
+
 /// What would change a request's meaning and is not there yet is refused, never ignored.
 fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Failure> {
-    let says = |name: &str, harmless: &[&[u8]]| {
-        headers
-            .get_all(name)
-            .iter()
-            .any(|value| !harmless.contains(&value.as_bytes()))
-    };
-    if says("x-vault-namespace", &[b"", b"/", b"root", b"root/"]) {
+    if names_namespace(headers) {
         return Err(Failure::bad("namespaces are not supported"));
     }
-    if says("x-vault-wrap-format", &[b"", b"token"]) {
+    if says(headers, "x-vault-wrap-format", &[b"", b"token"]) {
         return Err(Failure::bad("wrapping tokens have one format"));
+    }
+    // No node is behind another, so each of these is kept by answering.
+    if says(
+        headers,
+        "x-vault-inconsistent",
+        &[b"", b"fail", b"forward-active-node"],
+    ) {
+        return Err(Failure::bad(
+            "unknown value for \"X-Vault-Inconsistent\" header",
+        ));
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ use billfold_core::{
 use billfold_projector::{Keychain, view};
 use billfold_streams::{committer, custody, recorder};
 
+pub(crate) use access::wallet_uuid;
 pub use access::{Caller, Token};
 pub use answer::{Credential, Secret, SecretMetadata, VersionFacts};
 pub use audit::AuditRow;

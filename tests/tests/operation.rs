@@ -14,6 +14,8 @@
 mod doors;
 #[path = "operation/evidence.rs"]
 mod evidence;
+#[path = "operation/index.rs"]
+mod index;
 #[path = "operation/process.rs"]
 mod process;
 #[path = "operation/start.rs"]
@@ -27,6 +29,7 @@ use billfold_tests::on_both_backends;
 
 pub use doors::*;
 pub use evidence::*;
+pub use index::a_place_that_the_log_has_not_is_told;
 pub use start::*;
 pub use stop::*;
 
@@ -42,6 +45,7 @@ on_both_backends! {
     an_open_request_ends_before_the_process_does,
     inv02_what_was_acknowledged_before_the_end_is_there,
     every_answer_names_its_sequence,
+    a_place_that_the_log_has_not_is_told,
     a_command_id_is_done_once,
     both_doors_show_the_same_secret,
     a_transaction_is_done_whole_or_not_at_all,

@@ -319,3 +319,30 @@ async fn inv01_nodes_agree_wherever_they_meet() {
     assert_eq!(doors[2].put("third", None, "x").await, Put::Version(1));
     cluster.assert_agreement().await;
 }
+
+/// An answer that asks the log nothing shows whether a node waited for the place that it was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_with_an_index_sees_the_write_of_another_node() {
+    let cluster = Cluster::start(&[FAST, Duration::from_millis(50)]).await;
+    let doors = cluster.doors();
+    let mut index = String::new();
+    for number in 0..scaled(6, 200) {
+        let body = serde_json::json!({ "data": { "value": number.to_string() } });
+        let written = doors[0].call("POST", "data/indexed", Some(body)).await;
+        let written = written.unwrap();
+        assert_eq!(written.status, 200, "{}", written.text());
+        let header = |name| written.header(name).unwrap().to_owned();
+        index = header("x-vault-index");
+        let seq: u64 = header("x-billfold-seq").parse().unwrap();
+        let behind = doors[1].with("X-Vault-Index", &index);
+        let (there, _) = behind.state().await;
+        assert!(there >= seq, "{there} is before {seq}");
+        let read = behind.read("indexed").await.unwrap();
+        assert_eq!(read, Some((number + 1, number.to_string())));
+    }
+    // Of two places the later one counts.
+    let both = doors[1]
+        .with("X-Vault-Index", "")
+        .with("X-Vault-Index", &index);
+    assert!(both.read("indexed").await.is_ok());
+}

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use billfold_core::{
     access::Need,
     event::Actor,
-    id::{RecordId, RequestId},
+    id::{RecordId, RequestId, Seq},
     keys::{Content, TokenMac},
     names::payload_place,
     state::{Key, Source as _, Value},
 };
 use billfold_projector::Keychain;
+use billfold_streams::replica::Replica as _;
 
 use super::{Error, Root, Wallet};
 
@@ -58,7 +59,27 @@ impl std::fmt::Debug for Caller {
     }
 }
 
+/// The wallet's id in the form of a UUID, as Vault's clients see it.
+pub(crate) fn wallet_uuid(wallet: &Wallet) -> String {
+    let id = wallet.keychain.custody().wallet();
+    uuid::Uuid::from_bytes(*id.as_bytes())
+        .hyphenated()
+        .to_string()
+}
+
 impl Wallet {
+    /// Whether this node's view has come to a place in the log, which another node may have told of.
+    /// What the log holds by now it comes to first; whatever lies beyond is no place yet.
+    ///
+    /// # Errors
+    /// When the log cannot say where it ends, or the view does not come there in time.
+    pub async fn has_reached(&self, seq: Seq) -> Result<bool, Error> {
+        if self.keychain.head().seq < seq {
+            self.come_to_the_end().await?;
+        }
+        Ok(self.keychain.head().seq >= seq)
+    }
+
     /// Records that a request without a valid token was refused.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ use billfold_tests::{
 };
 use serde_json::{Value, json};
 
+use crate::index;
+
 async fn data(wallet: &Wallet, path: &str) -> Value {
     let read = wallet
         .node
@@ -89,6 +91,11 @@ pub async fn every_answer_names_its_sequence(backend: Backend) {
         };
         assert!(reply.status < 300, "{method} {path}: {}", reply.text());
         let now = seq(&reply);
+        assert_eq!(
+            reply.header("x-vault-index").map(index::read),
+            path.starts_with("/v1/").then_some(now),
+            "{method} {path}"
+        );
         // A write makes the state of a later place; a read is of a place that is no earlier than the last write.
         assert!(
             if writes { now > last } else { now >= last },

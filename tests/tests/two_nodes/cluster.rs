@@ -134,8 +134,13 @@ impl Door {
 
     /// The same door with this command id on each request.
     pub fn as_command(&self, id: &str) -> Self {
+        self.with("X-Billfold-Command-Id", id)
+    }
+
+    /// The same door with this header on each request.
+    pub fn with(&self, name: &str, value: &str) -> Self {
         Self {
-            client: self.client.header("X-Billfold-Command-Id", id),
+            client: self.client.header(name, value),
             token: self.token.clone(),
         }
     }
