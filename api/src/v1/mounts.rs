@@ -1,5 +1,6 @@
 //! `sys/mounts` and what the CLI asks before every `kv` command.
 
+pub(super) mod auth;
 mod line;
 
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ pub(super) async fn ui_all(call: &Call) -> Outcome {
         .await
         .map_err(|error| failure(&error))?;
     let ui = Ui {
-        auth: methods(call),
+        auth: auth::methods(call),
         secret: lines(call, &mounts.value),
     };
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, ui)).at(mounts.seq))
@@ -82,17 +83,6 @@ pub(super) async fn ui_one(call: &Call) -> Outcome {
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, line)).at(mounts.seq))
 }
 
-/// The ways to log in: tokens are the only one.
-pub(super) async fn auth(call: &Call) -> Outcome {
-    let looked = call.wallet.look_up(&call.caller, &call.path).await;
-    let seq = looked.map_err(|error| failure(&error))?;
-    Ok(twice(call, methods(call)).at(seq))
-}
-
-fn methods(call: &Call) -> BTreeMap<String, Line> {
-    BTreeMap::from([("token/".to_owned(), token_method(call))])
-}
-
 /// The lease times that clients are told where nothing has a lease: 32 days, in seconds.
 const LEASE: u64 = 2_764_800;
 
@@ -104,6 +94,21 @@ struct Tuning {
     max_lease_ttl: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     options: Option<Options>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+}
+
+impl From<Line> for Tuning {
+    fn from(line: Line) -> Self {
+        Self {
+            default_lease_ttl: LEASE,
+            description: line.description,
+            force_no_cache: false,
+            max_lease_ttl: LEASE,
+            options: line.options,
+            token_type: line.config.token_type,
+        }
+    }
 }
 
 pub(super) async fn one(call: &Call) -> Outcome {
@@ -116,14 +121,7 @@ pub(super) async fn one(call: &Call) -> Outcome {
     let mut lines = lines(call, &mounts.value);
     let line = lines.remove(&path).ok_or_else(missing)?;
     let reply = if is_tuning {
-        let tuning = Tuning {
-            default_lease_ttl: LEASE,
-            description: line.description,
-            force_no_cache: false,
-            max_lease_ttl: LEASE,
-            options: line.options,
-        };
-        twice(call, tuning)
+        twice(call, Tuning::from(line))
     } else {
         twice(call, line)
     };

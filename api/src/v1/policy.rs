@@ -15,7 +15,7 @@ use crate::{
         json::Object,
         reply::Reply,
     },
-    wallet::Which,
+    wallet::{Error, Which},
 };
 
 #[derive(Serialize)]
@@ -164,15 +164,23 @@ pub(super) async fn capabilities(call: &Call) -> Outcome {
         return Err(Failure::bad("at most 256 paths can be asked for"));
     }
     if paths.is_empty() {
-        return Err(Failure::bad("paths must be supplied"));
+        let names_nothing = |name: &&str| {
+            let list = body.read::<Vec<String>>(name);
+            list.is_ok_and(|list| list.is_some_and(|list| !list.is_empty()))
+        };
+        return Err(match ["paths", "path"].iter().any(names_nothing) {
+            true => one_error("missing path"),
+            false => Failure::bad("paths must be supplied"),
+        });
     }
     let token = text("token")?.map(zeroize::Zeroizing::new);
     let accessor = text("accessor")?;
     let meant = match call.endpoint {
         Endpoint::CapabilitiesSelf => Which::Own,
         Endpoint::CapabilitiesAccessor => {
-            let id = accessor.as_deref().unwrap_or_default().parse();
-            Which::Accessor(id.map_err(|_| Failure::bad("invalid accessor"))?)
+            let accessor = accessor.as_deref().filter(|text| !text.is_empty());
+            let id = accessor.ok_or_else(|| Failure::bad("missing accessor"))?;
+            Which::Accessor(id.parse().map_err(|_| one_error("invalid accessor"))?)
         }
         _ => {
             let token = token.as_deref().filter(|token| !token.is_empty());
@@ -187,7 +195,14 @@ pub(super) async fn capabilities(call: &Call) -> Outcome {
         .wallet
         .capabilities(&call.caller, &call.path, meant, &paths)
         .await;
-    let granted = granted.map_err(|error| failure(&error))?;
+    let granted = granted.map_err(|error| match error {
+        // The caller's own token is good: what is wrong is the one that they ask about.
+        Error::NoToken if call.endpoint == Endpoint::Capabilities => one_error("invalid token"),
+        Error::NoToken if call.endpoint == Endpoint::CapabilitiesAccessor => {
+            one_error("invalid accessor")
+        }
+        error => failure(&error),
+    })?;
     let by_path: BTreeMap<&str, &[&'static str]> = paths
         .iter()
         .map(String::as_str)
@@ -205,4 +220,9 @@ pub(super) async fn capabilities(call: &Call) -> Outcome {
         envelope: Envelope::of(call.caller.request, &told),
     };
     Ok(Reply::json(StatusCode::OK, &twice).at(granted.seq))
+}
+
+/// A mistake in OpenBao's words for one of several.
+fn one_error(told: &str) -> Failure {
+    Failure::bad(format!("1 error occurred:\n\t* {told}\n\n"))
 }

@@ -1,13 +1,17 @@
 //! `sys/*`: the state of this node.
 
 use axum::http::StatusCode;
+use billfold_core::policy::Operation;
 use serde::Serialize;
 
-use super::shape::uuid;
 use crate::{
-    http::{Call, Door, Failure, Outcome, Phase, endpoints::Verb, reply::Reply},
+    http::{
+        Call, Door, Failure, Outcome, Phase,
+        endpoints::{Endpoint, Verb},
+        reply::Reply,
+    },
     metrics as numbers,
-    wallet::Wallet,
+    wallet::{Wallet, wallet_uuid},
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -26,8 +30,7 @@ fn condition(door: &Door) -> Condition {
         Phase::CatchingUp | Phase::Draining => (true, None),
         Phase::Ready(wallet) => {
             let stopped = wallet.keychain().stopped().is_some();
-            let id = uuid(wallet.keychain().custody().wallet().as_bytes());
-            (true, (!stopped).then_some(id))
+            (true, (!stopped).then(|| wallet_uuid(wallet)))
         }
     };
     Condition {
@@ -201,4 +204,21 @@ pub(crate) fn prometheus(wallet: &Wallet) -> Outcome {
         "text/plain; version=0.0.4; charset=utf-8",
         text,
     ))
+}
+
+/// What is asked of one audit device. There is no other than the log, and it stays.
+pub(super) fn audit_device(call: &Call) -> Outcome {
+    if call.verb == Verb::Delete {
+        call.allowed(Operation::Delete)?;
+        return match call.rest.trim_matches('/') {
+            "log" => Err(Failure::bad("the log is the audit device, and it stays")),
+            // What is not there needs no removing.
+            _ => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        };
+    }
+    call.allowed(Operation::Update)?;
+    Err(Failure::bad(match call.endpoint {
+        Endpoint::AuditHash => "unknown audit backend",
+        _ => "the log is the audit device, and there is no other",
+    }))
 }

@@ -213,6 +213,10 @@ impl Plan<'_> {
             | Endpoint::CubbyholeDelete
             | Endpoint::CubbyholeList => self.of_cubbyholes(),
             Endpoint::AuthMethods | Endpoint::AuditDevices => vec![call(at + &query, 200)],
+            Endpoint::AuthMethod | Endpoint::AuditDevice | Endpoint::AuditHash => {
+                let made = json!({ "type": words.word('x'), "input": words.word('v') });
+                vec![call(at, if verb == "DELETE" { 204 } else { 400 }).body(made)]
+            }
             Endpoint::ToolsHash => vec![call(at, 400).body(json!({ "input": words.word('v') }))],
             Endpoint::ToolsRandom => vec![
                 call(at.clone(), 400).body(json!({ "format": words.word('x') })),
@@ -225,7 +229,7 @@ impl Plan<'_> {
                 call(at, 400),
             ],
             Endpoint::Capabilities => vec![
-                call(at.clone(), 403)
+                call(at.clone(), 400)
                     .body(json!({ "paths": [path], "token": words.word('t') })),
                 call(at, 400),
             ],

@@ -18,7 +18,7 @@ pub(super) struct Config {
     force_no_cache: bool,
     max_lease_ttl: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    token_type: Option<&'static str>,
+    pub(super) token_type: Option<&'static str>,
 }
 
 #[derive(Serialize, Clone)]
@@ -30,7 +30,7 @@ pub(super) struct Options {
 #[derive(Serialize, Clone)]
 pub(super) struct Line {
     accessor: String,
-    config: Config,
+    pub(super) config: Config,
     #[serde(skip_serializing_if = "Option::is_none")]
     deprecation_status: Option<&'static str>,
     pub(super) description: String,
