@@ -94,7 +94,7 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         Endpoint::AuthMethod => mounts::auth::method(call).await,
         Endpoint::Policies | Endpoint::OldPolicies => policy::names(call).await,
         Endpoint::ReadPolicy | Endpoint::OldReadPolicy => policy::read(call).await,
-        Endpoint::WritePolicy => policy::write(call).await,
+        Endpoint::WritePolicy | Endpoint::PatchPolicy => policy::write(call).await,
         Endpoint::DeletePolicy => policy::delete(call).await,
         Endpoint::Capabilities | Endpoint::CapabilitiesSelf | Endpoint::CapabilitiesAccessor => {
             policy::capabilities(call).await

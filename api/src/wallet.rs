@@ -32,6 +32,7 @@ pub use audit::AuditRow;
 pub use cubbyhole::Kept;
 pub use metadata::{NewCustom, NewMetadata, NewSettings};
 pub use mounts::{Mount, Mounts, NewMount};
+pub use policies::PolicyFacts;
 pub use tokens::{MadeToken, TokenFacts, Which};
 pub use wrapping::{MadeWrapping, WrappingFacts};
 pub use write::{Patch, Patched, Put, Step};

@@ -71,7 +71,12 @@ pub enum Action {
     /// Clear away those of these tokens that have ended.
     ClearTokens(Vec<TokenId>),
     /// Write a policy.
-    WritePolicy(Box<PolicyWritten>),
+    WritePolicy {
+        /// The version that must be the current one; 0 is "none yet", and so is -1.
+        cas: Option<i64>,
+        /// The policy.
+        written: Box<PolicyWritten>,
+    },
     /// Delete a policy.
     DeletePolicy(String),
     /// Put something into the caller's own cubbyhole.

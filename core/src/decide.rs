@@ -292,7 +292,7 @@ impl<S: Source> Deciding<'_, S> {
                 leaves_orphans,
             } => self.end_tokens(tokens, *leaves_orphans)?,
             Action::ClearTokens(tokens) => self.clear_tokens(tokens)?,
-            Action::WritePolicy(written) => self.write_policy(written)?,
+            Action::WritePolicy { cas, written } => self.write_policy(*cas, written)?,
             Action::DeletePolicy(name) => self.delete_policy(name)?,
             Action::WriteCubbyhole {
                 entry,
@@ -558,7 +558,7 @@ fn describe(command: &Command) -> Vec<u8> {
             leaves_orphans,
         } => (12, cbor::encode(&(tokens, leaves_orphans))),
         Action::ClearTokens(tokens) => (13, cbor::encode(tokens)),
-        Action::WritePolicy(written) => (14, cbor::encode(&(&written.name, &written.text))),
+        Action::WritePolicy { written, .. } => (14, cbor::encode(&(&written.name, &written.text))),
         Action::DeletePolicy(name) => (15, cbor::encode(name)),
         Action::WriteCubbyhole { entry, .. } => (16, cbor::encode(entry)),
         Action::DeleteCubbyhole(entry) => (17, cbor::encode(entry)),

@@ -94,6 +94,7 @@ pub enum Endpoint {
     Policies,
     ReadPolicy,
     WritePolicy,
+    PatchPolicy,
     DeletePolicy,
     OldPolicies,
     OldReadPolicy,
@@ -387,6 +388,7 @@ pub const ROUTES: &[Route] = &[
     token(&[Verb::List], "v1/sys/policies/acl", Endpoint::Policies),
     token(GET, "v1/sys/policies/acl/{path}", Endpoint::ReadPolicy),
     token(WRITE, "v1/sys/policies/acl/{path}", Endpoint::WritePolicy),
+    token(PATCH, "v1/sys/policies/acl/{path}", Endpoint::PatchPolicy),
     token(DELETE, "v1/sys/policies/acl/{path}", Endpoint::DeletePolicy),
     token(
         &[Verb::Get, Verb::List],

@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use billfold_core::event::v1::Operation;
+use billfold_core::{event::v1::Operation as Asked, policy::Operation};
 use serde::Serialize;
 
-use super::{failure, kv::input, shape::Envelope, token::listed};
+use super::{
+    failure,
+    kv::input,
+    shape::{Envelope, Time},
+    token::listed,
+};
 use crate::{
     http::{
         Call, Failure, Outcome,
@@ -39,8 +44,8 @@ struct Twice<'a, T> {
 
 pub(super) async fn names(call: &Call) -> Outcome {
     let operation = match call.verb {
-        Verb::Get => Operation::ReadSystem,
-        _ => Operation::ListSystem,
+        Verb::Get => Asked::ReadSystem,
+        _ => Asked::ListSystem,
     };
     let found = call
         .wallet
@@ -68,11 +73,18 @@ pub(super) async fn names(call: &Call) -> Outcome {
 
 #[derive(Serialize)]
 struct Text<'a> {
+    // What texts may say of identities: there are none.
+    allow_slashes_in_identity_templates: bool,
+    allow_wildcards_in_identity_templates: bool,
+    cas_required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modified: Option<Time>,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rules: Option<&'a str>,
+    version: u32,
 }
 
 pub(super) async fn read(call: &Call) -> Outcome {
@@ -81,9 +93,14 @@ pub(super) async fn read(call: &Call) -> Outcome {
     let found = found.map_err(|error| failure(&error))?;
     let is_older = call.endpoint == Endpoint::OldReadPolicy;
     let text = Text {
+        allow_slashes_in_identity_templates: false,
+        allow_wildcards_in_identity_templates: false,
+        cas_required: false,
+        modified: found.value.modified.map(|time| Time(Some(time))),
         name: &name,
-        policy: (!is_older).then_some(&found.value),
-        rules: is_older.then_some(&found.value),
+        policy: (!is_older).then_some(&found.value.text),
+        rules: is_older.then_some(&found.value.text),
+        version: found.value.version,
     };
     let envelope = Envelope::of(call.caller.request, &text);
     let reply = match is_older {
@@ -99,30 +116,59 @@ pub(super) async fn read(call: &Call) -> Outcome {
     Ok(reply.at(found.seq))
 }
 
+/// Writes a policy, or changes one that is there.
 pub(super) async fn write(call: &Call) -> Outcome {
+    let is_patch = call.verb == Verb::Patch;
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let text = |name: &str| body.read::<String>(name).map_err(|()| input::invalid(name));
-    for name in ["cas", "cas_required", "expiration", "ttl"] {
+    for name in ["cas_required", "expiration", "ttl"] {
         if !matches!(body.get(name), None | Some("null" | "false" | "\"\"")) {
             return Err(Failure::bad(format!("{name} is not supported")));
         }
     }
-    let sent = match text("policy")?.filter(|text| !text.is_empty()) {
-        Some(text) => Some(text),
-        None => text("rules")?.filter(|text| !text.is_empty()),
+    let cas = input::count(&body, "cas")?;
+    let empty = || Failure::bad("'policy' parameter not supplied or empty");
+    let rules = text("rules")?.filter(|text| !text.is_empty());
+    let (sent, is_older) = match text("policy")?.filter(|text| !text.is_empty()) {
+        Some(text) => (Some(text), false),
+        None => (rules, true),
     };
-    let sent = sent.ok_or_else(|| Failure::bad("'policy' parameter not supplied or empty"))?;
+    let is_older = is_older && sent.is_some();
     // Some clients send it encoded.
-    let decoded = STANDARD.decode(&sent).ok();
-    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    let decode = |sent: String| {
+        let decoded = STANDARD.decode(&sent).ok();
+        decoded
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .unwrap_or(sent)
+    };
+    let sent = sent.map(decode);
     let (name, path) = name(call)?;
-    let text = decoded.unwrap_or(sent);
-    let written = call
-        .wallet
-        .write_policy(&call.caller, &path, name, text)
-        .await;
+    let (caller, wallet) = (&call.caller, &call.wallet);
+    let written = if is_patch {
+        call.allowed(Operation::Patch)?;
+        if body.get("policy").is_some() && sent.is_none() {
+            return Err(empty());
+        }
+        wallet.patch_policy(caller, &path, name, sent, cas).await
+    } else {
+        let text = sent.ok_or_else(empty)?;
+        let written = wallet.write_policy(caller, &path, name, text, cas).await;
+        written.map(Some)
+    };
     let written = written.map_err(|error| failure(&error))?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT).at(written.seq))
+    let reply = match is_patch || is_older {
+        true => {
+            let warning = "'rules' is deprecated, please use 'policy' instead";
+            let envelope = Envelope::of(caller.request, None::<()>)
+                .warning(is_older.then(|| vec![warning.to_owned()]));
+            Reply::json(StatusCode::OK, &envelope)
+        }
+        false => Reply::empty(StatusCode::NO_CONTENT),
+    };
+    Ok(match written {
+        Some(written) => reply.at(written.seq),
+        None => reply,
+    })
 }
 
 pub(super) async fn delete(call: &Call) -> Outcome {

@@ -228,17 +228,23 @@ impl<S: Source> Deciding<'_, S> {
         self.end_tokens(&ended, false)
     }
 
-    pub(super) fn write_policy(&mut self, written: &v1::PolicyWritten) -> Decided<S::Error> {
+    pub(super) fn write_policy(
+        &mut self,
+        cas: Option<i64>,
+        written: &v1::PolicyWritten,
+    ) -> Decided<S::Error> {
         match written.name.as_str() {
             ROOT => return Err(Refusal::RootPolicy.into()),
             WRAPPING => return Err(Refusal::WrappingPolicy.into()),
             _ => {}
         }
         let policies = self.state.policies().map_err(Error::Source)?;
-        if policies
-            .get(&written.name)
-            .is_some_and(|known| known.text == written.text && known.policy == written.policy)
-        {
+        let known = policies.get(&written.name);
+        let current = known.map_or(0, |known| i64::from(known.version));
+        if cas.is_some_and(|cas| cas.max(0) != current || cas < -1) {
+            return Err(Refusal::CasMismatch.into());
+        }
+        if known.is_some_and(|known| known.text == written.text && known.policy == written.policy) {
             return Ok(());
         }
         self.happen(Event::PolicyWritten(written.clone()), None, None)

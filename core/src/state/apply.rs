@@ -97,9 +97,14 @@ impl<S: Source> State<S> {
             Event::TokensEnded(event) => self.tokens_ended(event)?,
             Event::PolicyWritten(event) => {
                 let mut policies = self.policies().map_err(Error::Source)?;
+                let before = policies.get(&event.name).map_or(0, |policy| policy.version);
                 let stored = StoredPolicy {
                     text: event.text.clone(),
                     policy: event.policy.clone(),
+                    version: before
+                        .checked_add(1)
+                        .ok_or(Broken("a policy's version cannot be counted"))?,
+                    modified: at.time,
                 };
                 Arc::make_mut(&mut policies).insert(event.name.clone(), stored);
                 self.put(Key::Policies, Value::Policies(policies));

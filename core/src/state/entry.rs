@@ -348,9 +348,18 @@ pub struct StoredPolicy {
     pub text: String,
     /// What the text says.
     pub policy: Policy,
+    /// How often it was written since it was last absent, counted from 1.
+    pub version: u32,
+    /// When it was last written.
+    pub modified: Millis,
 }
 
-as_array!(StoredPolicy { text, policy });
+as_array!(StoredPolicy {
+    text,
+    policy,
+    version,
+    modified
+});
 
 /// The wallet: who rules it, and under which keys it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]

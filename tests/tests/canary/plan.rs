@@ -197,6 +197,13 @@ impl Plan<'_> {
                 call(at.clone(), 400).body(json!({ "policy": words.word('n') })),
                 call(at, 400).body(json!({ "policy": format!("path \"{}\" {{ {} = 1 }}", words.word('n'), words.word('n')) })),
             ],
+            Endpoint::PatchPolicy => vec![
+                self.write_policy(&path),
+                call(at.clone(), 200).body(json!({ "policy": self.policy() })).merges(),
+                call(at.clone(), 400).body(json!({ "policy": words.word('n') })).merges(),
+                call(at, 400).body(json!({ "policy": self.policy(), "cas": words.word('x') })).merges(),
+                call(self.url(&self.path()), 400).body(json!({ "policy": self.policy() })).merges(),
+            ],
             Endpoint::DeletePolicy => vec![self.write_policy(&path), call(at, 204)],
             Endpoint::TokenTidy
             | Endpoint::TokenCreateByRole

@@ -62,6 +62,17 @@ pub(crate) fn folded() -> Made {
             vec![of("mount-tuned")],
         ),
     ];
+    // A policy is written, written again and deleted; then it begins anew.
+    let policies = [
+        (1, start, vec![of("wallet-created"), of("kek-created")]),
+        (2, start + 1, vec![of("policy-written")]),
+        (4, start + 2, vec![of("policy-written")]),
+        (
+            5,
+            start + 3,
+            vec![of("policy-deleted"), of("policy-written")],
+        ),
+    ];
     let cases = [
         ("wallet", 1, "a wallet"),
         (
@@ -80,24 +91,29 @@ pub(crate) fn folded() -> Made {
             "the command's id is at the end of its time",
         ),
         ("forgotten", 7, "the command's id is forgotten"),
-    ];
-    let made = cases.into_iter().map(|(case, count, comment)| {
-        let vector = commits.iter().take(count).fold(
-            Vector::new(comment, OPENS, Vec::new()),
-            |vector, (seq, time, facts)| {
-                let facts: String = facts
-                    .iter()
-                    .map(|fact| format!(" {}", hex::encode(fact.encode())))
-                    .collect();
-                vector.with("commit", format!("{seq} {time}{facts}"))
-            },
-        );
-        let (digest, entries) = read::fold(&vector);
-        let mut vector = entries
-            .iter()
-            .fold(vector, |vector, entry| vector.with("entry", entry));
-        vector.body = hex::decode(digest.to_string()).unwrap();
-        (case, vector)
-    });
+    ]
+    .map(|(case, count, comment)| (case, &commits[..count], comment));
+    let policies = [("policy", &policies[..], "a policy that was deleted before")];
+    let made = cases
+        .into_iter()
+        .chain(policies)
+        .map(|(case, commits, comment)| {
+            let vector = commits.iter().fold(
+                Vector::new(comment, OPENS, Vec::new()),
+                |vector, (seq, time, facts)| {
+                    let facts: String = facts
+                        .iter()
+                        .map(|fact| format!(" {}", hex::encode(fact.encode())))
+                        .collect();
+                    vector.with("commit", format!("{seq} {time}{facts}"))
+                },
+            );
+            let (digest, entries) = read::fold(&vector);
+            let mut vector = entries
+                .iter()
+                .fold(vector, |vector, entry| vector.with("entry", entry));
+            vector.body = hex::decode(digest.to_string()).unwrap();
+            (case, vector)
+        });
     made.collect()
 }

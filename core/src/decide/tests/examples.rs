@@ -11,8 +11,12 @@ use crate::{
             system,
         },
     },
-    event::{Actor, Event, v1::Settings},
+    event::{
+        Actor, Event,
+        v1::{PolicyWritten, Settings},
+    },
     id::{CommandId, TokenId},
+    policy::Policy,
 };
 
 const MINUTE: u64 = 60_000;
@@ -320,4 +324,44 @@ fn of_mount_and_secret_the_larger_number_and_the_shorter_time_count() {
         let deletion = record.versions[0].deletion;
         assert_eq!(deletion, after.map(|after| Millis(START + after)));
     }
+}
+
+#[test]
+fn a_policy_is_written_over_the_version_that_was_said() {
+    let mut world = World::new();
+    let mut write = |name: &str, cas, text: &str| {
+        let written = PolicyWritten {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            policy: Policy::parse(text).unwrap(),
+        };
+        let written = Box::new(written);
+        ask_for(
+            &mut world,
+            START,
+            &system(Action::WritePolicy { cas, written }),
+        )
+        .map(drop)
+    };
+    let (read, list) = (
+        "path \"a\" { capabilities = [\"read\"] }",
+        "path \"a\" { capabilities = [\"list\"] }",
+    );
+    let mismatch = Err(Refusal::CasMismatch);
+    for too_far in [1, -2, i64::MIN, i64::MAX] {
+        assert_eq!(write("p", Some(too_far), read), mismatch, "{too_far}");
+    }
+    assert_eq!(write("p", Some(-1), read), Ok(()));
+    for not_it in [-1, 0, 2] {
+        assert_eq!(write("p", Some(not_it), read), mismatch, "{not_it}");
+    }
+    assert_eq!(write("p", Some(1), list), Ok(()));
+    assert_eq!(write("p", Some(1), read), mismatch);
+    // The same once more is no other version.
+    assert_eq!(write("p", Some(2), list), Ok(()));
+    assert_eq!(write("p", Some(2), read), Ok(()));
+    assert_eq!(write("p", None, list), Ok(()));
+    assert_eq!(write("new", Some(0), read), Ok(()));
+    let policies = world.decider.policies().unwrap();
+    assert_eq!((policies["p"].version, policies["new"].version), (4, 1));
 }
