@@ -3,6 +3,7 @@
 //! A request goes through the same steps whatever it wants: its path is brought into one form, its
 //! token is checked, its source is held to its bound, and only then is its body read.
 
+mod describe;
 pub mod endpoints;
 mod index;
 pub(crate) mod json;
@@ -185,10 +186,11 @@ async fn respond(
     };
     let query = query(&parts.uri);
     let verb = verb(parts, &query)?;
+    let helps = verb == Verb::Get && flag(&query, "help")?;
     let fixed = endpoints::find(verb, &path);
     if let Found::Endpoint(route, _) = &fixed {
         *endpoint = Some(route.endpoint);
-        if route.access == Access::Open {
+        if route.access == Access::Open && !helps {
             if names_namespace(&parts.headers) {
                 return Err(Failure::bad("operation unavailable in namespaces"));
             }
@@ -222,6 +224,12 @@ async fn respond(
         parameters: None,
         wrap_ttl,
     };
+    if helps {
+        return match v1::help(&wallet, &caller, &path).await {
+            Err(failure) => Err(unless_denied(&wallet, &caller, verb, &path, failure).await),
+            told => told,
+        };
+    }
     let (route, mount, rest) = match locate(&wallet, verb, &path, fixed).await {
         Ok(found) => found,
         Err(failure) => return Err(unless_denied(&wallet, &caller, verb, &path, failure).await),
@@ -553,19 +561,11 @@ fn wrap_ttl(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
 }
 
 fn verb(parts: &Parts, query: &[(String, String)]) -> Result<Verb, Failure> {
-    let lists = |value: &str| match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    };
     match parts.method.as_str() {
         "GET" => {
             for (name, verb) in [("list", Verb::List), ("scan", Verb::Scan)] {
-                let found = query.iter().find(|(known, _)| known == name);
-                match found.map(|(_, value)| lists(value)) {
-                    None | Some(Some(false)) => {}
-                    Some(Some(true)) => return Ok(verb),
-                    Some(None) => return Err(Failure::silent(StatusCode::BAD_REQUEST)),
+                if flag(query, name)? {
+                    return Ok(verb);
                 }
             }
             Ok(Verb::Get)
@@ -581,6 +581,24 @@ fn verb(parts: &Parts, query: &[(String, String)]) -> Result<Verb, Failure> {
             "cannot handle internal-only request operation",
         )),
         _ => Err(Failure::silent(StatusCode::METHOD_NOT_ALLOWED)),
+    }
+}
+
+/// Whether a parameter of the query is set that has no other meaning than that.
+fn flag(query: &[(String, String)], name: &str) -> Result<bool, Failure> {
+    let found = query.iter().find(|(known, _)| known == name);
+    match found.map(|(_, value)| value.as_str()) {
+        None | Some("") => Ok(false),
+        Some(value) => truth(value).ok_or_else(|| Failure::silent(StatusCode::BAD_REQUEST)),
+    }
+}
+
+/// Yes or no, as Go reads it.
+pub(crate) fn truth(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@ mod kv;
 mod kv1;
 mod metadata;
 mod mounts;
+mod openapi;
 mod policy;
 mod roles;
 mod shape;
@@ -14,6 +15,7 @@ mod token;
 mod tools;
 pub(crate) mod wrapping;
 
+pub(crate) use openapi::help;
 pub(crate) use sys::prometheus;
 
 use axum::http::StatusCode;
@@ -59,6 +61,7 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         Endpoint::RemountStatus => mounts::remount_status(call).await,
         Endpoint::UiMounts => mounts::ui_all(call).await,
         Endpoint::UiMount => mounts::ui_one(call).await,
+        Endpoint::OpenApi => openapi::document(call).await,
         Endpoint::TokenCreate | Endpoint::TokenCreateOrphan | Endpoint::TokenCreateByRole => {
             token::create(call).await
         }

@@ -127,6 +127,10 @@ fn system(operation: Operation, path: &str) -> Need {
             action: Wanted::Anything,
             ..need
         },
+        "sys/internal/specs/openapi" => Need {
+            action: Wanted::Anything,
+            ..need
+        },
         "auth/token/accessors/" | "sys/audit" => Need { sudo: true, ..need },
         _ => need,
     }

@@ -64,6 +64,7 @@ pub enum Endpoint {
     RemountStatus,
     UiMounts,
     UiMount,
+    OpenApi,
     LookupSelf,
     TokenCreate,
     TokenCreateOrphan,
@@ -308,6 +309,7 @@ pub const ROUTES: &[Route] = &[
         Access::Token,
         Endpoint::UiMount,
     ),
+    token(GET, "v1/sys/internal/specs/openapi", Endpoint::OpenApi),
     token(
         READ_OR_WRITE,
         "v1/auth/token/lookup-self",
@@ -616,7 +618,7 @@ pub(crate) fn is_open(path: &str) -> bool {
 }
 
 /// The engines, and what stands for their mounts in the table.
-const ENGINES: [(MountKind, &str); 2] = [
+pub(crate) const ENGINES: [(MountKind, &str); 2] = [
     (MountKind::KvV2, "v1/{mount}"),
     (MountKind::KvV1, "v1/{kv1}"),
 ];

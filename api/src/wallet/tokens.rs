@@ -487,10 +487,9 @@ impl Wallet {
     ) -> Result<At<Vec<Mount>>, Error> {
         let looked = self.look_at_system(caller, Asked::ReadSystem, path).await?;
         let mut mounts = self.all_mounts().await?;
-        let (state, now) = (self.state(), self.now());
         let mut seen = Vec::with_capacity(mounts.len());
         for mount in mounts.drain(..) {
-            if access::sees(&state, &caller.actor, now, &mount.path)? {
+            if self.sees(caller, &mount)? {
                 seen.push(mount);
             }
         }
@@ -498,6 +497,15 @@ impl Wallet {
             seq: looked.seq,
             value: seen,
         })
+    }
+
+    /// Whether the caller has anything to do with a mount.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn sees(&self, caller: &Caller, mount: &Mount) -> Result<bool, Error> {
+        let seen = access::sees(&self.state(), &caller.actor, self.now(), &mount.path);
+        Ok(seen?)
     }
 
     /// What a token's policies grant on paths, after the request for it is recorded.

@@ -95,6 +95,7 @@ pub fn calls(route: &Route, verb: Verb, words: &Words) -> Vec<Call> {
     };
     let mut calls = plan.own();
     calls.extend(plan.strange());
+    calls.push(plan.help());
     if route.access != Access::Open {
         calls.extend(plan.refused());
     }
@@ -138,6 +139,11 @@ impl Plan<'_> {
             | Endpoint::Metrics => vec![call(at + &query, 200)],
             // Other calls make mounts, which these show.
             Endpoint::Mounts | Endpoint::UiMounts => vec![call(at + &query, 200).may_tell("pn")],
+            Endpoint::OpenApi => vec![
+                call(format!("{at}{query}"), 200).may_tell("pn"),
+                call(format!("{at}?generic_mount_paths=1"), 200),
+                call(format!("{at}?generic_mount_paths={unknown}"), 400),
+            ],
             // The index follows the log by itself: what was just written may not be in it yet.
             Endpoint::Audit => vec![
                 self.write(&path),
@@ -538,6 +544,13 @@ impl Plan<'_> {
             calls.push(call(format!("/{}", mount.replace("{path}", &self.path()))));
         }
         calls
+    }
+
+    /// What a path says of itself repeats nothing of it.
+    fn help(&self) -> Call {
+        let at = self.url(&self.path());
+        let query = format!("help=1&x={}", self.words.word('x'));
+        Call::new("GET", format!("{at}?{query}"), 200..=404)
     }
 
     /// Paths that are no paths.
