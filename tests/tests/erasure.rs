@@ -29,7 +29,10 @@ use std::{
 
 use billfold_core::id::RecordId;
 use billfold_streams::sweeper::FAULTS;
-use billfold_tests::tools::{self, Rng};
+use billfold_tests::{
+    billfold::Billfold,
+    tools::{self, Rng},
+};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -153,12 +156,15 @@ async fn inv07_destroyed_keys_are_nowhere_on_jetstream() {
 }
 
 /// Waits until the process behind this door has ended itself.
-async fn until_dead(door: &Door) {
+async fn until_dead(node: &mut Billfold) {
+    let door = Door::of(node);
     let deadline = Instant::now() + Duration::from_secs(60);
     while door.call("GET", "data/a", None).await.is_ok() {
         assert!(Instant::now() < deadline, "the fault does not come");
         sleep(Duration::from_millis(10)).await;
     }
+    // It answers no more before all that it held is free.
+    node.kill9();
 }
 
 async fn work_goes_on_after_a_crash_at(fault: &str, on_nats: bool) {
@@ -176,18 +182,18 @@ async fn work_goes_on_after_a_crash_at(fault: &str, on_nats: bool) {
         secrets.remove(&door, "c").await;
         node.kill9();
         // It may die before it serves.
-        if let Ok(node) = faulty.spawn().await {
-            until_dead(&Door::of(&node)).await;
+        if let Ok(mut node) = faulty.spawn().await {
+            until_dead(&mut node).await;
         }
     } else {
         wallet.tidy().await;
-        let node = faulty.spawn().await.unwrap();
+        let mut node = faulty.spawn().await.unwrap();
         let door = Door::of(&node);
         for path in ["a", "a", "b", "c"] {
             secrets.put(&door, path).await;
         }
         secrets.destroy(&door, "a", 1).await;
-        until_dead(&door).await;
+        until_dead(&mut node).await;
     }
     let key = {
         let a = record(&wallet, "a").await;

@@ -6,7 +6,7 @@ use billfold_core::{
     command::Action,
     decide::DEFAULT_POLICY,
     event::v1::{Operation as Asked, PolicyWritten},
-    policy::{DEFAULT, Operation, Policy, ROOT},
+    policy::{DEFAULT, Operation, Policy, ROOT, WRAPPING},
     state::{Key, Source as _, Value},
 };
 
@@ -37,7 +37,9 @@ impl Wallet {
         let looked = self.look_at_system(caller, operation, path).await?;
         let mut names = vec![DEFAULT_POLICY.to_owned()];
         if let Some(Value::Policies(policies)) = self.keychain.view().get(&Key::Policies)? {
-            names.extend(policies.keys().cloned());
+            // Nobody has to do with that of wrapping tokens.
+            let shown = policies.keys().filter(|name| *name != WRAPPING);
+            names.extend(shown.cloned());
         }
         names.sort_unstable();
         names.dedup();

@@ -370,11 +370,17 @@ fn headers() -> Vec<Case> {
             "X-Vault-Namespace",
             ["nightjar", "ns1/", "root/nightjar", "/nightjar/"].as_slice(),
         ),
-        ("X-Vault-Wrap-TTL", &["60", "60s", "1m0s", "nightjar", "-1"]),
+        ("X-Vault-Wrap-Format", &["jwt", "nightjar"]),
+        ("X-Vault-Wrap-TTL", &["nightjar", "1 nightjar"]),
+        ("X-Vault-Wrap-TTL", &["-1", "-nightjar"]),
     ] {
         let refused = match name {
             "X-Vault-Namespace" => Told::Error("namespaces are not supported"),
-            _ => Told::Error("response wrapping is not supported"),
+            "X-Vault-Wrap-Format" => Told::Error("wrapping tokens have one format"),
+            _ if values[0].starts_with('-') => Told::Error(
+                "error parsing X-Vault-Wrap-TTL header: requested wrap ttl cannot be negative",
+            ),
+            _ => Told::Error("error parsing X-Vault-Wrap-TTL header: invalid duration"),
         };
         for value in values {
             for path in [

@@ -7,10 +7,16 @@ use billfold::http::endpoints::{Access, Endpoint};
 use super::*;
 
 /// What any token that stands may call, whatever its policies.
-const OPEN_TO_ALL: &[(Endpoint, &str)] = &[(
-    Endpoint::UiMounts,
-    "it shows the mounts that the caller has access to, here none",
-)];
+const OPEN_TO_ALL: &[(Endpoint, &str)] = &[
+    (
+        Endpoint::UiMounts,
+        "it shows the mounts that the caller has access to, here none",
+    ),
+    (
+        Endpoint::OpenApi,
+        "it describes the API, and nothing of this wallet",
+    ),
+];
 
 /// A way in which a token that could do everything stands no more.
 const ENDED: &[(&str, fn() -> Value)] = &[
@@ -45,6 +51,10 @@ pub async fn tokens_that_have_ended(backend: Backend) {
                 Access::Open => assert_eq!(reply.status, 200, "{told}"),
                 Access::Token => {
                     assert_refused(route, &reply, &told);
+                    refused += 1;
+                }
+                Access::TokenInBody => {
+                    assert_eq!(reply.status, 400, "{told}");
                     refused += 1;
                 }
             }
@@ -131,10 +141,10 @@ pub async fn a_token_that_may_do_nothing(backend: Backend) {
             .find(|(known, _)| *known == route.endpoint);
         match (route.access, open) {
             (Access::Open, _) => assert_eq!(reply.status, 200, "{told}"),
-            (Access::Token, Some((_, reason))) => {
+            (_, Some((_, reason))) => {
                 assert_eq!(reply.status, 200, "{told}: it is open since {reason}");
             }
-            (Access::Token, None) => {
+            (Access::Token | Access::TokenInBody, None) => {
                 assert_eq!(
                     reply.status, 403,
                     "{told}: either a policy must permit it, or OPEN_TO_ALL says why none need"
