@@ -3,6 +3,7 @@
 //! A request goes through the same steps whatever it wants: its path is brought into one form, its
 //! token is checked, its source is held to its bound, and only then is its body read.
 
+mod compress;
 mod describe;
 pub mod endpoints;
 mod index;
@@ -155,6 +156,8 @@ pub(crate) async fn handle(
         true => rest::failed(&failure),
         false => v1::failed(&failure),
     });
+    let is_text = matches!(reply.body, reply::Content::Text(..));
+    let route = endpoint;
     let endpoint = endpoint.map_or_else(|| "none".to_owned(), |name: Endpoint| format!("{name:?}"));
     let status = reply.status.as_u16();
     let took = began.elapsed();
@@ -163,6 +166,7 @@ pub(crate) async fn handle(
     tracing::info!(request = %id, endpoint, status, micros = took.as_micros(), "answered");
     let seq = reply.seq;
     let mut response = reply.into_response();
+    compress::mark(&mut response, route, is_text);
     if let (Some(seq), false, Ok(wallet)) = (seq, is_api, door.wallet()) {
         index::name(response.headers_mut(), &wallet, seq);
     }
@@ -532,6 +536,12 @@ fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Failure> {
     }
     if says(headers, "x-vault-wrap-format", &[b"", b"token"]) {
         return Err(Failure::bad("wrapping tokens have one format"));
+    }
+    if says(headers, "content-encoding", &[b"", b"identity"]) {
+        return Err(Failure::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "bodies are taken without Content-Encoding",
+        ));
     }
     // No node is behind another, so each of these is kept by answering.
     if says(

@@ -21,6 +21,7 @@ pub(crate) struct Reply {
 pub(crate) enum Content {
     Nothing,
     Json(Wiped),
+    /// Text that holds neither secrets nor names, so that it may be compressed (ADR 0011).
     Text(&'static str, String),
     Location(String),
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use axum_server::Handle;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{Door, TlsFiles, handle, tls};
+use super::{Door, TlsFiles, compress, handle, tls};
 
 /// How long open requests may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -56,6 +56,7 @@ pub async fn serve(
     let app = Router::new()
         .fallback(handle)
         .with_state(door)
+        .layer(compress::layer())
         .layer(CatchPanicLayer::new());
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     let handle = Handle::new();
