@@ -121,6 +121,7 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
             kv::change_versions(call).await
         }
         Endpoint::KvReadMetadata => metadata::read(call).await,
+        Endpoint::KvDetails => metadata::details(call).await,
         Endpoint::KvList => kv::list(call).await,
         Endpoint::KvRemove => kv::remove(call).await,
         _ => Err(Failure::silent(StatusCode::NOT_FOUND)),

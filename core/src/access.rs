@@ -85,6 +85,8 @@ pub fn need_of(asked: Asked, mount: Option<(MountKind, &str)>, path: Option<&str
         Asked::PatchMetadata => (Operation::Patch, "metadata/"),
         Asked::List => (Operation::List, "metadata/"),
         Asked::Scan => (Operation::Scan, "metadata/"),
+        Asked::ListDetails => (Operation::List, "detailed-metadata/"),
+        Asked::ScanDetails => (Operation::Scan, "detailed-metadata/"),
         Asked::ReadSettings => {
             let (_, mount) = mount?;
             return Some(Need::to(Operation::Read, format!("{mount}config")));

@@ -147,10 +147,12 @@ fn permitted<S: Source>(
             }
         }
         Operation::Refused => Verdict::Denied,
-        Operation::List | Operation::Scan => match request.mount {
-            Some(mount) if state.mount(&mount)?.is_some() => Verdict::Listing,
-            _ => Verdict::Absent,
-        },
+        Operation::List | Operation::Scan | Operation::ListDetails | Operation::ScanDetails => {
+            match request.mount {
+                Some(mount) if state.mount(&mount)?.is_some() => Verdict::Listing,
+                _ => Verdict::Absent,
+            }
+        }
         Operation::ListCredentials
         | Operation::ReadMounts
         | Operation::ReadAudit

@@ -80,6 +80,9 @@ impl Endpoint {
             Self::KvReadConfig => "What the secrets of a mount go by.",
             Self::KvWriteConfig => "Change what the secrets of a mount go by.",
             Self::KvList | Self::Kv1List => "The names in a folder.",
+            Self::KvDetails => {
+                "The names in a folder, or below it, with what is known about each secret."
+            }
             Self::KvScan | Self::Kv1Scan => "The paths of all secrets below a folder.",
             Self::KvRemove => "Remove a secret with all its versions, for ever.",
             Self::Kv1Read => "Read a secret.",

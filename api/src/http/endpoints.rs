@@ -124,6 +124,7 @@ pub enum Endpoint {
     KvWriteConfig,
     KvScan,
     KvList,
+    KvDetails,
     KvRemove,
     Kv1Read,
     Kv1Write,
@@ -525,6 +526,16 @@ pub const ROUTES: &[Route] = &[
         Endpoint::KvScan,
     ),
     route(SCAN, "v1/{mount}/metadata", Access::Token, Endpoint::KvScan),
+    token(
+        &[Verb::List, Verb::Scan],
+        "v1/{mount}/detailed-metadata/{path}",
+        Endpoint::KvDetails,
+    ),
+    token(
+        &[Verb::List, Verb::Scan],
+        "v1/{mount}/detailed-metadata",
+        Endpoint::KvDetails,
+    ),
     route(
         DELETE,
         "v1/{mount}/metadata/{path}",

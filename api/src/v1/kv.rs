@@ -231,13 +231,13 @@ pub(super) async fn patch(call: &Call) -> Outcome {
 }
 
 /// Which part of a listing is asked for.
-struct Page<'a> {
+pub(super) struct Page<'a> {
     after: Option<&'a str>,
     limit: Option<usize>,
 }
 
 impl Page<'_> {
-    fn of<'k>(&self, keys: &'k [String]) -> &'k [String] {
+    pub(super) fn of<'k>(&self, keys: &'k [String]) -> &'k [String] {
         let first = self
             .after
             .map_or(0, |after| keys.partition_point(|key| key.as_str() <= after));
@@ -246,7 +246,7 @@ impl Page<'_> {
     }
 }
 
-fn page(call: &Call) -> Result<Page<'_>, Failure> {
+pub(super) fn page(call: &Call) -> Result<Page<'_>, Failure> {
     let limit = input::number(call, "limit")?.filter(|limit| *limit > 0);
     Ok(Page {
         after: call.parameter("after"),

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use billfold_core::{decide::DEFAULT_MAX_VERSIONS, state::Record};
+use billfold_core::{decide::DEFAULT_MAX_VERSIONS, event::v1::Operation, state::Record};
 use serde::Serialize;
 
 use super::{
     duration, failure,
-    kv::input,
+    kv::{input, page},
     shape::{Envelope, Time, VersionLine},
 };
 use crate::{
-    http::{Call, Failure, Outcome, json::Object, reply::Reply},
-    wallet::{Error, NewCustom, NewMetadata, SecretMetadata, VersionFacts},
+    http::{Call, Failure, Outcome, endpoints::Verb, json::Object, reply::Reply},
+    wallet::{Error, Mount, NewCustom, NewMetadata, SecretMetadata, VersionFacts},
 };
 
 #[derive(Serialize)]
@@ -31,34 +31,92 @@ struct Metadata<'a> {
     versions: BTreeMap<String, VersionLine>,
 }
 
+impl<'a> Metadata<'a> {
+    fn of(SecretMetadata { record, custom }: &'a SecretMetadata, mount: &Mount) -> Self {
+        Self {
+            cas_required: record.settings.cas_required,
+            created_time: Time(Some(record.created)),
+            current_metadata_version: 0,
+            current_version: record.current,
+            custom_metadata: (!custom.is_empty()).then_some(custom),
+            delete_version_after: duration::told(record.settings.delete_version_after),
+            max_versions: record.settings.max_versions,
+            metadata_cas_required: false,
+            oldest_version: oldest(record, mount.settings.max_versions),
+            updated_time: Time(Some(record.updated)),
+            versions: record
+                .versions
+                .iter()
+                .map(|version| {
+                    (
+                        version.number.to_string(),
+                        VersionLine::of(&VersionFacts::from(version)),
+                    )
+                })
+                .collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    key_info: BTreeMap<&'a str, Detail<'a>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    keys: &'a [String],
+}
+
+/// Of a folder nothing is known but its name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Detail<'a> {
+    Secret(Box<Metadata<'a>>),
+    Folder {},
+}
+
+/// A listing that tells what is known about each secret.
+pub(super) async fn details(call: &Call) -> Outcome {
+    let folder = match call.rest.trim_end_matches('/') {
+        "" => String::new(),
+        path => format!("{path}/"),
+    };
+    let lists = call.verb == Verb::List;
+    let operation = match lists {
+        true => Operation::ListDetails,
+        false => Operation::ScanDetails,
+    };
+    let page = page(call)?;
+    let mount = call.mount()?;
+    let found = call.wallet.details(&call.caller, mount, &folder, operation);
+    let found = found.await.map_err(|error| failure(&error))?;
+    let all: Vec<String> = found.value.iter().map(|(name, _)| name.clone()).collect();
+    // What is scanned has no pages, as in OpenBao.
+    let keys = if lists { page.of(&all) } else { &all };
+    if keys.is_empty() && lists {
+        return Err(Failure::silent(StatusCode::NOT_FOUND));
+    }
+    let key_info = found
+        .value
+        .iter()
+        .filter(|(name, _)| keys.binary_search(name).is_ok())
+        .map(|(name, metadata)| {
+            let detail = metadata.as_ref().map_or(Detail::Folder {}, |metadata| {
+                Detail::Secret(Box::new(Metadata::of(metadata, mount)))
+            });
+            (name.as_str(), detail)
+        })
+        .collect();
+    let details = Details { key_info, keys };
+    let envelope = Envelope::of(call.caller.request, details);
+    Ok(Reply::json(StatusCode::OK, &envelope).at(found.seq))
+}
+
 pub(super) async fn read(call: &Call) -> Outcome {
     let path = call.rest.trim_end_matches('/');
     let mount = call.mount()?;
     let read = call.wallet.read_metadata(&call.caller, mount, path).await;
     let read = read.map_err(|error| failure(&error))?;
-    let SecretMetadata { record, custom } = &read.value;
-    let data = Metadata {
-        cas_required: record.settings.cas_required,
-        created_time: Time(Some(record.created)),
-        current_metadata_version: 0,
-        current_version: record.current,
-        custom_metadata: (!custom.is_empty()).then_some(custom),
-        delete_version_after: duration::told(record.settings.delete_version_after),
-        max_versions: record.settings.max_versions,
-        metadata_cas_required: false,
-        oldest_version: oldest(record, mount.settings.max_versions),
-        updated_time: Time(Some(record.updated)),
-        versions: record
-            .versions
-            .iter()
-            .map(|version| {
-                (
-                    version.number.to_string(),
-                    VersionLine::of(&VersionFacts::from(version)),
-                )
-            })
-            .collect(),
-    };
+    let data = Metadata::of(&read.value, mount);
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, data)).at(read.seq))
 }
 

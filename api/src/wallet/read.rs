@@ -627,7 +627,7 @@ fn about_system(operation: Operation, path: &str) -> Result<Question<'_>, Error>
 }
 
 /// Cuts a listing to what a policy lets be shown.
-fn bound<T>(names: &mut Vec<T>, page: Option<u32>) {
+pub(super) fn bound<T>(names: &mut Vec<T>, page: Option<u32>) {
     if let Some(page) = page {
         names.truncate(usize::try_from(page).unwrap_or(usize::MAX));
     }
@@ -647,7 +647,7 @@ fn record_of(verdict: Verdict, material: Material) -> Result<StoredRecord, Error
     }
 }
 
-fn lines_of(verdict: Verdict, material: Material) -> Result<Vec<Leaf>, Error> {
+pub(super) fn lines_of(verdict: Verdict, material: Material) -> Result<Vec<Leaf>, Error> {
     match (verdict, material) {
         (Verdict::Listing, Material::Lines(lines)) => Ok(lines),
         (verdict, _) => Err(refused(&verdict)),

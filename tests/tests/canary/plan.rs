@@ -420,6 +420,12 @@ impl Plan<'_> {
                     call(self.url(&self.path()), 404),
                 ]
             }
+            Endpoint::KvDetails => {
+                let (folder, _) = path.split_once('/').unwrap();
+                let listed = self.url(folder);
+                let found = call(listed, 200).tells("p").may_tell("n");
+                vec![self.write(&path), found]
+            }
             Endpoint::KvList => {
                 let (folder, _) = path.split_once('/').unwrap();
                 let listed = self.url(folder);

@@ -262,14 +262,23 @@ fn of_requests() -> Vec<(&'static str, Fact)> {
             "resolution-requested-list-cubbyhole",
             Operation::ListCubbyhole,
         ),
+        ("resolution-requested-list-details", Operation::ListDetails),
+        ("resolution-requested-scan-details", Operation::ScanDetails),
     ];
     let asked = operations.map(|(name, operation)| {
         let about_one = matches!(operation, Operation::ReadData | Operation::ReadMetadata);
         let event = ResolutionRequested {
             request: RequestId::from_bytes([0xbb; 16]),
             operation,
-            mount: (about_one || matches!(operation, Operation::List | Operation::Scan))
-                .then_some(MOUNT),
+            mount: (about_one
+                || matches!(
+                    operation,
+                    Operation::List
+                        | Operation::Scan
+                        | Operation::ListDetails
+                        | Operation::ScanDetails
+                ))
+            .then_some(MOUNT),
             record: about_one.then_some(RECORD),
             version: (operation == Operation::ReadData).then_some(3),
             wrap_ttl: (operation == Operation::ReadData).then_some(60_000),

@@ -38,6 +38,10 @@ pub enum Operation {
     Refused,
     /// The credentials that match a filter, without their secrets.
     ListCredentials,
+    /// The names in a folder, with what is known about each secret.
+    ListDetails,
+    /// The paths of all that is below a folder, with what is known about each secret.
+    ScanDetails,
     /// What the wallet has mounted.
     ReadMounts,
     /// The audit trail.
@@ -49,7 +53,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    const ALL: [(u8, Self); 17] = [
+    const ALL: [(u8, Self); 19] = [
         (1, Self::ReadData),
         (2, Self::ReadMetadata),
         (3, Self::List),
@@ -67,6 +71,8 @@ impl Operation {
         (15, Self::Refused),
         (16, Self::ReadCubbyhole),
         (17, Self::ListCubbyhole),
+        (20, Self::ListDetails),
+        (21, Self::ScanDetails),
     ];
 
     /// Its name in listings.
@@ -85,6 +91,8 @@ impl Operation {
             Self::PatchData => "patch-data",
             Self::PatchMetadata => "patch-metadata",
             Self::Refused => "refused",
+            Self::ListDetails => "list-details",
+            Self::ScanDetails => "scan-details",
             Self::ListCredentials => "list-credentials",
             Self::ReadMounts => "read-mounts",
             Self::ReadAudit => "read-audit",
