@@ -127,29 +127,20 @@ fn leads(pattern: &str, path: &str) -> bool {
     let path = path.trim_end_matches('/');
     let is_whole = WHOLE.contains(&path) || ENGINES.iter().any(|(_, stem)| *stem == path);
     let below = pattern.strip_prefix(path);
-    match pattern.split_once('{') {
-        _ if is_whole && below.is_some_and(|below| below.starts_with('/')) => true,
-        _ if pattern == path => true,
-        Some((before, _)) if !ENGINES.iter().any(|(_, stem)| *stem == pattern) => {
-            let before = before_variable(pattern, before);
-            path.len() > before.len() && path.starts_with(before)
-        }
-        _ => false,
+    if pattern == path || is_whole && below.is_some_and(|below| below.starts_with('/')) {
+        return true;
     }
-}
-
-/// What of a pattern stands before the variable that is the rest of a path.
-fn before_variable<'a>(pattern: &'a str, before: &'a str) -> &'a str {
+    // What stands for a mount is no variable of the rest.
     let stem = ENGINES.iter().find(|(_, stem)| pattern.starts_with(stem));
-    match stem {
-        None => before,
-        Some((_, stem)) => match pattern.split_at_checked(stem.len()) {
-            Some((_, rest)) => {
-                let end = stem.len() + rest.find('{').unwrap_or(rest.len());
-                pattern.get(..end).unwrap_or(pattern)
-            }
-            None => before,
-        },
+    let (stem, rest) = pattern
+        .split_at_checked(stem.map_or(0, |(_, stem)| stem.len()))
+        .unwrap_or_default();
+    let inside = path.strip_prefix(stem);
+    match (inside, rest.split_once('{')) {
+        (Some(inside), Some((before, _))) => inside
+            .strip_prefix(before)
+            .is_some_and(|rest| !rest.is_empty()),
+        _ => false,
     }
 }
 
@@ -186,7 +177,9 @@ impl Document {
             let operation = item
                 .entry(method)
                 .or_insert_with(|| operation(route, *verb, &id));
-            let Some(parameter) = parameter else { continue };
+            let (Some(parameter), Some(operation)) = (parameter, operation.as_object_mut()) else {
+                continue;
+            };
             // A folder is listed and scanned by one method of HTTP: its parameter says which.
             let query = json!({
                 "name": parameter, "in": "query", "description": route.endpoint.describe(),
@@ -196,10 +189,9 @@ impl Document {
                 ("parameters", query),
                 ("x-billfold-methods", verb.name().into()),
             ] {
-                if let Some(list) = operation[name].as_array_mut() {
+                let list = operation.entry(name).or_insert_with(|| json!([]));
+                if let Some(list) = list.as_array_mut() {
                     list.push(value);
-                } else {
-                    operation[name] = json!([value]);
                 }
             }
         }
@@ -299,26 +291,29 @@ fn operation(route: &Route, verb: Verb, id: &str) -> Value {
         None if route.path.starts_with("v1/") => "system",
         None => "wallet",
     };
-    let mut operation = json!({
-        "operationId": id,
-        "summary": route.endpoint.describe(),
-        "tags": [tag],
-        "responses": { "default": { "description": "An answer, or errors." } },
-    });
+    let mut operation = Map::new();
+    let mut tell = |name: &str, value: Value| drop(operation.insert(name.to_owned(), value));
+    tell("operationId", id.into());
+    tell("summary", route.endpoint.describe().into());
+    tell("tags", json!([tag]));
+    tell(
+        "responses",
+        json!({ "default": { "description": "An answer, or errors." } }),
+    );
     let body = match verb {
         Verb::Post | Verb::Put => Some("application/json"),
         Verb::Patch => Some("application/merge-patch+json"),
         _ => None,
     };
     if let Some(kind) = body {
-        operation["requestBody"] =
-            json!({ "content": { kind: { "schema": { "type": "object" } } } });
+        let content = json!({ kind: { "schema": { "type": "object" } } });
+        tell("requestBody", json!({ "content": content }));
     }
     if route.access == Access::Open {
-        operation["security"] = json!([]);
-        operation["x-vault-unauthenticated"] = true.into();
+        tell("security", json!([]));
+        tell("x-vault-unauthenticated", true.into());
     }
-    operation
+    Value::Object(operation)
 }
 
 #[cfg(test)]
