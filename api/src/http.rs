@@ -5,6 +5,8 @@
 
 mod compress;
 mod describe;
+#[doc(hidden)]
+pub mod edge;
 pub mod endpoints;
 mod index;
 pub(crate) mod json;

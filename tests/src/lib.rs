@@ -15,6 +15,7 @@
 pub mod bao;
 pub mod billfold;
 pub mod cli;
+pub mod fuzz;
 pub mod history;
 pub mod nats;
 pub mod openbao;

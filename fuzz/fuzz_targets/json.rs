@@ -1,0 +1,6 @@
+//! See `billfold_tests::fuzz::json`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    billfold_tests::fuzz::json(bytes);
+});
