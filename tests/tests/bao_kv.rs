@@ -391,7 +391,7 @@ async fn tokens_and_policies_by_the_command_line(backend: Backend) {
     assert_eq!(bao.ok(&["policy", "read", "team"]).await.trim_end(), text);
     assert_eq!(
         bao.json(&["policy", "list"]).await,
-        json!(["default", "root", "team"])
+        json!(["default", "team", "root"])
     );
     bao.ok(&["kv", "put", "secret/team/a", "x=1"]).await;
     bao.ok(&["kv", "put", "secret/other", "x=1"]).await;

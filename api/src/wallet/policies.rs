@@ -24,7 +24,8 @@ pub struct PolicyFacts {
 }
 
 impl Wallet {
-    /// The names of all policies, after the request for them is recorded.
+    /// The names of the policies that tokens can be given, the one for root last, after the request
+    /// for them is recorded.
     ///
     /// # Errors
     /// When the request is denied or cannot be recorded.
