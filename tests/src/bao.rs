@@ -1,6 +1,10 @@
 //! OpenBao's own command line, pointed at a server under test.
 
-use std::{net::SocketAddr, process::Command};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -48,12 +52,13 @@ impl Bao {
         self
     }
 
-    /// Runs `bao <args>`. Panics when it cannot be run at all.
-    pub async fn run(&self, args: &[&str]) -> Ended {
-        self.run_with(args, &[]).await
+    /// The home folder, in which every command is run.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
-    async fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Ended {
+    /// A command that is not started yet, with nothing on its standard input.
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(tools::bao());
         for (variable, _) in std::env::vars_os() {
             let name = variable.to_string_lossy();
@@ -65,18 +70,20 @@ impl Bao {
             .args(args)
             .env("HOME", self.home.path())
             .current_dir(self.home.path());
-        command
-            .env("NO_PROXY", "127.0.0.1")
-            .stdin(std::process::Stdio::null());
+        command.env("NO_PROXY", "127.0.0.1").stdin(Stdio::null());
         for prefix in ["BAO", "VAULT"] {
             command.env(format!("{prefix}_ADDR"), &self.address);
             if let Some(token) = &self.token {
                 command.env(format!("{prefix}_TOKEN"), token);
             }
         }
-        command.envs(env.iter().copied());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        ended(command).await.expect("bao can be run")
+        command
+    }
+
+    /// Runs `bao <args>`. Panics when it cannot be run at all.
+    pub async fn run(&self, args: &[&str]) -> Ended {
+        ended(self.command(args)).await.expect("bao can be run")
     }
 
     /// Runs `bao <args>` and returns standard output. Panics unless it exits with 0.
@@ -88,12 +95,28 @@ impl Bao {
             .stdout
     }
 
+    /// Runs `bao <args>` and returns all that it said. Panics unless it exits with this code.
+    pub async fn fails(&self, code: i32, args: &[&str]) -> String {
+        let ended = self.run(args).await;
+        assert_eq!(ended.code, code, "bao {args:?}: {ended:?}");
+        ended.stdout + &ended.stderr
+    }
+
+    /// As [`Bao::fails`], for what the server refuses: it says so, with these words.
+    pub async fn refused(&self, args: &[&str], told: &str) {
+        let all = self.fails(2, args).await;
+        assert!(all.contains(told), "bao {args:?}: {all}");
+    }
+
     /// As [`Bao::ok`], asking for JSON, and the output parsed.
     pub async fn json(&self, args: &[&str]) -> Value {
-        let ended = self
-            .run_with(args, &[("BAO_FORMAT", "json"), ("VAULT_FORMAT", "json")])
-            .await;
-        let text = ended
+        let mut command = self.command(args);
+        command
+            .env("BAO_FORMAT", "json")
+            .env("VAULT_FORMAT", "json");
+        let text = ended(command)
+            .await
+            .expect("bao can be run")
             .success()
             .unwrap_or_else(|error| panic!("bao {args:?}: {error}"))
             .stdout;

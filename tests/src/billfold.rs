@@ -18,11 +18,10 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-pub(crate) use self::process::ended;
-use self::process::{code, signal};
+use self::process::code;
 pub use self::{
     client::{Body, Client, Reply},
-    process::Ended,
+    process::{Ended, ended, ended_within, signal},
 };
 use crate::tools;
 

@@ -5,6 +5,7 @@ use std::{
     process::{Command, ExitStatus, Stdio},
     sync::mpsc::{RecvTimeoutError, channel},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Result, anyhow, ensure};
@@ -37,7 +38,18 @@ impl Ended {
 }
 
 /// Runs a program to its end, off the async threads. It is killed when it takes too long.
-pub(crate) async fn ended(mut command: Command) -> Result<Ended> {
+///
+/// # Errors
+/// When it cannot be started.
+pub async fn ended(command: Command) -> Result<Ended> {
+    ended_within(PATIENCE, command).await
+}
+
+/// As [`ended`], for what has its time.
+///
+/// # Errors
+/// When it cannot be started.
+pub async fn ended_within(limit: Duration, mut command: Command) -> Result<Ended> {
     let running = tokio::task::spawn_blocking(move || -> Result<Ended> {
         let child = command
             .stdout(Stdio::piped())
@@ -47,7 +59,7 @@ pub(crate) async fn ended(mut command: Command) -> Result<Ended> {
         let (done, wait) = channel::<()>();
         let watchdog = thread::spawn(move || {
             if wait
-                .recv_timeout(PATIENCE)
+                .recv_timeout(limit)
                 .is_err_and(|error| error == RecvTimeoutError::Timeout)
             {
                 signal(id, "KILL");
@@ -75,7 +87,8 @@ pub(super) fn code(status: ExitStatus) -> i32 {
         .unwrap_or(-1)
 }
 
-pub(super) fn signal(process: u32, name: &str) -> bool {
+/// Sends a process a signal by its name, without `SIG`. Says whether the process was there to take it.
+pub fn signal(process: u32, name: &str) -> bool {
     let script = format!("kill -s {name} {process}");
     let status = Command::new("sh")
         .args(["-c", &script])
