@@ -23,6 +23,16 @@ pub fn python() -> PathBuf {
     tool("python")
 }
 
+/// The pinned Node, which can `require('node-vault')`.
+pub fn node() -> PathBuf {
+    tool("node")
+}
+
+/// The pinned `ansible-playbook`, with the collection `community.hashi_vault`.
+pub fn ansible_playbook() -> PathBuf {
+    tool("ansible-playbook")
+}
+
 /// The `billfold` program.
 pub fn billfold_bin() -> PathBuf {
     program("BILLFOLD_BIN", "billfold")

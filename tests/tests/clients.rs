@@ -18,10 +18,14 @@ mod server;
 mod of {
     #[path = "agent.rs"]
     pub mod agent;
+    #[path = "ansible.rs"]
+    pub mod ansible;
     #[path = "bao_access.rs"]
     pub mod bao_access;
     #[path = "bao_paths.rs"]
     pub mod bao_paths;
+    #[path = "node_vault.rs"]
+    pub mod node_vault;
 }
 
 /// Tests of clients on Billfold with its embedded log, on Billfold with its log on JetStream, and on OpenBao.
@@ -53,6 +57,7 @@ on_every_server! {
         runs_a_program_and_starts_it_anew,
         stands_between_as_a_proxy,
     }
+    ansible { looks_up_and_writes }
     bao_access { tokens, policies, logins }
     bao_paths {
         mounts,
@@ -60,4 +65,5 @@ on_every_server! {
         patches_and_rollbacks,
         what_goes_wrong_has_its_exit_code,
     }
+    node_vault { works }
 }

@@ -1,6 +1,6 @@
 //! The servers that every client is tried on.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use billfold_tests::{
     bao::Bao,
@@ -10,6 +10,20 @@ use billfold_tests::{
 
 /// How long a client may take to do what it was told to do: some need seconds of a processor that others want, too.
 pub const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A client that nothing configures but the test.
+pub fn program(path: PathBuf) -> Command {
+    let mut command = Command::new(path);
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        let prefixes = ["ANSIBLE_", "BAO_", "VAULT_"];
+        if prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(variable);
+        }
+    }
+    command.env("NO_PROXY", "127.0.0.1");
+    command
+}
 
 /// A server with version 2 of KV at `secret/`.
 #[derive(Debug)]
