@@ -26,6 +26,8 @@ mod of {
     pub mod bao_paths;
     #[path = "node_vault.rs"]
     pub mod node_vault;
+    #[path = "vaultrs.rs"]
+    pub mod vaultrs;
 }
 
 /// Tests of clients on Billfold with its embedded log, on Billfold with its log on JetStream, and on OpenBao.
@@ -66,4 +68,5 @@ on_every_server! {
         what_goes_wrong_has_its_exit_code,
     }
     node_vault { works }
+    vaultrs { kv_version_2, kv_version_1, tokens, the_system }
 }
