@@ -28,6 +28,8 @@ mod of {
     pub mod node_vault;
     #[path = "vaultrs.rs"]
     pub mod vaultrs;
+    #[path = "wrapping.rs"]
+    pub mod wrapping;
 }
 
 /// Tests of clients on Billfold with its embedded log, on Billfold with its log on JetStream, and on OpenBao.
@@ -69,4 +71,5 @@ on_every_server! {
     }
     node_vault { works }
     vaultrs { kv_version_2, kv_version_1, tokens, the_system }
+    wrapping { unwraps_by_the_command_line, unwraps_with_hvac, unwraps_with_vaultrs }
 }
