@@ -13,6 +13,7 @@
 )]
 
 pub mod bao;
+pub mod bench;
 pub mod billfold;
 pub mod cli;
 pub mod fuzz;

@@ -3,7 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use billfold::{
@@ -17,7 +17,10 @@ use billfold_core::{
     subject::{Generation, Subject},
 };
 use billfold_projector::keychain::Progress;
-use billfold_tests::tools;
+use billfold_tests::{
+    bench::{Rate, Span, Turn, run},
+    tools,
+};
 use bytes::Bytes;
 
 /// A message as large as a commit of one write.
@@ -38,13 +41,6 @@ pub(crate) struct Line {
     pub(crate) raw: Rate,
     pub(crate) writes: Rate,
     pub(crate) reads: Rate,
-}
-
-/// How many of something were done, and how long each took.
-pub(crate) struct Rate {
-    pub(crate) per_second: f64,
-    pub(crate) p50: Duration,
-    pub(crate) p99: Duration,
 }
 
 /// Progress that nobody looks at.
@@ -110,7 +106,7 @@ pub(crate) async fn measure(
 /// Each client appends to a subject of its own, as the log allows it at its fastest.
 async fn raw(backend: &Backend, clients: usize, time: Duration) -> Rate {
     let log = backend.log();
-    run(clients, time, move |_| {
+    run(clients, span(time), move |_| {
         let log = Arc::clone(&log);
         let process = ProcessId::from_bytes(tools::random());
         let subject = Subject::Observed(Generation::FIRST, process);
@@ -130,7 +126,7 @@ async fn raw(backend: &Backend, clients: usize, time: Duration) -> Rate {
 
 async fn writes(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Duration) -> Rate {
     let (wallet, mount) = (Arc::clone(wallet), mount.clone());
-    run(clients, time, move |client| {
+    run(clients, span(time), move |client| {
         let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller(&wallet));
         move |turn: u64| {
             let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller.clone());
@@ -155,7 +151,7 @@ async fn writes(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Durat
 
 async fn reads(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Duration) -> Rate {
     let (wallet, mount) = (Arc::clone(wallet), mount.clone());
-    run(clients, time, move |client| {
+    run(clients, span(time), move |client| {
         let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller(&wallet));
         move |turn: u64| {
             let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller.clone());
@@ -175,6 +171,13 @@ async fn reads(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Durati
     .await
 }
 
+fn span(time: Duration) -> Span {
+    Span {
+        warm_up: Duration::ZERO,
+        time,
+    }
+}
+
 /// A thousand paths to a client: new ones at first, then new versions.
 fn path(client: usize, turn: u64) -> String {
     format!("bench/client-{client}/secret-{}", turn % 1000)
@@ -188,43 +191,5 @@ fn caller(wallet: &Wallet) -> Caller {
         execution: None,
         parameters: None,
         wrap_ttl: None,
-    }
-}
-
-/// One turn of a client.
-type Turn = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Lets clients do something over and over for a while. `client` gives a client's work: what it does
-/// in each of its turns.
-async fn run<W>(clients: usize, time: Duration, client: impl Fn(usize) -> W) -> Rate
-where
-    W: FnMut(u64) -> Turn + Send + 'static,
-{
-    let began = Instant::now();
-    let tasks: Vec<_> = (0..clients)
-        .map(|number| {
-            let mut work = client(number);
-            tokio::spawn(async move {
-                let mut took = Vec::new();
-                while began.elapsed() < time {
-                    let start = Instant::now();
-                    work(took.len() as u64).await;
-                    took.push(start.elapsed());
-                }
-                took
-            })
-        })
-        .collect();
-    let mut took: Vec<Duration> = Vec::new();
-    for task in tasks {
-        took.extend(task.await.unwrap());
-    }
-    let all = began.elapsed().as_secs_f64();
-    took.sort_unstable();
-    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
-    Rate {
-        per_second: took.len() as f64 / all,
-        p50: at(0.5),
-        p99: at(0.99),
     }
 }

@@ -19,7 +19,10 @@ mod table;
 
 use std::time::Duration;
 
-use billfold_tests::nats::{NatsServer, Settings};
+use billfold_tests::{
+    bench,
+    nats::{NatsServer, Settings},
+};
 
 /// How many clients are tried.
 const CLIENTS: [usize; 4] = [1, 8, 32, 256];
@@ -35,17 +38,12 @@ struct Options {
 fn options() -> Options {
     let arguments: Vec<String> = std::env::args().collect();
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
-    let date = arguments
-        .iter()
-        .skip_while(|argument| *argument != "--date")
-        .nth(1)
-        .cloned();
     let (seconds, events) = if has("--quick") {
         (0.5, 50_000)
     } else {
         (5.0, 1_000_000)
     };
-    let write = has("--write").then(|| date.expect("--write needs --date YYYY-MM-DD"));
+    let write = bench::date(&arguments);
     let load = !has("--rebuild");
     Options {
         seconds,
@@ -82,7 +80,7 @@ async fn main() {
     ));
     println!("{page}");
     if let Some(date) = options.write {
-        table::write(&page, &date);
+        bench::write("measured", &page, &date);
     }
 }
 

@@ -1,14 +1,13 @@
 //! The tables of `docs/performance.md`.
 
-use std::{fmt::Write as _, fs, path::Path, time::Duration};
+use std::{fmt::Write as _, time::Duration};
+
+use billfold_tests::bench::{Rate, cells};
 
 use super::{
-    load::{Kind, Line, Rate},
+    load::{Kind, Line},
     rebuild::Rebuilt,
 };
-
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
 
 pub(crate) fn load(kind: Kind, lines: &[Line]) -> String {
     let name = match kind {
@@ -31,29 +30,16 @@ pub(crate) fn load(kind: Kind, lines: &[Line]) -> String {
         writeln!(
             text,
             "| {clients} | {} | {} | {:.2} | {} | {:.2} |",
-            rate(raw),
-            rate(writes),
+            cells(raw),
+            cells(writes),
             ratio(writes),
-            rate(reads),
+            cells(reads),
             ratio(reads)
         )
         .unwrap();
     }
     text.push('\n');
     text
-}
-
-fn rate(rate: &Rate) -> String {
-    format!(
-        "{:.0} | {} | {}",
-        rate.per_second,
-        millis(rate.p50),
-        millis(rate.p99)
-    )
-}
-
-fn millis(time: Duration) -> String {
-    format!("{:.2} ms", time.as_secs_f64() * 1000.0)
 }
 
 pub(crate) fn rebuild(rebuilt: &Rebuilt) -> String {
@@ -91,14 +77,4 @@ pub(crate) fn rebuild(rebuilt: &Rebuilt) -> String {
         line("sled alone, as many entries of that size", sled),
         view_bytes >> 20
     )
-}
-
-/// Puts the tables into the page, between its marks.
-pub(crate) fn write(tables: &str, date: &str) {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/performance.md");
-    let text = fs::read_to_string(&page).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("the page has its first mark");
-    let (_, after) = rest.split_once(END).expect("the page has its last mark");
-    let text = format!("{before}{BEGIN}\n\nMeasured on {date}.\n\n{tables}\n{END}{after}");
-    fs::write(page, text).unwrap();
 }
