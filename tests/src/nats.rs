@@ -102,6 +102,11 @@ impl NatsServer {
         format!("http://127.0.0.1:{}", self.monitoring)
     }
 
+    /// The process id, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Where its files are.
     pub fn store(&self) -> &Path {
         &self.store

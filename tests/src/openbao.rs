@@ -8,10 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpStream, time::sleep};
 
-use crate::{billfold::Client, tools};
+use crate::{
+    billfold::{Body, Client},
+    tools,
+};
 
 /// How long it may take to listen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -64,12 +68,46 @@ impl OpenBao {
         .await
     }
 
+    /// A server as one runs it, apart from TLS: raft on its disk, an audit device that writes a file, unsealed, with
+    /// version 2 of KV at `secret/`.
+    pub async fn raft() -> Self {
+        let mut server = Self::start("", |address, home| {
+            let (data, audit) = (home.join("raft"), home.join("audit.log"));
+            fs::create_dir(&data).expect("a folder can be made");
+            let cluster = SocketAddr::from(([127, 0, 0, 1], tools::free_port()));
+            let config = format!(
+                "storage \"raft\" {{\n  path = {data:?}\n  node_id = \"one\"\n}}\n\
+                 listener \"tcp\" {{\n  address = \"{address}\"\n  tls_disable = true\n}}\n\
+                 audit \"file\" \"file\" {{\n  options {{\n    file_path = {audit:?}\n  }}\n}}\n\
+                 api_addr = \"http://{address}\"\ncluster_addr = \"https://{cluster}\"\n"
+            );
+            let file = home.join("server.hcl");
+            fs::write(&file, config).expect("a file can be written");
+            vec![format!("-config={}", file.display())]
+        })
+        .await;
+        let shares = json!({ "secret_shares": 1, "secret_threshold": 1 });
+        let init = server.call("PUT", "/v1/sys/init", shares).await;
+        let said = |name: &str| init[name].as_str().expect("init gives it").to_owned();
+        let key = init["keys_base64"][0].as_str().expect("init gives a key");
+        server.token = said("root_token");
+        let unseal = json!({ "key": key });
+        server.call("PUT", "/v1/sys/unseal", unseal).await;
+        server.until("/v1/sys/health").await;
+        let kv = json!({ "type": "kv", "options": { "version": "2" } });
+        server.call("POST", "/v1/sys/mounts/secret", kv).await;
+        server.until("/v1/secret/config").await;
+        let devices = server.call("GET", "/v1/sys/audit", ()).await;
+        assert!(devices["file/"].is_object(), "no audit device: {devices}");
+        server
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The root token of one in its development mode.
+    /// The root token, of one that has a wallet.
     pub fn token(&self) -> &str {
         &self.token
     }
@@ -77,6 +115,16 @@ impl OpenBao {
     /// A client of this server, which is cheap to clone.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The folder of all that it writes.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// The file that holds what it printed.
@@ -127,10 +175,17 @@ impl OpenBao {
             );
             sleep(Duration::from_millis(50)).await;
         }
-        // The engine at `secret/` is set up after that.
-        while !self.token.is_empty() {
-            let config = "/v1/secret/config";
-            let asked = self.client.call("GET", config, Some(&self.token), ()).await;
+        if !self.token.is_empty() {
+            // The engine at `secret/` is set up after that.
+            self.until("/v1/secret/config").await;
+        }
+    }
+
+    /// Waits until it answers this with 200.
+    async fn until(&self, path: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let asked = self.client.call("GET", path, Some(&self.token), ()).await;
             if asked.is_ok_and(|reply| reply.status == 200) {
                 return;
             }
@@ -141,6 +196,14 @@ impl OpenBao {
             );
             sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> Value {
+        let token = (!self.token.is_empty()).then_some(self.token.as_str());
+        let reply = self.client.call(method, path, token, body).await;
+        let reply = reply.expect("bao answers");
+        assert!(reply.status < 300, "{method} {path}: {}", reply.text());
+        reply.json()
     }
 
     fn log(&self) -> String {

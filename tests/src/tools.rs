@@ -18,6 +18,16 @@ pub fn bao() -> PathBuf {
     tool("bao")
 }
 
+/// The `rvault` of RustyVault, which only a benchmark wants: where `cargo install` puts it.
+pub fn rusty_vault() -> PathBuf {
+    rusty_vault_root().join("bin/rvault")
+}
+
+/// The root to install RustyVault under.
+pub fn rusty_vault_root() -> PathBuf {
+    target_folder().join("tools/rvault")
+}
+
 /// A Python that can `import hvac`.
 pub fn python() -> PathBuf {
     tool("python")
@@ -127,10 +137,7 @@ pub fn free_port() -> u16 {
 fn tool(name: &str) -> PathBuf {
     let folder = match env::var_os("BILLFOLD_TOOLS") {
         Some(folder) => PathBuf::from(folder),
-        None => profile_folder()
-            .parent()
-            .expect("the target folder")
-            .join("tools/bin"),
+        None => target_folder().join("tools/bin"),
     };
     existing(folder.join(name))
 }
@@ -150,6 +157,11 @@ fn profile_folder() -> PathBuf {
         Some(name) if name == "deps" => folder.parent().map(Path::to_path_buf).unwrap_or_default(),
         _ => folder.to_path_buf(),
     }
+}
+
+fn target_folder() -> PathBuf {
+    let profile = profile_folder();
+    profile.parent().expect("the target folder").to_path_buf()
 }
 
 fn existing(path: PathBuf) -> PathBuf {
