@@ -21,12 +21,56 @@ pub(crate) fn resident(pid: u32) -> u64 {
 
 /// The processor time that a process has taken, of its user's and the system's.
 pub(crate) fn processor(pid: u32) -> Duration {
+    spent(pid).0
+}
+
+/// What a process has taken, and what those have that it started and that have ended.
+fn spent(pid: u32) -> (Duration, Duration) {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     // The name, in brackets, may hold spaces.
     let (_, after) = stat.rsplit_once(')').unwrap();
     let fields: Vec<&str> = after.split_whitespace().collect();
     let ticks = |field: usize| fields[field].parse::<f64>().unwrap();
-    Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS)
+    let time = |field: usize| Duration::from_secs_f64((ticks(field) + ticks(field + 1)) / TICKS);
+    (time(11), time(13))
+}
+
+/// Tells what others take of the cores meanwhile: figures mean little when it is much.
+pub(crate) struct Others {
+    began: Instant,
+    all: Duration,
+    own: Duration,
+}
+
+impl Others {
+    pub(crate) fn watch() -> Self {
+        Self {
+            began: Instant::now(),
+            all: machine(),
+            own: own(),
+        }
+    }
+
+    /// How many cores they kept busy. What was started here must have ended.
+    pub(crate) fn cores(&self) -> f64 {
+        let (all, own) = (machine() - self.all, own() - self.own);
+        all.saturating_sub(own).as_secs_f64() / self.began.elapsed().as_secs_f64()
+    }
+}
+
+fn own() -> Duration {
+    let (own, started) = spent(std::process::id());
+    own + started
+}
+
+/// The processor time of all that runs on the machine.
+fn machine() -> Duration {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    let first = stat.lines().next().unwrap();
+    let fields: Vec<&str> = first.split_whitespace().collect();
+    // Of users, nice ones, the system, interrupts and soft ones; what is idle or waits is left out.
+    let ticks = [1, 2, 3, 6, 7].map(|field| fields[field].parse::<f64>().unwrap());
+    Duration::from_secs_f64(ticks.iter().sum::<f64>() / TICKS)
 }
 
 /// What the file system has given to all files below some folders, in bytes.

@@ -12,12 +12,13 @@ use super::{
 };
 
 /// All tables, with what must be said before them.
-pub(crate) fn page(all: &[Measured], size: Size, warnings: &str) -> String {
+pub(crate) fn page(all: &[Measured], size: Size, others: f64, warnings: &str) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let bench::Span { warm_up, time } = size.span;
     let mut text = format!(
-        "{warnings}{cores} cores, which the load generator shares; {warm_up:?} of warm-up and {time:?} for each line; \
-         {} secrets stored. An append of 4 KiB is on disk after {} (median).\n\n",
+        "{warnings}{cores} cores, which the load generator shares, and of which others kept {others:.2} busy meanwhile; \
+         {warm_up:?} of warm-up and {time:?} for each line; {} secrets stored. An append of 4 KiB is on disk after {} \
+         (median).\n\n",
         size.secrets[1],
         millis(process::sync())
     );
