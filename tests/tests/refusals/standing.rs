@@ -18,17 +18,24 @@ const OPEN_TO_ALL: &[(Endpoint, &str)] = &[
     ),
 ];
 
-/// A way in which a token that could do everything stands no more.
-const ENDED: &[(&str, fn() -> Value)] = &[
-    (
-        "expired",
-        || json!({ "ttl": "1s", "explicit_max_ttl": "1s" }),
-    ),
-    ("revoked", || json!({})),
-    ("revoked with the one that made it", || json!({})),
-    ("exhausted", || json!({ "num_uses": 1 })),
-    ("elsewhere", || json!({ "bound_cidrs": ["192.0.2.0/24"] })),
+/// The ways in which a token that could do everything stands no more.
+const ENDED: [&str; 5] = [
+    "expired",
+    "revoked",
+    "revoked with its maker",
+    "exhausted",
+    "elsewhere",
 ];
+
+/// What a token is made with that ends so.
+fn wish(how: &str) -> Value {
+    match how {
+        "expired" => json!({ "policies": ["root"], "ttl": "1s", "explicit_max_ttl": "1s" }),
+        "exhausted" => json!({ "policies": ["root"], "num_uses": 1 }),
+        "elsewhere" => json!({ "policies": ["root"], "bound_cidrs": ["192.0.2.0/24"] }),
+        _ => json!({ "policies": ["root"] }),
+    }
+}
 
 pub async fn tokens_that_have_ended(backend: Backend) {
     let high = |builder: billfold_tests::billfold::Builder| {
@@ -36,8 +43,8 @@ pub async fn tokens_that_have_ended(backend: Backend) {
     };
     let wallet = Wallet::serve_with(backend, high).await;
     let mut tokens = Vec::new();
-    for (how, wish) in ENDED {
-        tokens.push((*how, ended(&wallet, how, wish()).await));
+    for how in ENDED {
+        tokens.push((how, ended(&wallet, how).await));
     }
     // How often each was tried until it had ended is on record as well.
     let so_far = recorded(&wallet, 0).await.refused;
@@ -68,19 +75,18 @@ pub async fn tokens_that_have_ended(backend: Backend) {
 }
 
 /// A token with all rights that has ended in this way.
-async fn ended(wallet: &Wallet, how: &str, mut wish: Value) -> String {
+async fn ended(wallet: &Wallet, how: &str) -> String {
     let root = wallet.node.token().to_owned();
-    let (parent, parents_accessor) = made(wallet, &root, json!({ "policies": ["root"] })).await;
-    wish["policies"] = json!(["root"]);
-    let maker = if how == "revoked with the one that made it" {
+    let (parent, parents_accessor) = made(wallet, &root, wish("maker")).await;
+    let maker = if how == "revoked with its maker" {
         &parent
     } else {
         &root
     };
-    let (token, accessor) = made(wallet, maker, wish).await;
+    let (token, accessor) = made(wallet, maker, wish(how)).await;
     let revoked = match how {
         "revoked" => Some(accessor),
-        "revoked with the one that made it" => Some(parents_accessor),
+        "revoked with its maker" => Some(parents_accessor),
         _ => None,
     };
     if let Some(accessor) = revoked {
