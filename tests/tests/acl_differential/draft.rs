@@ -227,8 +227,10 @@ fn map(parameters: &Parameters, form: Form) -> String {
         }
         Form::Json { .. } => {
             let one = |(name, values): (&&str, &Vec<Value>)| {
-                let values = values.iter().cloned().filter(intended::stands_in_json);
-                ((*name).to_owned(), values.collect())
+                let values = values
+                    .iter()
+                    .filter(|value| intended::stands_in_json(value));
+                ((*name).to_owned(), values.cloned().collect())
             };
             Value::Object(parameters.iter().map(one).collect::<Map<_, Value>>()).to_string()
         }
