@@ -80,10 +80,13 @@ pub(super) fn granted(
     wish: &TokenWish,
     role: Option<&TokenRole>,
 ) -> Result<Vec<String>, Refusal> {
-    let policies = match role.filter(|role| bounds_policies(role)) {
+    let mut policies = match role.filter(|role| bounds_policies(role)) {
         Some(role) => by_role(maker, wish, role)?,
         None => by_maker(maker, wish, role)?,
     };
+    if wish.no_default {
+        policies.retain(|policy| policy != DEFAULT_POLICY);
+    }
     if !maker.is_root && policies.iter().any(|policy| policy == ROOT) {
         return Err(Refusal::RootToken);
     }
@@ -151,11 +154,11 @@ fn by_maker(
         }
     }
     let mut with_default = false;
-    if wish.no_default || role.is_some_and(|role| role.no_default) {
-        // What is not wanted may still be asked for by name.
+    if role.is_some_and(|role| role.no_default) {
+        // What the role does not add may still be asked for by name.
         let named = wish.policies.iter().flatten().any(|p| p == DEFAULT_POLICY);
         policies.retain(|policy| policy != DEFAULT_POLICY || named);
-    } else {
+    } else if !wish.no_default {
         with_default = maker.sudo || maker.policies.iter().any(|p| p == DEFAULT_POLICY);
     }
     Ok(tidy(&policies, with_default))
