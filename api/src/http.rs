@@ -429,9 +429,9 @@ enum Sent {
     Read(Zeroizing<Vec<u8>>),
 }
 
-/// Who asks about a wrapping token, or opens one: the token stands where all tokens do, or, for a
-/// question, in the body, of which no more is read than a token takes. A token that is none is
-/// told so: it may be the first sign that someone else used it.
+/// Who asks about a wrapping token, or opens one. The token stands where all tokens do, or, for a
+/// question, in the body; of that no more is read before than a token takes. A token that is none,
+/// and the one that is meant, is told so: it may be the first sign that someone else used it.
 async fn authenticate_wrapping(
     door: &Door,
     wallet: &Wallet,
@@ -440,31 +440,34 @@ async fn authenticate_wrapping(
 ) -> Result<Actor, Failure> {
     const LARGEST: usize = 8 << 10;
     let mut named = None;
-    if route.access == Access::TokenInBody
-        && let Sent::Unread(unread) = body
-    {
+    if let Sent::Unread(unread) = body {
         let sent = read(std::mem::take(unread), LARGEST).await?;
-        if token(headers).is_none() {
-            named = v1::wrapping::named(&sent)?;
-        }
+        named = v1::wrapping::named(&sent)?;
         *body = Sent::Read(sent);
     }
-    let shown = match &named {
-        Some(named) => Some(named.as_bytes()),
-        None => token(headers),
+    let (own, named) = (token(headers), named.as_ref().map(|named| named.as_bytes()));
+    let asks = route.access == Access::TokenInBody;
+    let shown = match own {
+        // Whoever shows it may ask about it, whoever they are besides.
+        Some(own) if asks && named.is_some() => {
+            let known = wallet.authenticate(&Token(own), from.ip()).await;
+            let known = known.map_err(|error| v1::failure(&error))?;
+            known.map_or(named, |_| Some(own))
+        }
+        None if asks => named,
+        own => own,
     };
-    let denied = |failure: Failure| match shown {
-        Some(_) if failure.status == StatusCode::FORBIDDEN => {
-            Failure::bad(v1::wrapping::NO_WRAPPING_TOKEN)
+    let meant = named.or(own);
+    let denied = |failure: Failure| {
+        if failure.status != StatusCode::FORBIDDEN {
+            return failure;
         }
-        None if failure.status == StatusCode::FORBIDDEN => {
-            let status = match route.access {
-                Access::TokenInBody => StatusCode::BAD_REQUEST,
-                _ => failure.status,
-            };
-            Failure::new(status, v1::wrapping::EMPTY_WRAPPING_TOKEN)
+        match (shown, asks) {
+            (Some(_), _) if shown == meant => Failure::bad(v1::wrapping::NO_WRAPPING_TOKEN),
+            (Some(_), _) => failure,
+            (None, true) => Failure::bad(v1::wrapping::EMPTY_WRAPPING_TOKEN),
+            (None, false) => Failure::new(failure.status, v1::wrapping::EMPTY_WRAPPING_TOKEN),
         }
-        _ => failure,
     };
     authenticate(door, wallet, from, shown, true)
         .await
@@ -569,7 +572,9 @@ fn wrap_ttl(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
         return Err(bad("requested wrap ttl cannot be negative"));
     }
     let ttl = v1::duration::read(text).ok_or_else(|| bad("invalid duration"))?;
-    Ok((ttl > 0).then_some(ttl))
+    // The shortest time is a time, too.
+    let is_zero = text.bytes().all(|byte| !(b'1'..=b'9').contains(&byte));
+    Ok((!is_zero).then_some(ttl.max(1)))
 }
 
 fn verb(parts: &Parts, query: &[(String, String)]) -> Result<Verb, Failure> {

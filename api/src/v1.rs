@@ -166,7 +166,7 @@ const fn refused(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::NoMount => StatusCode::NOT_FOUND,
-        Refusal::Moved => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Moved | Refusal::PolicyChanged => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::Denied => StatusCode::FORBIDDEN,
         Refusal::NoWallet => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,

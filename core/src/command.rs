@@ -7,7 +7,9 @@ use crate::{
         Actor, CiphertextHash,
         v1::{MountKind, PolicyWritten, Settings, TokenRole, TokenRoleWritten},
     },
-    id::{CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, TokenId, WalletId},
+    id::{
+        CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, RequestId, TokenId, WalletId,
+    },
     keys::{TokenMac, keyring::KekVersion, page::KeyRef},
     names::{MountNames, Names, TokenNames},
     state::Record,
@@ -92,8 +94,8 @@ pub enum Action {
     DeleteCubbyhole(RecordId),
     /// Wrap an answer.
     Wrap(Box<NewWrapping>),
-    /// Spend the one use of a wrapping token.
-    Unwrap(TokenId),
+    /// Spend the one use of a wrapping token, for this request.
+    Unwrap(TokenId, RequestId),
     /// Write a role of the token store.
     WriteTokenRole {
         /// The role that the change was worked out from; none when there was none.
@@ -167,7 +169,9 @@ pub struct NewWrapping {
     pub mac: TokenMac,
     /// What its token is called; its path is the one that gave the answer.
     pub names: TokenNames,
-    /// For how long it can be unwrapped, in milliseconds, if it replaces no other.
+    /// The request that it is the answer to, or that wants it wrapped anew.
+    pub request: RequestId,
+    /// For how long it can be unwrapped, in milliseconds; 0 is as long as what it replaces.
     pub ttl: u64,
     /// The wrapping token that ends in exchange for this one.
     pub replaces: Option<TokenId>,

@@ -124,6 +124,9 @@ pub enum Refusal {
     /// The mount was moved after the path was looked up.
     #[error("the mount was moved meanwhile: repeat the request")]
     Moved,
+    /// A policy was changed after the request was looked at, and wants to know what it says.
+    #[error("a policy was changed meanwhile: repeat the request")]
+    PolicyChanged,
     /// The record is not as it was when the change was worked out.
     #[error("the secret was changed meanwhile")]
     Changed,
@@ -290,7 +293,7 @@ impl<S: Source> Deciding<'_, S> {
             Action::EndTokens {
                 tokens,
                 leaves_orphans,
-            } => self.end_tokens(tokens, *leaves_orphans)?,
+            } => self.end_tokens(tokens, *leaves_orphans, None)?,
             Action::ClearTokens(tokens) => self.clear_tokens(tokens)?,
             Action::WritePolicy { cas, written } => self.write_policy(*cas, written)?,
             Action::DeletePolicy(name) => self.delete_policy(name)?,
@@ -301,7 +304,7 @@ impl<S: Source> Deciding<'_, S> {
             } => self.write_cubbyhole(*entry, path, payload, sealer)?,
             Action::DeleteCubbyhole(entry) => self.delete_cubbyhole(*entry)?,
             Action::Wrap(new) => self.wrap(new, sealer)?,
-            Action::Unwrap(token) => self.unwrap(*token)?,
+            Action::Unwrap(token, request) => self.unwrap(*token, *request)?,
             Action::WriteTokenRole { basis, written } => {
                 self.write_token_role(basis.as_deref(), written)?;
             }
@@ -365,6 +368,13 @@ impl<S: Source> Deciding<'_, S> {
         let Some(acl) = acl.filter(|_| !command.needs.is_empty()) else {
             return Err(Refusal::Denied.into());
         };
+        let unread = command.needs.iter().any(|need| need.parameters.is_none());
+        if unread
+            && access::looks_at_parameters(self.state, &self.actor, self.at.time)
+                .map_err(Error::Source)?
+        {
+            return Err(Refusal::PolicyChanged.into());
+        }
         self.sudo = true;
         for need in &command.needs {
             if !access::leads_there(self.state, need).map_err(Error::Source)? {
@@ -563,7 +573,7 @@ fn describe(command: &Command) -> Vec<u8> {
         Action::WriteCubbyhole { entry, .. } => (16, cbor::encode(entry)),
         Action::DeleteCubbyhole(entry) => (17, cbor::encode(entry)),
         Action::Wrap(new) => (18, cbor::encode(&(new.token, new.replaces))),
-        Action::Unwrap(token) => (19, cbor::encode(token)),
+        Action::Unwrap(token, _) => (19, cbor::encode(token)),
         Action::WriteTokenRole { written, .. } => {
             (20, cbor::encode(&(&written.name, &written.role)))
         }

@@ -3,6 +3,8 @@
 //! What is encoded here holds secrets: it leaves the process only under the wallet's command key
 //! ([`crate::keys::CommandKey`]).
 
+mod access;
+
 use serde_bytes::{ByteBuf, Bytes};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -13,7 +15,7 @@ use crate::{
     command::{Action, Basis, Change, Command, Done, NewNames, What},
     decide::Refusal,
     event::{Actor, CiphertextHash, v1::Settings},
-    id::{CommandId, MountId, ProcessId, RecordId, Seq, WalletId},
+    id::{CommandId, MountId, ProcessId, RecordId, Seq, TokenId, WalletId},
     names::Names,
     policy::Operation,
     seal::Place,
@@ -83,13 +85,39 @@ type OwnedChange = (
     ByteBuf,
 );
 
-type OwnedCommand = (Option<CommandId>, Actor, Vec<WireNeed>, Vec<OwnedChange>);
+type OwnedCommand = (Option<CommandId>, Actor, Vec<WireNeed>, OwnedAction);
+
+/// Changes of secrets, or something else.
+#[derive(serde::Serialize)]
+enum WireAction<'a> {
+    Change(Vec<WireChange<'a>>),
+    Access(access::Sent<'a>),
+}
+
+#[derive(serde::Deserialize)]
+enum OwnedAction {
+    Change(Vec<OwnedChange>),
+    Access(Box<access::Received>),
+}
+
+impl OwnedAction {
+    fn into_action(self) -> Result<Action, cbor::Malformed> {
+        match self {
+            Self::Change(changes) => {
+                let changes = changes.into_iter().map(unwire);
+                Ok(Action::Change(changes.collect::<Result<_, _>>()?))
+            }
+            Self::Access(action) => access::received(*action),
+        }
+    }
+}
 
 /// Operation 0 is to write the record.
 struct WireNeed {
     path: String,
     operation: u8,
     record: RecordId,
+    token: Option<TokenId>,
     sudo: bool,
     wrap_ttl: Option<u64>,
     mount: Option<(MountId, CiphertextHash)>,
@@ -99,6 +127,7 @@ as_array!(WireNeed {
     path,
     operation,
     record,
+    token,
     sudo,
     wrap_ttl,
     mount
@@ -108,6 +137,8 @@ as_array!(WireNeed {
 const ANYTHING: u8 = 255;
 /// The number of writing metadata.
 const DESCRIBE: u8 = 254;
+/// The number of writing into a token's cubbyhole.
+const KEEP: u8 = 253;
 
 /// The operations, in the order of their numbers from 1 on.
 const OPERATIONS: [Operation; 7] = [
@@ -121,26 +152,30 @@ const OPERATIONS: [Operation; 7] = [
 ];
 
 impl WireNeed {
-    /// None for what only commands need that are not handed over.
-    fn of(need: &Need) -> Option<Self> {
+    fn of(need: &Need) -> Self {
+        let mut token = None;
         let (operation, record) = match need.action {
             Wanted::Write(record) => (0, record),
             Wanted::Describe(record) => (DESCRIBE, record),
             Wanted::Anything => (ANYTHING, RecordId::default()),
-            Wanted::Keep(..) => return None,
+            Wanted::Keep(keeper, entry) => {
+                token = Some(keeper);
+                (KEEP, entry)
+            }
             Wanted::Is(operation) => {
                 let number = (1..).zip(OPERATIONS).find(|(_, known)| *known == operation);
                 (number.map_or(0, |(number, _)| number), RecordId::default())
             }
         };
-        Some(Self {
+        Self {
             path: need.path.clone(),
             operation,
             record,
+            token,
             sudo: need.sudo,
             wrap_ttl: need.wrap_ttl,
             mount: need.mount,
-        })
+        }
     }
 
     fn into_need(self) -> Result<Need, cbor::Malformed> {
@@ -148,6 +183,7 @@ impl WireNeed {
             0 => Wanted::Write(self.record),
             DESCRIBE => Wanted::Describe(self.record),
             ANYTHING => Wanted::Anything,
+            KEEP => Wanted::Keep(self.token.ok_or(cbor::Malformed)?, self.record),
             number => {
                 let operation = OPERATIONS.get(usize::from(number) - 1);
                 Wanted::Is(*operation.ok_or(cbor::Malformed)?)
@@ -180,6 +216,15 @@ struct WireNames {
 
 as_array!(WireNames { replace, names });
 
+/// Whether another node can do a command.
+#[must_use]
+pub fn can_go(command: &Command) -> bool {
+    let has_form =
+        matches!(command.action, Action::Change(_)) || access::sent(&command.action).is_some();
+    // Parameters may be secrets that were not wiped: they stay where they are.
+    has_form && command.needs.iter().all(|need| need.parameters.is_none())
+}
+
 /// The plaintext of a hand-over. `None` when a command is of a kind that no other node can do.
 #[must_use]
 pub fn encode<'a>(
@@ -187,18 +232,15 @@ pub fn encode<'a>(
 ) -> Option<Zeroizing<Vec<u8>>> {
     let room: usize = commands.clone().map(room_for).sum();
     let wire: Option<Vec<_>> = commands
-        .map(|command| match &command.action {
-            // Parameters may be secrets that were not wiped: they stay where they are.
-            Action::Change(changes) if command.needs.iter().all(|n| n.parameters.is_none()) => {
-                let needs: Option<Vec<_>> = command.needs.iter().map(WireNeed::of).collect();
-                Some((
-                    command.id,
-                    command.actor,
-                    needs?,
-                    changes.iter().map(wire).collect::<Vec<_>>(),
-                ))
-            }
-            _ => None,
+        .map(|command| {
+            let action = can_go(command).then(|| match &command.action {
+                Action::Change(changes) => {
+                    Some(WireAction::Change(changes.iter().map(wire).collect()))
+                }
+                other => access::sent(other).map(WireAction::Access),
+            });
+            let needs: Vec<_> = command.needs.iter().map(WireNeed::of).collect();
+            Some((command.id, command.actor, needs, action??))
         })
         .collect();
     // Grown in place it would leave pieces of secrets behind: take room for all of it at once.
@@ -218,15 +260,15 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Command>, cbor::Malformed> {
     }
     commands
         .into_iter()
-        .map(|(id, actor, needs, changes)| {
+        .map(|(id, actor, needs, action)| {
             let needs = needs.into_iter().map(WireNeed::into_need);
             let needs = needs.collect::<Result<_, _>>()?;
-            let changes = changes.into_iter().map(unwire).collect::<Result<_, _>>()?;
+            let action = action.into_action()?;
             Ok(Command {
                 id,
                 actor,
                 needs,
-                action: Action::Change(changes),
+                action,
             })
         })
         .collect()
@@ -252,8 +294,10 @@ pub fn decode_answers(bytes: &[u8]) -> Result<Vec<Answer>, cbor::Malformed> {
 /// An upper bound of a command's bytes.
 fn room_for(command: &Command) -> usize {
     const REST: usize = 512;
+    let needs = command.needs.iter().map(|need| need.path.len() + REST);
+    let needs = needs.sum::<usize>();
     let Action::Change(changes) = &command.action else {
-        return REST;
+        return REST + needs + access::room_for(&command.action);
     };
     let room = |change: &Change| match &change.what {
         What::Put { payload, names, .. } => {
@@ -265,8 +309,7 @@ fn room_for(command: &Command) -> usize {
         }
         What::DeleteCurrent | What::DeleteMetadata => REST,
     };
-    let needs = command.needs.iter().map(|need| need.path.len() + REST);
-    REST + needs.sum::<usize>() + changes.iter().map(room).sum::<usize>()
+    REST + needs + changes.iter().map(room).sum::<usize>()
 }
 
 fn wire(change: &Change) -> WireChange<'_> {
@@ -360,6 +403,11 @@ fn unwire(change: OwnedChange) -> Result<Change, cbor::Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        command::{NewToken, TokenWish},
+        keys::TokenMac,
+        names::TokenNames,
+    };
 
     #[test]
     fn commands_arrive_as_they_left() {
@@ -387,6 +435,37 @@ mod tests {
         let again = decode(&bytes).unwrap();
         assert_eq!(encode(again.iter()).unwrap(), bytes);
         assert!(decode(&bytes[1..]).is_err());
+        let kept = Command {
+            needs: vec![Need {
+                action: Wanted::Keep(TokenId::from_bytes([1; 16]), RecordId::default()),
+                ..Need::to(Operation::Update, "cubbyhole/x")
+            }],
+            action: Action::WriteCubbyhole {
+                entry: RecordId::default(),
+                path: "x".to_owned(),
+                payload: SecretBytes::copied_from(b"s"),
+            },
+            id: None,
+            actor: Actor::System,
+        };
+        let token = Command {
+            needs: Vec::new(),
+            action: Action::CreateToken(Box::new(NewToken {
+                token: TokenId::from_bytes([1; 16]),
+                mac: TokenMac::from_slice(&[2; 32]).unwrap(),
+                names: TokenNames::default(),
+                wish: TokenWish {
+                    role: Some("r".to_owned()),
+                    ..TokenWish::default()
+                },
+            })),
+            id: None,
+            actor: Actor::System,
+        };
+        let bytes = encode([&kept, &token].into_iter()).unwrap();
+        let again = decode(&bytes).unwrap();
+        assert_eq!(again[0].needs, kept.needs);
+        assert_eq!(encode(again.iter()).unwrap(), bytes);
         let close = Command {
             id: None,
             actor: Actor::System,

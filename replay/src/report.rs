@@ -81,6 +81,7 @@ pub fn write_line(out: &mut dyn Write, line: &Line) -> Result<(), Error> {
     }
     field("policy", line.policy.as_ref().map(quoted))?;
     field("role", line.role.as_ref().map(quoted))?;
+    field("wraps", line.wraps.map(text))?;
     field("page", line.page.map(text))?;
     field("keys", line.keys.map(text))?;
     field("kek", line.kek.map(text))?;

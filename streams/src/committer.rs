@@ -125,8 +125,15 @@ impl Waiting {
     /// About how many bytes it takes, here and on its way to another node.
     fn weight(&self) -> usize {
         const REST: usize = 128;
-        let Action::Change(changes) = &self.command.action else {
-            return REST;
+        let changes = match &self.command.action {
+            Action::Change(changes) => changes,
+            Action::WriteCubbyhole { path, payload, .. } => {
+                return path.len() + payload.len() + REST;
+            }
+            Action::Wrap(new) => {
+                return new.answer.len() + cbor::encode(&new.names).len() + REST;
+            }
+            _ => return REST,
         };
         let weight = |what: &What| match what {
             What::Put { payload, names, .. } => {

@@ -24,6 +24,8 @@ on_both_backends! {
     a_wrapped_answer_opens_once_on_all_nodes_together,
     a_wrapped_answer_outlives_the_node_and_not_its_time,
     inv03_a_policy_can_want_answers_wrapped,
+    inv03_who_opened_what_is_on_record,
+    a_wrapping_token_opens_one_answer,
     a_cubbyhole_is_its_tokens_own,
     a_role_bounds_what_its_tokens_are,
 }
@@ -232,6 +234,14 @@ path "secret/data/*" {
         let reply = ask_wrapped(node, &token, SECRET, ttl).await;
         assert_eq!(reply.status, expected, "{ttl}: {}", reply.text());
     }
+    // What is told of a version that is gone is wrapped, too.
+    let gone = "/v1/secret/data/gone";
+    let data = json!({ "data": { "k": "v" } });
+    assert_eq!(node.root("POST", gone, data).await.status, 200);
+    assert_eq!(node.root("DELETE", gone, ()).await.status, 204);
+    let reply = ask_wrapped(node, &token, gone, "1m").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(reply.json()["data"].is_null(), "{}", reply.text());
     // Where nothing is wrapped, nobody is told what was to be wrapped.
     let api = node.client().header("X-Vault-Wrap-TTL", "1m");
     let refused = api
@@ -240,10 +250,7 @@ path "secret/data/*" {
         .unwrap();
     assert_eq!(refused.status, 400, "{}", refused.text());
     wallet.settled().await;
-    let log = wallet.replay(&["log", "--json"]).await.unwrap();
-    let log = log.success().unwrap();
-    let lines = log.stdout.lines().map(serde_json::from_str::<Value>);
-    let lines: Vec<Value> = lines.collect::<Result<_, _>>().unwrap();
+    let lines = log(&wallet).await;
     let read = lines.iter().filter(|line| line["operation"] == "read-data");
     let read: Vec<_> = read
         .map(|line| (line["wrap_ttl"].as_u64(), text_of(&line["verdict"])))
@@ -257,6 +264,7 @@ path "secret/data/*" {
             told(Some(60_000), "permitted"),
             told(Some(600_000), "permitted"),
             told(Some(660_000), "denied"),
+            told(Some(60_000), "deleted"),
         ]
     );
     wallet.assert_sound().await;
@@ -264,6 +272,90 @@ path "secret/data/*" {
 
 fn text_of(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+/// What the log tells, line by line.
+async fn log(wallet: &Wallet) -> Vec<Value> {
+    let listed = wallet.replay(&["log", "--json"]).await.unwrap();
+    let listed = listed.success().unwrap().stdout;
+    let lines = listed.lines().map(serde_json::from_str);
+    lines.collect::<Result<_, _>>().unwrap()
+}
+
+async fn inv03_who_opened_what_is_on_record(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let node = &wallet.node;
+    let read = ask_wrapped(node, node.token(), SECRET, "60s").await;
+    let info = &read.json()["wrap_info"];
+    let (token, accessor) = (text(&info["token"]), text(&info["accessor"]));
+    let opened = unwrap(node, node.token(), named(&token)).await;
+    assert_eq!(opened.status, 200, "{}", opened.text());
+    let again = unwrap(node, node.token(), named(&token)).await;
+    assert_eq!(again.status, 400, "{}", again.text());
+    let id = |reply: &Reply| reply.header("x-request-id").unwrap().to_owned();
+    wallet.settled().await;
+    let lines = log(&wallet).await;
+    let about = |kind: u64, name: &str, value: &str| {
+        let mut lines = lines.iter();
+        lines.any(|line| line["kind"] == kind && line[name] == value)
+    };
+    // The request that was answered, the token that wraps the answer, and the request that opened it.
+    assert!(about(40, "request", &id(&read)));
+    let mut made = lines.iter().filter(|line| line["kind"] == 30);
+    assert!(
+        made.any(
+            |line| line["wraps"] == id(&read).as_str() && line["tokens"][0] == accessor.as_str()
+        )
+    );
+    assert!(about(40, "request", &id(&opened)));
+    let mut ended = lines.iter().filter(|line| line["kind"] == 33);
+    assert!(
+        ended.any(|line| line["request"] == id(&opened).as_str()
+            && line["tokens"][0] == accessor.as_str())
+    );
+    // Whoever came too late is on record as well, and opened nothing.
+    assert!(about(40, "request", &id(&again)));
+    assert!(!about(33, "request", &id(&again)));
+    wallet.assert_sound().await;
+}
+
+async fn a_wrapping_token_opens_one_answer(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let node = &wallet.node;
+    let post = |token: String, path: &'static str, ttl: &'static str, body: Value| async move {
+        let client = node.client().header("X-Vault-Wrap-TTL", ttl);
+        let sent = client.call("POST", path, Some(&token), Body::Json(body));
+        sent.await.unwrap()
+    };
+    // Wrapped on its way out of a wrapping, it is not lost.
+    let token = wrapped(node, "60s").await;
+    let again = post(token, "/v1/sys/wrapping/unwrap", "2m", json!({})).await;
+    assert_eq!(again.json()["wrap_info"]["ttl"], 120, "{}", again.text());
+    let token = text(&again.json()["wrap_info"]["token"]);
+    // A question about it makes no other token.
+    let refused = post(token.clone(), "/v1/sys/wrapping/lookup", "1h", json!({})).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    // Opening another is its one use.
+    let other = wrapped(node, "60s").await;
+    let opened = unwrap(node, &token, named(&other)).await;
+    assert_eq!(opened.json()["data"]["data"]["k"], "v", "{}", opened.text());
+    let third = wrapped(node, "60s").await;
+    for body in [json!({}), named(&third)] {
+        let refused = unwrap(node, &token, body).await;
+        assert!([400, 403].contains(&refused.status), "{}", refused.text());
+    }
+    assert_eq!(unwrap(node, &third, ()).await.status, 200);
+    // A token that is none does not make a good one look stolen.
+    let fourth = wrapped(node, "60s").await;
+    let refused = unwrap(node, "hvs.nonsense", named(&fourth)).await;
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert_eq!(unwrap(node, &fourth, ()).await.status, 200);
+    // Nothing is wrapped for longer than a token lasts.
+    let long = ask_wrapped(node, node.token(), SECRET, "100000h").await;
+    assert_eq!(long.json()["wrap_info"]["ttl"], 2_764_800);
+    let shortest = ask_wrapped(node, node.token(), SECRET, "0.5ms").await;
+    assert!(!shortest.text().contains("\"v\""), "{}", shortest.text());
+    wallet.assert_sound().await;
 }
 
 async fn a_cubbyhole_is_its_tokens_own(backend: Backend) {

@@ -1,5 +1,7 @@
 //! `sys/wrapping/*`, and answers that are wrapped because the client asks for it.
 
+use std::collections::BTreeMap;
+
 use axum::http::StatusCode;
 use billfold_core::{SecretBytes, id::RequestId};
 use serde::{Deserialize, Serialize};
@@ -50,21 +52,43 @@ struct WrapInfo<'a> {
     wrapped_accessor: Option<&'a str>,
 }
 
-/// An answer as it was kept.
-#[derive(Deserialize)]
-struct Kept<'a> {
-    #[serde(borrow)]
-    lease_id: &'a RawValue,
-    #[serde(borrow)]
-    renewable: &'a RawValue,
-    #[serde(borrow)]
-    lease_duration: &'a RawValue,
-    #[serde(borrow)]
-    data: &'a RawValue,
-    #[serde(borrow)]
-    warnings: &'a RawValue,
-    #[serde(borrow)]
-    auth: &'a RawValue,
+/// An answer as it was kept. Of a name that stands twice the last counts, which is the envelope's.
+struct Kept<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'a> Kept<'a> {
+    fn read(answer: &'a [u8]) -> Result<Self, Failure> {
+        let kept: Option<BTreeMap<String, &RawValue>> = serde_json::from_slice(answer).ok();
+        let kept = kept.map(Self).ok_or_else(damaged)?;
+        let is_envelope = |name: &&str| kept.0.contains_key(*name);
+        match ENVELOPE.iter().all(is_envelope) {
+            true => Ok(kept),
+            false => Err(damaged()),
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<&'a RawValue, Failure> {
+        self.0.get(name).copied().ok_or_else(damaged)
+    }
+
+    /// The accessor of the token in it, if it gives one.
+    fn accessor(&self) -> Option<String> {
+        let auth: Accessor<'_> = serde_json::from_str(self.0.get("auth")?.get()).ok()?;
+        Some(auth.accessor.to_owned())
+    }
+}
+
+/// What every answer has, besides what it is about.
+const ENVELOPE: [&str; 6] = [
+    "lease_id",
+    "renewable",
+    "lease_duration",
+    "data",
+    "warnings",
+    "auth",
+];
+
+fn damaged() -> Failure {
+    Failure::silent(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// The same as it is told.
@@ -88,13 +112,14 @@ struct Accessor<'a> {
 /// Wraps the answer to a call, if there is one: an answer without content is told as it is.
 pub(crate) async fn wrap(call: &Call, ttl: u64, reply: Reply) -> Outcome {
     let answer = match reply.body {
-        Content::Json(answer) if reply.status == StatusCode::OK => answer.0,
+        Content::Json(answer) => answer.0,
         Content::Text(..) => {
             return Err(Failure::bad("response wrapping is not supported here"));
         }
         _ => return Ok(reply),
     };
-    let accessor = wrapped_accessor(&answer);
+    // What could not be told again is not kept.
+    let accessor = Kept::read(&answer)?.accessor();
     let path = match call.verb {
         Verb::List | Verb::Scan => format!("{}/", call.path.trim_end_matches('/')),
         _ => call.path.clone(),
@@ -107,15 +132,12 @@ pub(crate) async fn wrap(call: &Call, ttl: u64, reply: Reply) -> Outcome {
     Ok(told(&made, accessor.as_deref()))
 }
 
-/// Whether the answer is wrapped already, for as long as it says itself.
-pub(crate) fn is_wrapped(call: &Call) -> bool {
-    call.endpoint == Endpoint::WrappingRewrap
-}
-
-fn wrapped_accessor(answer: &[u8]) -> Option<String> {
-    let answer = Object::parse(answer).ok()?;
-    let auth: Accessor<'_> = serde_json::from_str(answer.get("auth")?).ok()?;
-    Some(auth.accessor.to_owned())
+/// Whether what an endpoint answers is wrapped by itself.
+pub(crate) const fn is_wrapped(call: &Call) -> bool {
+    matches!(
+        call.endpoint,
+        Endpoint::WrappingUnwrap | Endpoint::WrappingRewrap
+    )
 }
 
 fn told(made: &At<MadeWrapping>, wrapped_accessor: Option<&str>) -> Reply {
@@ -156,46 +178,53 @@ pub(super) async fn echo(call: &Call) -> Outcome {
 }
 
 pub(super) async fn unwrap(call: &Call) -> Outcome {
-    let token = named(&call.body)?;
+    // Who wants it wrapped again is given another token.
+    if call.caller.wrap_ttl.is_some() {
+        return rewrap(call).await;
+    }
+    let token = meant(call).await?;
     let opened = call
         .wallet
         .unwrap(&call.caller, &call.path, which(token.as_ref()))
         .await;
-    let opened = match opened {
-        Ok(opened) => opened,
-        Err(error) => return Err(on_record(call, &error).await),
-    };
+    let opened = opened.map_err(|error| refused(&error))?;
     let reply = unwrapped(opened.value.expose(), call.caller.request)?;
     Ok(reply.at(opened.seq))
 }
 
 fn unwrapped(answer: &[u8], request: RequestId) -> Outcome {
-    let damaged = |_| Failure::silent(StatusCode::INTERNAL_SERVER_ERROR);
-    let kept: Kept<'_> = serde_json::from_slice(answer).map_err(damaged)?;
+    let kept = Kept::read(answer)?;
     let unwrapped = Unwrapped {
         request_id: uuid(request.as_bytes()),
-        lease_id: kept.lease_id,
-        renewable: kept.renewable,
-        lease_duration: kept.lease_duration,
-        data: kept.data,
+        lease_id: kept.get("lease_id")?,
+        renewable: kept.get("renewable")?,
+        lease_duration: kept.get("lease_duration")?,
+        data: kept.get("data")?,
         wrap_info: None,
-        warnings: kept.warnings,
-        auth: kept.auth,
+        warnings: kept.get("warnings")?,
+        auth: kept.get("auth")?,
     };
     Ok(Reply::json(StatusCode::OK, &unwrapped))
 }
 
 pub(super) async fn rewrap(call: &Call) -> Outcome {
-    let token = named(&call.body)?;
+    let token = meant(call).await?;
     let made = call
         .wallet
         .rewrap(&call.caller, &call.path, which(token.as_ref()))
         .await;
-    let made = match made {
-        Ok(made) => made,
-        Err(error) => return Err(on_record(call, &error).await),
-    };
+    let made = made.map_err(|error| refused(&error))?;
     Ok(told(&made, None))
+}
+
+/// The wrapping token that a body names; the caller's own is used up by naming another.
+async fn meant(call: &Call) -> Result<Option<Zeroizing<String>>, Failure> {
+    let token = named(&call.body)?;
+    if token.is_some() {
+        let spent = call.wallet.spend_wrapping(&call.caller).await;
+        spent.map_err(|error| failure(&error))?;
+    }
+    Ok(token)
 }
 
 #[derive(Serialize)]
@@ -206,6 +235,9 @@ struct Found<'a> {
 }
 
 pub(super) async fn look_up(call: &Call) -> Outcome {
+    if call.caller.wrap_ttl.is_some() {
+        return Err(Failure::bad("response wrapping is not supported here"));
+    }
     let token = named(&call.body)?;
     let found = call
         .wallet
@@ -229,23 +261,13 @@ pub(crate) fn named(body: &[u8]) -> Result<Option<Zeroizing<String>>, Failure> {
     let body = Object::parse(body).map_err(Failure::bad)?;
     let token = body.read::<String>("token");
     let token = token.map_err(|()| kv::input::invalid("token"))?;
+    let token = token.map(Zeroizing::new);
     let token = token.map(|token| Zeroizing::new(token.trim().to_owned()));
     Ok(token.filter(|token| !token.is_empty()))
 }
 
 fn which(token: Option<&Zeroizing<String>>) -> Which<'_> {
     token.map_or(Which::Own, |token| Which::Secret(token.as_bytes()))
-}
-
-/// That someone tried to open what is no wrapping token any more is on record, too.
-async fn on_record(call: &Call, error: &Error) -> Failure {
-    if matches!(error, Error::NoToken) {
-        let recorded = call.wallet.record_refusal(&call.caller, &call.path).await;
-        if let Err(error) = recorded {
-            return failure(&error);
-        }
-    }
-    refused(error)
 }
 
 fn refused(error: &Error) -> Failure {
@@ -268,7 +290,8 @@ mod tests {
         let Content::Json(kept) = Reply::json(StatusCode::OK, &envelope).body else {
             panic!("an answer is JSON");
         };
-        assert_eq!(wrapped_accessor(&kept.0).as_deref(), Some("abc"));
+        let accessor = Kept::read(&kept.0).unwrap().accessor();
+        assert_eq!(accessor.as_deref(), Some("abc"));
         let Content::Json(told) = unwrapped(&kept.0, request).unwrap().body else {
             panic!("an answer is JSON");
         };
@@ -279,6 +302,13 @@ mod tests {
             answer["request_id"].take();
         }
         assert_eq!(told, before);
+        // An older endpoint may tell something under a name of the envelope's.
+        let twice = br#"{"data":1,"lease_id":"","renewable":false,"lease_duration":0,"data":{"data":1},"warnings":null,"auth":null}"#;
+        let Content::Json(told) = unwrapped(twice, request).unwrap().body else {
+            panic!("an answer is JSON");
+        };
+        let told: serde_json::Value = serde_json::from_slice(&told.0).unwrap();
+        assert_eq!(told["data"]["data"], 1);
         assert!(unwrapped(b"{}", request).is_err());
     }
 }

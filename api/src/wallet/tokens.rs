@@ -119,7 +119,7 @@ impl Wallet {
             return Ok(());
         };
         match self.known(id)? {
-            Some(token) if unwraps && token.wraps() => Ok(()),
+            Some(token) if unwraps && token.wraps() && token.uses != Some(0) => Ok(()),
             Some(token) if token.uses.is_some() => {
                 let command = billfold_core::command::Command {
                     id: None,
@@ -438,14 +438,48 @@ impl Wallet {
                 ended.push(id);
             }
         }
+        let mut failed = None;
         for some in ended.chunks(AT_ONCE) {
+            if let Err(error) = self.clear_these(some.to_vec()).await {
+                // The others are none the worse for it.
+                tracing::warn!(%error, "tokens that have ended could not be cleared away");
+                failed.get_or_insert(error);
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Clears away these tokens, as many at once as one commit should.
+    async fn clear_these(&self, mut tokens: Vec<TokenId>) -> Result<(), Error> {
+        while !tokens.is_empty() {
             let command = billfold_core::command::Command {
                 id: None,
                 actor: Actor::System,
                 needs: Vec::new(),
-                action: Action::ClearTokens(some.to_vec()),
+                action: Action::ClearTokens(tokens.clone()),
             };
-            self.committer.submit(command).await?;
+            let committed = self.committer.submit(command).await?;
+            let written = Written {
+                done: committed.done,
+                seq: committed.seq,
+            };
+            self.come_to(&written).await?;
+            let before = tokens.len();
+            let state = self.state();
+            let mut left = Vec::new();
+            for id in tokens {
+                if state.token(&id)?.is_some_and(|token| !token.leaves_orphans) {
+                    left.push(id);
+                }
+            }
+            // Those that stand again, for another node renewed them, are not to be cleared.
+            if left.len() == before {
+                break;
+            }
+            tokens = left;
         }
         Ok(())
     }

@@ -5,8 +5,9 @@ use billfold_core::{
     Millis, SecretBytes,
     access::{Need, Wanted},
     command::{Action, NewWrapping},
+    decide::LONGEST,
     event::v1::Operation as Asked,
-    id::TokenId,
+    id::{Seq, TokenId},
     names::{TokenNames, WRAPPED_ANSWER},
     policy::Operation,
 };
@@ -76,10 +77,11 @@ impl Wallet {
         path: &str,
         which: Which<'_>,
     ) -> Result<At<SecretBytes>, Error> {
-        let need = Need::to(Operation::Update, path);
-        let (id, answer) = self.open_wrapping(caller, &need, which).await?;
+        let (id, answer) = self.open_wrapping(caller, path, which).await?;
         // Whoever ends the token has the answer. It is told only after that.
-        let written = match self.order(caller, need, Action::Unwrap(id)).await {
+        let need = Need::to(Operation::Update, path);
+        let action = Action::Unwrap(id, caller.request);
+        let written = match self.order(caller, need, action).await {
             Err(Error::Denied) => return Err(self.why_denied(own(caller)?).await?),
             written => written?,
         };
@@ -89,7 +91,8 @@ impl Wallet {
         })
     }
 
-    /// Wraps a wrapped answer anew, under another token and for as long again. The one before ends.
+    /// Wraps a wrapped answer anew, under another token, for as long as the caller asks for or else
+    /// for as long again. The one before ends.
     ///
     /// # Errors
     /// As [`Wallet::unwrap`].
@@ -99,11 +102,18 @@ impl Wallet {
         path: &str,
         which: Which<'_>,
     ) -> Result<At<MadeWrapping>, Error> {
+        let (id, answer) = self.open_wrapping(caller, path, which).await?;
+        let before = match self.wrapping_facts(id).await {
+            Err(Error::Erased) => return Err(self.why_denied(id).await?),
+            before => before?,
+        };
         let need = Need::to(Operation::Update, path);
-        let (id, answer) = self.open_wrapping(caller, &need, which).await?;
-        let before = self.wrapping_facts(id).await?;
-        self.make_wrapping(caller, need, before.path, before.ttl, Some(id), answer)
-            .await
+        let ttl = caller.wrap_ttl.unwrap_or(before.ttl);
+        let made = self.make_wrapping(caller, need, before.path, ttl, Some(id), answer);
+        match made.await {
+            Err(Error::Denied) => Err(self.why_denied(own(caller)?).await?),
+            made => made,
+        }
     }
 
     /// What is known about a wrapped answer, after the request for it is recorded. That is no use
@@ -118,23 +128,44 @@ impl Wallet {
         path: &str,
         which: Which<'_>,
     ) -> Result<At<WrappingFacts>, Error> {
-        let looked = self.look_at_system(caller, Asked::AskSystem, path).await?;
+        let looked = self.ask_about_wrapping(caller, path).await?;
         let id = self.meant(caller, which).await?;
+        let facts = match self.wrapping_facts(id).await {
+            Err(Error::Erased) => return Err(self.why_denied(id).await?),
+            facts => facts?,
+        };
         Ok(At {
             seq: looked.seq,
-            value: self.wrapping_facts(id).await?,
+            value: facts,
         })
+    }
+
+    /// Spends the use of a wrapping token that is the caller's own, and meant to open another.
+    ///
+    /// # Errors
+    /// When it has none left, or that cannot be recorded.
+    pub async fn spend_wrapping(&self, caller: &Caller) -> Result<(), Error> {
+        match self.known(&own(caller)?)? {
+            Some(token) if token.wraps() => self.spend_use(&caller.actor, false).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts on record who opens a wrapped answer or asks about one, from where.
+    async fn ask_about_wrapping(&self, caller: &Caller, path: &str) -> Result<At<Seq>, Error> {
+        match self.look_at_system(caller, Asked::AskSystem, path).await {
+            Err(Error::Denied) => Err(self.why_denied(own(caller)?).await?),
+            looked => looked,
+        }
     }
 
     async fn open_wrapping(
         &self,
         caller: &Caller,
-        need: &Need,
+        path: &str,
         which: Which<'_>,
     ) -> Result<(TokenId, SecretBytes), Error> {
-        if !self.may(caller, need)? {
-            return Err(self.why_denied(own(caller)?).await?);
-        }
+        self.ask_about_wrapping(caller, path).await?;
         let id = self.meant(caller, which).await?;
         self.known(&id)?
             .filter(|token| token.wraps())
@@ -190,6 +221,7 @@ impl Wallet {
                 path: path.clone(),
                 ..TokenNames::default()
             },
+            request: caller.request,
             ttl,
             replaces,
             entry: self.entry_of(token, WRAPPED_ANSWER),
@@ -200,7 +232,7 @@ impl Wallet {
             .await?;
         let facts = WrappingFacts {
             accessor: token,
-            ttl,
+            ttl: ttl.min(LONGEST),
             created: written.done.time,
             path,
         };

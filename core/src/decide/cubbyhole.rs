@@ -3,14 +3,11 @@
 use crate::{
     Millis, SecretBytes, access, cbor,
     command::NewWrapping,
-    decide::{Decided, Deciding, Error, Refusal, Sealer},
+    decide::{Decided, Deciding, Error, LONGEST, Refusal, Sealer},
     event::{Actor, Event, v1},
-    id::{PrincipalId, RecordId, TokenId},
-    keys::{Content, TokenMac},
-    names::{
-        CubbyholeNames, TokenNames, WRAPPED_ANSWER, cubbyhole_place, token_mac_place,
-        token_names_place,
-    },
+    id::{PrincipalId, RecordId, RequestId, TokenId},
+    keys::Content,
+    names::{CubbyholeNames, WRAPPED_ANSWER, cubbyhole_place, token_mac_place, token_names_place},
     policy::WRAPPING,
     state::{Source, Token},
 };
@@ -48,33 +45,32 @@ impl<S: Source> Deciding<'_, S> {
 
     /// Makes a wrapping token: one use, no parent, and the answer in its cubbyhole.
     pub(super) fn wrap(&mut self, new: &NewWrapping, sealer: &mut Sealer<'_>) -> Decided<S::Error> {
-        let ttl = match new.replaces {
-            None => new.ttl,
-            Some(replaced) => {
-                let ttl = self.wrapping(&replaced)?.ttl;
-                self.end_tokens(&[replaced], false)?;
-                ttl
+        let mut ttl = new.ttl;
+        if let Some(replaced) = new.replaces {
+            let before = self.wrapping(&replaced)?.ttl;
+            self.end_tokens(&[replaced], false, Some(new.request))?;
+            if ttl == 0 {
+                ttl = before;
             }
-        };
-        self.make_wrapping(new.token, &new.mac, &new.names, ttl, sealer)?;
+        }
+        self.make_wrapping(new, ttl.min(LONGEST), sealer)?;
         self.put_into(new.token, new.entry, WRAPPED_ANSWER, &new.answer, sealer)
     }
 
     /// Ends a wrapping token, which is its use: whoever's command does that has the answer, and
     /// nobody else.
-    pub(super) fn unwrap(&mut self, id: TokenId) -> Decided<S::Error> {
+    pub(super) fn unwrap(&mut self, id: TokenId, request: RequestId) -> Decided<S::Error> {
         self.wrapping(&id)?;
-        self.end_tokens(&[id], false)
+        self.end_tokens(&[id], false, Some(request))
     }
 
     fn make_wrapping(
         &mut self,
-        token: TokenId,
-        mac: &TokenMac,
-        names: &TokenNames,
+        new: &NewWrapping,
         ttl: u64,
         sealer: &mut Sealer<'_>,
     ) -> Decided<S::Error> {
+        let (token, mac, names) = (new.token, &new.mac, &new.names);
         let wallet = sealer.wallet();
         let place = token_names_place(wallet, token);
         let (names, names_bytes) = sealer.names(self.state, &place, &cbor::encode(names))?;
@@ -94,6 +90,7 @@ impl<S: Source> Deciding<'_, S> {
             uses: 1,
             cidrs: Vec::new(),
             role: None,
+            wraps: Some(new.request),
             mac,
             names,
         };

@@ -5,6 +5,7 @@ mod examples;
 mod fold;
 mod model;
 mod sequences;
+mod tokens;
 mod wishes;
 
 use std::{cell::RefCell, collections::BTreeMap, convert::Infallible, rc::Rc};

@@ -13,7 +13,7 @@ use crate::{
         Actor, Event,
         v1::{self, EndedToken, TokenRole},
     },
-    id::{PrincipalId, TokenId},
+    id::{PrincipalId, RequestId, TokenId},
     names::{token_mac_place, token_names_place},
     policy::{ROOT, WRAPPING},
     state::{Source, Token},
@@ -23,6 +23,8 @@ use crate::{
 pub const DEFAULT_POLICY: &str = "default";
 /// How long a token lasts when nothing is asked for, and at most, in milliseconds: 32 days.
 pub const LONGEST: u64 = 32 * 86_400_000;
+/// How many keys are given up at most when tokens are cleared away, unless one token has more.
+const CLEARED_KEYS: usize = 4096;
 
 impl<S: Source> Deciding<'_, S> {
     pub(super) fn create_token(
@@ -75,6 +77,7 @@ impl<S: Source> Deciding<'_, S> {
                 .unwrap_or(u32::MAX),
             cidrs: within(&maker.cidrs, asked_cidrs(&new.wish, &bounds))?,
             role: new.wish.role.clone(),
+            wraps: None,
             mac,
             names,
         };
@@ -185,6 +188,7 @@ impl<S: Source> Deciding<'_, S> {
         &mut self,
         ids: &[TokenId],
         leaves_orphans: bool,
+        unwrapped: Option<RequestId>,
     ) -> Decided<S::Error> {
         let mut tokens = Vec::with_capacity(ids.len());
         for id in ids {
@@ -211,21 +215,31 @@ impl<S: Source> Deciding<'_, S> {
         let event = v1::TokensEnded {
             tokens,
             leaves_orphans,
+            unwrapped,
         };
         self.happen(Event::TokensEnded(event), None, None)
     }
 
-    /// Clears away those of these tokens that have ended by themselves, or with one above them.
+    /// Clears away those of these tokens that have ended by themselves, or with one above them: as
+    /// many as have a fair number of keys. What is left is cleared another time.
     pub(super) fn clear_tokens(&mut self, ids: &[TokenId]) -> Decided<S::Error> {
-        let mut ended = Vec::new();
+        let (mut ended, mut keys) = (Vec::new(), 0);
         for id in ids {
+            let Some(token) = self.state.token(id).map_err(Error::Source)? else {
+                continue;
+            };
             let stands = access::standing(self.state, id, self.now()).map_err(Error::Source)?;
-            let spent = stands.is_none_or(|token| token.uses == Some(0));
-            if spent {
-                ended.push(*id);
+            if stands.is_some_and(|token| token.uses != Some(0)) {
+                continue;
             }
+            let more = self.state.keys_of_token(id, &token);
+            keys += more.map_err(Error::Source)?.len();
+            if keys > CLEARED_KEYS && !ended.is_empty() {
+                break;
+            }
+            ended.push(*id);
         }
-        self.end_tokens(&ended, false)
+        self.end_tokens(&ended, false, None)
     }
 
     pub(super) fn write_policy(

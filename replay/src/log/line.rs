@@ -57,6 +57,9 @@ pub struct Line {
     /// The name of the role of the token store that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// The request whose answer the token wraps.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub wraps: Option<RequestId>,
     /// The versions that it wrote, deleted, brought back or destroyed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<u32>,
@@ -185,6 +188,7 @@ impl Line {
             tokens: Vec::new(),
             policy: None,
             role: None,
+            wraps: None,
             wrap_ttl: None,
             record: None,
             versions: Vec::new(),
@@ -221,11 +225,15 @@ impl Line {
             Event::MountTuned(event) => self.mount = Some(event.mount),
             Event::MountDisabled(event) => self.mount = Some(event.mount),
             Event::MountRenamed(event) => self.mount = Some(event.mount),
-            Event::TokenCreated(event) => self.tokens = vec![event.token],
+            Event::TokenCreated(event) => {
+                self.tokens = vec![event.token];
+                self.wraps = event.wraps;
+            }
             Event::TokenRenewed(event) => self.tokens = vec![event.token],
             Event::TokenUsed(event) => self.tokens = vec![event.token],
             Event::TokensEnded(event) => {
                 self.tokens = event.tokens.iter().map(|ended| ended.token).collect();
+                self.request = event.unwrapped;
             }
             Event::CubbyholeWritten(event) => self.tokens = vec![event.token],
             Event::CubbyholeDeleted(event) => self.tokens = vec![event.token],

@@ -7,7 +7,6 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use billfold_core::{
-    command::Action,
     entropy::Entropy as _,
     handover::{self, Answer},
     id::{CommandId, ProcessId},
@@ -100,7 +99,7 @@ impl<R: Replica> Committer<R> {
                 0 => weight <= alone,
                 count => count < COMMANDS && size + weight <= PARCEL,
             };
-            if fits && matches!(waiting.command.action, Action::Change(_)) {
+            if fits && handover::can_go(&waiting.command) {
                 size += weight;
                 let id = &mut waiting.command.id;
                 id.get_or_insert_with(|| new_id(&*self.clock, &mut entropy));

@@ -10,7 +10,7 @@ use billfold_core::{
             TokensEnded,
         },
     },
-    id::{PrincipalId, RecordId, TokenId},
+    id::{PrincipalId, RecordId, RequestId, TokenId},
     policy::Policy,
 };
 
@@ -32,6 +32,7 @@ pub(crate) fn all() -> Vec<(&'static str, Fact)> {
         uses: 5,
         cidrs: vec!["10.0.0.0/8".to_owned()],
         role: Some("team".to_owned()),
+        wraps: Some(RequestId::from_bytes([0x7a; 16])),
         mac: sealed(0x66, 20, 0xb0),
         names: sealed(0x66, 21, 0xb1),
     };
@@ -41,6 +42,7 @@ pub(crate) fn all() -> Vec<(&'static str, Fact)> {
         policies: Vec::new(),
         cidrs: Vec::new(),
         role: None,
+        wraps: None,
         ..created.clone()
     };
     let renewed = TokenRenewed {
@@ -53,6 +55,7 @@ pub(crate) fn all() -> Vec<(&'static str, Fact)> {
             keys: vec![key(0x66, 20), key(0x66, 21)],
         }],
         leaves_orphans: true,
+        unwrapped: Some(RequestId::from_bytes([0x7b; 16])),
     };
     let written = PolicyWritten {
         name: "team".to_owned(),

@@ -22,7 +22,7 @@ use crate::{
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
 
-fn put(path: usize, cas: Option<u32>) -> Step {
+pub(super) fn put(path: usize, cas: Option<u32>) -> Step {
     let content = Content {
         payload: b"s3cret".to_vec(),
         label: String::new(),
@@ -72,7 +72,11 @@ fn ask(
     ask_for(world, time, &command)
 }
 
-fn ask_for(world: &mut World, time: u64, command: &Command) -> Result<Decision, Refusal> {
+pub(super) fn ask_for(
+    world: &mut World,
+    time: u64,
+    command: &Command,
+) -> Result<Decision, Refusal> {
     world.begin(time);
     let decision = world.decide(command);
     world.commit(true);

@@ -228,6 +228,7 @@ fn token_event() -> impl Strategy<Value = Event> {
             uses,
             cidrs: Vec::new(),
             role: None,
+            wraps: None,
             mac,
             names,
         })
@@ -243,7 +244,7 @@ fn token_event() -> impl Strategy<Value = Event> {
         2 => token().prop_map(|token| Event::TokenUsed(v1::TokenUsed { token })),
         2 => ended.prop_map(|(ended, leaves_orphans)| {
             let tokens = ended.into_iter().map(|(token, keys)| v1::EndedToken { token, keys });
-            Event::TokensEnded(v1::TokensEnded { tokens: tokens.collect(), leaves_orphans })
+            Event::TokensEnded(v1::TokensEnded { tokens: tokens.collect(), leaves_orphans, unwrapped: None })
         }),
         1 => policy.clone().prop_map(|name| Event::PolicyWritten(v1::PolicyWritten {
             name,
@@ -379,6 +380,7 @@ fn beginning() -> Vec<Logged> {
             uses: 9,
             cidrs: Vec::new(),
             role: None,
+            wraps: None,
             mac: key(22),
             names: key(23),
         }),

@@ -4,7 +4,7 @@ use crate::{
     Millis,
     cbor::as_array,
     event::SealedRef,
-    id::{PrincipalId, RecordId, TokenId},
+    id::{PrincipalId, RecordId, RequestId, TokenId},
     keys::page::KeyRef,
     policy::Policy,
 };
@@ -37,6 +37,8 @@ pub struct TokenCreated {
     pub cidrs: Vec<String>,
     /// The role that it was made by.
     pub role: Option<String>,
+    /// The request whose answer it wraps.
+    pub wraps: Option<RequestId>,
     /// Its MAC.
     pub mac: SealedRef,
     /// What it is called ([`crate::names::TokenNames`]).
@@ -56,6 +58,7 @@ as_array!(TokenCreated {
     uses,
     cidrs,
     role,
+    wraps,
     mac,
     names
 });
@@ -99,11 +102,14 @@ pub struct TokensEnded {
     /// Whether the tokens that were made with them stand by themselves from now on. Otherwise they
     /// have ended, too.
     pub leaves_orphans: bool,
+    /// The request that was told what was wrapped in it.
+    pub unwrapped: Option<RequestId>,
 }
 
 as_array!(TokensEnded {
     tokens,
-    leaves_orphans
+    leaves_orphans,
+    unwrapped
 });
 
 /// A policy was written.

@@ -1,0 +1,192 @@
+//! Commands about tokens, policies, roles and cubbyholes on their way to another node.
+
+use serde_bytes::{ByteArray, ByteBuf, Bytes};
+use zeroize::Zeroizing;
+
+use crate::{
+    SecretBytes,
+    cbor::{self, as_array},
+    command::{Action, NewToken, NewWrapping, TokenWish},
+    event::v1::{PolicyWritten, TokenRole, TokenRoleWritten},
+    id::{RecordId, RequestId, TokenId},
+    keys::TokenMac,
+    names::TokenNames,
+};
+
+as_array!(TokenWish {
+    policies,
+    no_default,
+    orphan,
+    may_orphan,
+    ttl,
+    explicit_max_ttl,
+    period,
+    renewable,
+    uses,
+    cidrs,
+    role
+});
+
+type Token<N> = (TokenId, ByteArray<32>, N, TokenWish);
+type Wrapping<N, P> = (
+    (TokenId, ByteArray<32>, N, RequestId),
+    u64,
+    Option<TokenId>,
+    RecordId,
+    P,
+);
+
+/// An action as it is sent: nothing in it is a copy of a secret.
+#[derive(serde::Serialize)]
+pub(super) enum Sent<'a> {
+    CreateToken(Token<&'a TokenNames>),
+    RenewToken(TokenId, u64),
+    UseToken(TokenId),
+    EndTokens(&'a [TokenId], bool),
+    WritePolicy(Option<i64>, &'a PolicyWritten),
+    DeletePolicy(&'a str),
+    WriteCubbyhole(RecordId, &'a str, &'a Bytes),
+    DeleteCubbyhole(RecordId),
+    Wrap(Wrapping<&'a TokenNames, &'a Bytes>),
+    Unwrap(TokenId, RequestId),
+    WriteTokenRole(Option<&'a TokenRole>, &'a TokenRoleWritten),
+    DeleteTokenRole(&'a str),
+}
+
+/// The same as it is received.
+#[derive(serde::Deserialize)]
+pub(super) enum Received {
+    CreateToken(Token<TokenNames>),
+    RenewToken(TokenId, u64),
+    UseToken(TokenId),
+    EndTokens(Vec<TokenId>, bool),
+    WritePolicy(Option<i64>, PolicyWritten),
+    DeletePolicy(String),
+    WriteCubbyhole(RecordId, String, ByteBuf),
+    DeleteCubbyhole(RecordId),
+    Wrap(Wrapping<TokenNames, ByteBuf>),
+    Unwrap(TokenId, RequestId),
+    WriteTokenRole(Option<TokenRole>, TokenRoleWritten),
+    DeleteTokenRole(String),
+}
+
+/// The action as it is sent; none for one that is sent in another form, or not at all.
+pub(super) fn sent(action: &Action) -> Option<Sent<'_>> {
+    Some(match action {
+        Action::CreateToken(new) => Sent::CreateToken((
+            new.token,
+            ByteArray::new(*new.mac.as_bytes()),
+            &new.names,
+            new.wish.clone(),
+        )),
+        Action::RenewToken(token, increment) => Sent::RenewToken(*token, *increment),
+        Action::UseToken(token) => Sent::UseToken(*token),
+        Action::EndTokens {
+            tokens,
+            leaves_orphans,
+        } => Sent::EndTokens(tokens, *leaves_orphans),
+        Action::WritePolicy { cas, written } => Sent::WritePolicy(*cas, written),
+        Action::DeletePolicy(name) => Sent::DeletePolicy(name),
+        Action::WriteCubbyhole {
+            entry,
+            path,
+            payload,
+        } => Sent::WriteCubbyhole(*entry, path, Bytes::new(payload.expose())),
+        Action::DeleteCubbyhole(entry) => Sent::DeleteCubbyhole(*entry),
+        Action::Wrap(new) => Sent::Wrap((
+            (
+                new.token,
+                ByteArray::new(*new.mac.as_bytes()),
+                &new.names,
+                new.request,
+            ),
+            new.ttl,
+            new.replaces,
+            new.entry,
+            Bytes::new(new.answer.expose()),
+        )),
+        Action::Unwrap(token, request) => Sent::Unwrap(*token, *request),
+        Action::WriteTokenRole { basis, written } => {
+            Sent::WriteTokenRole(basis.as_deref(), written)
+        }
+        Action::DeleteTokenRole(name) => Sent::DeleteTokenRole(name),
+        Action::CreateWallet(_)
+        | Action::EnableMount(_)
+        | Action::TuneMount { .. }
+        | Action::RenameMount { .. }
+        | Action::DisableMount(_)
+        | Action::Change(_)
+        | Action::ClearTokens(_)
+        | Action::ClosePages(_)
+        | Action::ConfirmDestroyed(_) => return None,
+    })
+}
+
+/// The action of what was received.
+pub(super) fn received(action: Received) -> Result<Action, cbor::Malformed> {
+    let mac = |bytes: ByteArray<32>| TokenMac::from_slice(&*bytes).ok_or(cbor::Malformed);
+    let secret = |bytes: ByteBuf| SecretBytes::new(Zeroizing::new(bytes.into_vec()));
+    Ok(match action {
+        Received::CreateToken((token, bytes, names, wish)) => {
+            Action::CreateToken(Box::new(NewToken {
+                token,
+                mac: mac(bytes)?,
+                names,
+                wish,
+            }))
+        }
+        Received::RenewToken(token, increment) => Action::RenewToken(token, increment),
+        Received::UseToken(token) => Action::UseToken(token),
+        Received::EndTokens(tokens, leaves_orphans) => Action::EndTokens {
+            tokens,
+            leaves_orphans,
+        },
+        Received::WritePolicy(cas, written) => Action::WritePolicy {
+            cas,
+            written: Box::new(written),
+        },
+        Received::DeletePolicy(name) => Action::DeletePolicy(name),
+        Received::WriteCubbyhole(entry, path, payload) => Action::WriteCubbyhole {
+            entry,
+            path,
+            payload: secret(payload),
+        },
+        Received::DeleteCubbyhole(entry) => Action::DeleteCubbyhole(entry),
+        Received::Wrap(((token, bytes, names, request), ttl, replaces, entry, answer)) => {
+            Action::Wrap(Box::new(NewWrapping {
+                token,
+                mac: mac(bytes)?,
+                names,
+                request,
+                ttl,
+                replaces,
+                entry,
+                answer: secret(answer),
+            }))
+        }
+        Received::Unwrap(token, request) => Action::Unwrap(token, request),
+        Received::WriteTokenRole(basis, written) => Action::WriteTokenRole {
+            basis: basis.map(Box::new),
+            written: Box::new(written),
+        },
+        Received::DeleteTokenRole(name) => Action::DeleteTokenRole(name),
+    })
+}
+
+/// An upper bound of an action's bytes, as it is sent.
+pub(super) fn room_for(action: &Action) -> usize {
+    const REST: usize = 512;
+    let names = |names: &TokenNames| cbor::encode(names).len();
+    REST + match action {
+        Action::CreateToken(new) => names(&new.names) + cbor::encode(&new.wish).len(),
+        Action::EndTokens { tokens, .. } => cbor::encode(tokens).len(),
+        Action::WritePolicy { written, .. } => cbor::encode(&**written).len(),
+        Action::DeletePolicy(name) | Action::DeleteTokenRole(name) => name.len(),
+        Action::WriteCubbyhole { path, payload, .. } => path.len() + payload.len(),
+        Action::Wrap(new) => names(&new.names) + new.answer.len(),
+        Action::WriteTokenRole { basis, written } => {
+            cbor::encode(&**written).len() + basis.as_ref().map_or(0, |b| cbor::encode(&**b).len())
+        }
+        _ => 0,
+    }
+}
