@@ -14,8 +14,10 @@ mod limit;
 pub(crate) mod path;
 mod phase;
 pub(crate) mod reply;
+mod said;
 mod server;
 mod tls;
+mod who;
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
@@ -24,11 +26,11 @@ use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, Response, StatusCode, Uri, request::Parts},
 };
-use billfold_core::{access::Need, event::Actor, id::CommandId, policy::Operation};
-use http_body_util::BodyExt as _;
+use billfold_core::{access::Need, id::CommandId, policy::Operation};
 use zeroize::Zeroizing;
 
 pub use phase::{Door, Phase};
+pub(crate) use said::truth;
 pub use server::{Serving, bind, serve};
 pub use tls::{Files as TlsFiles, config as tls_config};
 
@@ -36,10 +38,15 @@ use self::{
     endpoints::{Access, Endpoint, Found, Route, Verb},
     path::Fault,
     reply::Reply,
+    said::{
+        execution, flag, names_namespace, parameters, query, read, refuse_unsupported, token, verb,
+        wrap_ttl,
+    },
+    who::{Sent, authenticate, authenticate_wrapping},
 };
 use crate::{
     metrics, rest, v1,
-    wallet::{self, Caller, Mount, Token, Wallet},
+    wallet::{self, Caller, Mount, Wallet},
 };
 
 /// The largest body that is read, in bytes.
@@ -164,8 +171,9 @@ pub(crate) async fn handle(
     let status = reply.status.as_u16();
     let took = began.elapsed();
     metrics::request(&endpoint, status, took);
-    // Neither path nor query: they are names (invariant 4).
-    tracing::info!(request = %id, endpoint, status, micros = took.as_micros(), "answered");
+    // Neither path nor query: they are names (invariant 4). The log has every request; here it would
+    // cost a line on each, and whoever reads the lines slowly would hold the answers up.
+    tracing::debug!(request = %id, endpoint, status, micros = took.as_micros(), "answered");
     let seq = reply.seq;
     let mut response = reply.into_response();
     compress::mark(&mut response, route, is_text);
@@ -358,23 +366,6 @@ const fn operations(verb: Verb) -> &'static [Operation] {
     }
 }
 
-/// What a request says, as policies look at it: its body where it may have one, else its query. What
-/// is no object says nothing, and is refused later.
-fn parameters(
-    verb: Verb,
-    body: &[u8],
-    query: &[(String, String)],
-) -> serde_json::Map<String, serde_json::Value> {
-    if verb.takes_body() {
-        let body: Option<serde_json::Map<_, _>> = serde_json::from_slice(body).ok();
-        return body.unwrap_or_default();
-    }
-    let query = query.iter();
-    query
-        .map(|(name, value)| (name.clone(), value.clone().into()))
-        .collect()
-}
-
 /// Where a path leads, for a caller who may know which mounts there are.
 async fn locate(
     wallet: &Wallet,
@@ -423,243 +414,6 @@ async fn locate(
     }
 }
 
-/// A body, which is not read before it is known whose it is.
-enum Sent {
-    Unread(Body),
-    Read(Zeroizing<Vec<u8>>),
-}
-
-/// Who asks about a wrapping token, or opens one. The token stands where all tokens do, or, for a
-/// question, in the body; of that no more is read before than a token takes. A token that is none,
-/// and the one that is meant, is told so: it may be the first sign that someone else used it.
-async fn authenticate_wrapping(
-    door: &Door,
-    wallet: &Wallet,
-    from: SocketAddr,
-    (route, headers, body): (&Route, &HeaderMap, &mut Sent),
-) -> Result<Actor, Failure> {
-    const LARGEST: usize = 8 << 10;
-    let mut named = None;
-    if let Sent::Unread(unread) = body {
-        let sent = read(std::mem::take(unread), LARGEST).await?;
-        named = v1::wrapping::named(&sent)?;
-        *body = Sent::Read(sent);
-    }
-    let (own, named) = (token(headers), named.as_ref().map(|named| named.as_bytes()));
-    let asks = route.access == Access::TokenInBody;
-    let shown = match own {
-        // Whoever shows it may ask about it, whoever they are besides.
-        Some(own) if asks && named.is_some() => {
-            let known = wallet.authenticate(&Token(own), from.ip()).await;
-            let known = known.map_err(|error| v1::failure(&error))?;
-            known.map_or(named, |_| Some(own))
-        }
-        None if asks => named,
-        own => own,
-    };
-    let meant = named.or(own);
-    let denied = |failure: Failure| {
-        if failure.status != StatusCode::FORBIDDEN {
-            return failure;
-        }
-        match (shown, asks) {
-            (Some(_), _) if shown == meant => Failure::bad(v1::wrapping::NO_WRAPPING_TOKEN),
-            (Some(_), _) => failure,
-            (None, true) => Failure::bad(v1::wrapping::EMPTY_WRAPPING_TOKEN),
-            (None, false) => Failure::new(failure.status, v1::wrapping::EMPTY_WRAPPING_TOKEN),
-        }
-    };
-    authenticate(door, wallet, from, shown, true)
-        .await
-        .map_err(denied)
-}
-
-/// Invariant 10: no token, no answer; and no flood of refusals in the log.
-async fn authenticate(
-    door: &Door,
-    wallet: &Wallet,
-    from: SocketAddr,
-    token: Option<&[u8]>,
-    unwraps: bool,
-) -> Result<Actor, Failure> {
-    let too_many = || Failure::new(StatusCode::TOO_MANY_REQUESTS, "too many requests");
-    let told = |error: &wallet::Error| v1::failure(error);
-    let actor = match token {
-        Some(token) => wallet.authenticate(&Token(token), from.ip()).await,
-        None => Ok(None),
-    };
-    if let Some(actor) = actor.map_err(|error| told(&error))? {
-        if !door.limits().admits_principal(&actor) {
-            return Err(too_many());
-        }
-        match wallet.spend_use(&actor, unwraps).await {
-            Ok(()) => return Ok(actor),
-            // Its last use was spent elsewhere: it is no token any more.
-            Err(wallet::Error::Denied | wallet::Error::NoToken) => {}
-            Err(error) => return Err(told(&error)),
-        }
-    }
-    if !door.limits().admits_source(from.ip()) {
-        wallet.refuse_over_bound();
-        return Err(too_many());
-    }
-    wallet
-        .refuse_anonymous()
-        .await
-        .map_err(|error| v1::failure(&error))?;
-    Err(Failure::denied())
-}
-
-fn token(headers: &HeaderMap) -> Option<&[u8]> {
-    if let Some(token) = headers.get("x-vault-token") {
-        return Some(token.as_bytes());
-    }
-    let bearers = headers.get_all("authorization").into_iter();
-    bearers
-        .filter_map(|value| value.as_bytes().strip_prefix(b"Bearer "))
-        .next()
-}
-
-/// Whether a header says something else than what is harmless.
-fn says(headers: &HeaderMap, name: &str, harmless: &[&[u8]]) -> bool {
-    let mut values = headers.get_all(name).iter();
-    values.any(|value| !harmless.contains(&value.as_bytes()))
-}
-
-fn names_namespace(headers: &HeaderMap) -> bool {
-    says(
-        headers,
-        "x-vault-namespace",
-        &[b"", b"/", b"root", b"root/"],
-    )
-}
-
-/// What would change a request's meaning and is not there yet is refused, never ignored.
-fn refuse_unsupported(headers: &HeaderMap) -> Result<(), Failure> {
-    if names_namespace(headers) {
-        return Err(Failure::bad("namespaces are not supported"));
-    }
-    if says(headers, "x-vault-wrap-format", &[b"", b"token"]) {
-        return Err(Failure::bad("wrapping tokens have one format"));
-    }
-    if says(headers, "content-encoding", &[b"", b"identity"]) {
-        return Err(Failure::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "bodies are taken without Content-Encoding",
-        ));
-    }
-    // No node is behind another, so each of these is kept by answering.
-    if says(
-        headers,
-        "x-vault-inconsistent",
-        &[b"", b"fail", b"forward-active-node"],
-    ) {
-        return Err(Failure::bad(
-            "unknown value for \"X-Vault-Inconsistent\" header",
-        ));
-    }
-    Ok(())
-}
-
-/// For how long an answer is to be wrapped, in milliseconds, if it is to be.
-fn wrap_ttl(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
-    let Some(value) = headers.get("x-vault-wrap-ttl") else {
-        return Ok(None);
-    };
-    let bad = |why| Failure::bad(format!("error parsing X-Vault-Wrap-TTL header: {why}"));
-    let text = value.to_str().map_err(|_| bad("invalid duration"))?;
-    if text.starts_with('-') {
-        return Err(bad("requested wrap ttl cannot be negative"));
-    }
-    let ttl = v1::duration::read(text).ok_or_else(|| bad("invalid duration"))?;
-    // The shortest time is a time, too.
-    let is_zero = text.bytes().all(|byte| !(b'1'..=b'9').contains(&byte));
-    Ok((!is_zero).then_some(ttl.max(1)))
-}
-
-fn verb(parts: &Parts, query: &[(String, String)]) -> Result<Verb, Failure> {
-    match parts.method.as_str() {
-        "GET" => {
-            for (name, verb) in [("list", Verb::List), ("scan", Verb::Scan)] {
-                if flag(query, name)? {
-                    return Ok(verb);
-                }
-            }
-            Ok(Verb::Get)
-        }
-        "HEAD" => Ok(Verb::Head),
-        "POST" => Ok(Verb::Post),
-        "PUT" => Ok(Verb::Put),
-        "PATCH" => merges(&parts.headers).map(|()| Verb::Patch),
-        "DELETE" => Ok(Verb::Delete),
-        "LIST" => Ok(Verb::List),
-        "SCAN" => Ok(Verb::Scan),
-        "OPTIONS" => Err(Failure::bad(
-            "cannot handle internal-only request operation",
-        )),
-        _ => Err(Failure::silent(StatusCode::METHOD_NOT_ALLOWED)),
-    }
-}
-
-/// Whether a parameter of the query is set that has no other meaning than that.
-fn flag(query: &[(String, String)], name: &str) -> Result<bool, Failure> {
-    let found = query.iter().find(|(known, _)| known == name);
-    match found.map(|(_, value)| value.as_str()) {
-        None | Some("") => Ok(false),
-        Some(value) => truth(value).ok_or_else(|| Failure::silent(StatusCode::BAD_REQUEST)),
-    }
-}
-
-/// Yes or no, as Go reads it.
-pub(crate) fn truth(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
-
-/// A patch is a merge patch (RFC 7396), and says so.
-fn merges(headers: &HeaderMap) -> Result<(), Failure> {
-    let told = headers
-        .get("content-type")
-        .and_then(|value| value.to_str().ok());
-    let Some(told) = told.filter(|told| !told.is_empty()) else {
-        return Err(Failure::bad("mime: no media type"));
-    };
-    let kind = told.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/merge-patch+json") {
-        Ok(())
-    } else {
-        Err(Failure::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "PATCH requires Content-Type of application/merge-patch+json",
-        ))
-    }
-}
-
-fn query(uri: &Uri) -> Vec<(String, String)> {
-    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    pairs
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
-        .collect()
-}
-
-fn execution(parts: &Parts, query: &[(String, String)]) -> Option<String> {
-    const LONGEST: usize = 256;
-    let header = parts
-        .headers
-        .get("x-billfold-execution")
-        .and_then(|value| value.to_str().ok());
-    let query = query
-        .iter()
-        .find(|(name, _)| name == "execution_id")
-        .map(|(_, value)| value.as_str());
-    header
-        .or(query)
-        .map(|text| text.chars().take(LONGEST).collect())
-}
-
 fn unclean(uri: &Uri, fault: Fault) -> Outcome {
     match fault {
         Fault::Redirect(plain) => {
@@ -673,33 +427,5 @@ fn unclean(uri: &Uri, fault: Fault) -> Outcome {
         Fault::Relative => Err(Failure::bad("relative paths not supported")),
         Fault::Malformed => Err(Failure::bad("the path is malformed")),
         Fault::TooLong => Err(Failure::bad("the path is too long")),
-    }
-}
-
-/// Reads a body into memory that is wiped afterwards. What the network layer buffers meanwhile is
-/// outside the promise (`docs/threat-model.md`).
-async fn read(mut body: Body, largest: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Failure::bad("the body ended early"))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if bytes.len() + data.len() > largest {
-            let told = format!("the body is over {largest} bytes");
-            return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, told));
-        }
-        reserve_wiping(&mut bytes, data.len());
-        bytes.extend_from_slice(&data);
-    }
-    Ok(bytes)
-}
-
-/// Makes room without leaving the bytes so far behind in memory that is given back.
-fn reserve_wiping(bytes: &mut Zeroizing<Vec<u8>>, more: usize) {
-    if bytes.capacity() - bytes.len() < more {
-        let mut larger = Zeroizing::new(Vec::with_capacity((bytes.len() + more) * 2));
-        larger.extend_from_slice(bytes);
-        *bytes = larger;
     }
 }

@@ -7,6 +7,7 @@ mod cubbyhole;
 mod details;
 mod metadata;
 mod mounts;
+mod permission;
 mod policies;
 mod read;
 mod roles;
