@@ -207,6 +207,7 @@ pub struct Request {
     /// What the body holds besides what belongs there.
     fields: Vec<(&'static str, Value)>,
     query: Vec<(&'static str, &'static str)>,
+    wrap_ttl: Option<&'static str>,
 }
 
 /// What is at a path before a request.
@@ -228,6 +229,8 @@ pub struct Sent {
     pub path: String,
     pub query: String,
     pub body: Option<Map<String, Value>>,
+    /// For how long the answer is to be wrapped.
+    pub wrap_ttl: Option<&'static str>,
 }
 
 pub fn requests() -> impl Strategy<Value = Request> {
@@ -250,13 +253,16 @@ pub fn requests() -> impl Strategy<Value = Request> {
     ];
     let query = query.prop_flat_map(|(name, values)| (Just(name), select(values)));
     let query = option::weighted(0.4, vec(query, 1..3));
-    (paths(), any::<Index>(), before, fields, query).prop_map(
-        |(path, verb, before, fields, query)| Request {
+    let wrap_ttl = select(vec!["1", "2s", "30", "1m", "2m", "1h30m", "3h"]);
+    let wrap_ttl = option::weighted(0.25, wrap_ttl);
+    (paths(), any::<Index>(), before, fields, query, wrap_ttl).prop_map(
+        |(path, verb, before, fields, query, wrap_ttl)| Request {
             path,
             verb,
             before,
             fields,
             query: query.unwrap_or_default(),
+            wrap_ttl,
         },
     )
 }
@@ -294,6 +300,7 @@ impl Request {
             path,
             query: query.join("&"),
             body,
+            wrap_ttl: self.wrap_ttl,
         }
     }
 

@@ -93,7 +93,7 @@ impl Pair {
         let text = policy.text(&case.patterns);
         let path = format!("/v1/sys/policies/acl/{name}");
         let [bao, ours] = self
-            .both("PUT", &path, self.roots(), |_| {
+            .both("PUT", &path, self.roots(), None, |_| {
                 json!({ "policy": text }).into()
             })
             .await;
@@ -152,7 +152,7 @@ impl Pair {
         ] {
             let path = format!("/v1/sys/{place}");
             let told = self
-                .both("POST", &path, callers, |side| {
+                .both("POST", &path, callers, None, |side| {
                     let body = match place {
                         "capabilities" => json!({ "paths": paths, "token": tokens[side].token }),
                         "capabilities-self" => json!({ "paths": paths }),
@@ -230,14 +230,20 @@ impl Pair {
         let path = format!("/v1/{}{joint}{}", escaped(&sent.path), sent.query);
         let callers = [tokens[0].token.as_str(), tokens[1].token.as_str()];
         let [bao, ours] = self
-            .both(sent.verb, &path, callers, |side| match &sent.body {
-                None => Body::Nothing,
-                Some(body) => {
-                    let text = Value::Object(body.clone()).to_string();
-                    let text = text.replace("TOKEN", &tokens[side].token);
-                    text.replace("ACCESSOR", &tokens[side].accessor).into()
-                }
-            })
+            .both(
+                sent.verb,
+                &path,
+                callers,
+                sent.wrap_ttl,
+                |side| match &sent.body {
+                    None => Body::Nothing,
+                    Some(body) => {
+                        let text = Value::Object(body.clone()).to_string();
+                        let text = text.replace("TOKEN", &tokens[side].token);
+                        text.replace("ACCESSOR", &tokens[side].accessor).into()
+                    }
+                },
+            )
             .await;
         let is_refused = intended::is_refused_by_openbao(&bao);
         if !is_refused && ours.status == 403 && intended::may_be_refused(case, sent) {
@@ -250,9 +256,10 @@ impl Pair {
                 .iter()
                 .map(|policy| policy.text(&case.patterns));
             return Err(format!(
-                "{} {path} with {:?}, {before:?} before: OpenBao {}, Billfold {}\n{}",
+                "{} {path} with {:?}, wrapped for {:?}, {before:?} before: OpenBao {}, Billfold {}\n{}",
                 sent.verb,
                 sent.body,
+                sent.wrap_ttl,
                 told(&bao),
                 told(&ours),
                 policies.collect::<Vec<_>>().join("\n--\n"),
@@ -270,7 +277,7 @@ impl Pair {
     /// A call by root that must be taken on both sides.
     async fn prepared(&self, verb: &str, path: &str, body: Option<Value>) -> [Reply; 2] {
         let body = |_| body.clone().map_or(Body::Nothing, Body::from);
-        let replies = self.both(verb, path, self.roots(), body).await;
+        let replies = self.both(verb, path, self.roots(), None, body).await;
         for reply in &replies {
             assert!(reply.status < 300, "{verb} {path}: {}", told(reply));
         }
@@ -287,6 +294,7 @@ impl Pair {
         verb: &str,
         path: &str,
         tokens: [&str; 2],
+        wrap_ttl: Option<&str>,
         body: impl Fn(usize) -> Body,
     ) -> [Reply; 2] {
         let call = async |side: usize| {
@@ -294,6 +302,10 @@ impl Pair {
             let client = match verb {
                 "PATCH" => client.header("Content-Type", "application/merge-patch+json"),
                 _ => client.clone(),
+            };
+            let client = match wrap_ttl {
+                Some(ttl) => client.header("X-Vault-Wrap-TTL", ttl),
+                None => client,
             };
             let called = client
                 .call(verb, path, Some(tokens[side]), body(side))
