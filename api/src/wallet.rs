@@ -35,7 +35,7 @@ pub use cubbyhole::Kept;
 pub use details::Detail;
 pub use metadata::{NewCustom, NewMetadata, NewSettings};
 pub use mounts::{Mount, Mounts, NewMount};
-pub use policies::PolicyFacts;
+pub use policies::{End, PolicyFacts, PolicyTerms};
 pub use tokens::{MadeToken, TokenFacts, Which};
 pub use wrapping::{MadeWrapping, WrappingFacts};
 pub use write::{Patch, Patched, Put, Step};

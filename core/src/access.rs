@@ -259,7 +259,9 @@ pub fn acl_of<S: Source>(
     }
     let policies = state.policies()?;
     let known = names.iter().filter_map(|name| policies.get_key_value(name));
-    let known = known.map(|(name, stored)| (name.as_str(), &stored.policy));
+    let known = known
+        .filter(|(_, stored)| !stored.has_ended(time))
+        .map(|(name, stored)| (name.as_str(), &stored.policy));
     Ok(Some(Acl::new(known, time)))
 }
 
@@ -292,6 +294,7 @@ pub fn looks_at_parameters<S: Source>(
     };
     let policies = state.policies()?;
     let stored = names.iter().filter_map(|name| policies.get(name));
+    let stored = stored.filter(|stored| !stored.has_ended(time));
     let mut rules = stored.flat_map(|stored| stored.policy.rules());
     Ok(rules.any(|rule| rule.conditions.is_some()))
 }

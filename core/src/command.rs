@@ -76,6 +76,8 @@ pub enum Action {
     WritePolicy {
         /// The version that must be the current one; 0 is "none yet", and so is -1.
         cas: Option<i64>,
+        /// For how long it is to be there, in milliseconds, if the policy does not say until when.
+        ttl: Option<u64>,
         /// The policy.
         written: Box<PolicyWritten>,
     },
@@ -243,6 +245,8 @@ pub enum What {
     ChangeMetadata {
         /// What the change was worked out from, if it must still be so.
         basis: Option<Basis>,
+        /// How often the metadata must have been changed; 0 is "never".
+        metadata_cas: Option<u32>,
         /// All its settings from now on.
         settings: Settings,
         /// What it is called.

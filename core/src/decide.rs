@@ -130,9 +130,21 @@ pub enum Refusal {
     /// The record is not as it was when the change was worked out.
     #[error("the secret was changed meanwhile")]
     Changed,
-    /// The record only takes writes that say which version they follow.
+    /// The record or policy only takes writes that say which version they follow.
     #[error("check-and-set parameter required for this call")]
     CasRequired,
+    /// The metadata was not changed as often as the change says.
+    #[error("metadata check-and-set parameter does not match the current version")]
+    MetadataCasMismatch,
+    /// There is no record: nothing of its metadata was ever changed.
+    #[error("metadata_cas must be 0 when creating new metadata")]
+    MetadataCasNew,
+    /// The metadata only takes changes that say which one they follow.
+    #[error("metadata check-and-set parameter required for this call")]
+    MetadataCasRequired,
+    /// The policy would have ended when it is written.
+    #[error("refusing to update policy as expiration time has already elapsed")]
+    PolicyOver,
     /// The command's id is no UUID of version 7, or too old or too new for the log.
     #[error("the command id is too old, too far ahead, or not a UUID of version 7")]
     CommandTime,
@@ -295,7 +307,7 @@ impl<S: Source> Deciding<'_, S> {
                 leaves_orphans,
             } => self.end_tokens(tokens, *leaves_orphans, None)?,
             Action::ClearTokens(tokens) => self.clear_tokens(tokens)?,
-            Action::WritePolicy { cas, written } => self.write_policy(*cas, written)?,
+            Action::WritePolicy { cas, ttl, written } => self.write_policy(*cas, *ttl, written)?,
             Action::DeletePolicy(name) => self.delete_policy(name)?,
             Action::WriteCubbyhole {
                 entry,
@@ -451,6 +463,8 @@ impl<S: Source> Deciding<'_, S> {
             name: name.to_owned(),
             text: text.to_owned(),
             policy,
+            expires: None,
+            cas_required: false,
         };
         self.happen(Event::PolicyWritten(event), None, None)
     }
@@ -568,7 +582,10 @@ fn describe(command: &Command) -> Vec<u8> {
             leaves_orphans,
         } => (12, cbor::encode(&(tokens, leaves_orphans))),
         Action::ClearTokens(tokens) => (13, cbor::encode(tokens)),
-        Action::WritePolicy { written, .. } => (14, cbor::encode(&(&written.name, &written.text))),
+        Action::WritePolicy { ttl, written, .. } => {
+            let ends = (ttl, written.expires, written.cas_required);
+            (14, cbor::encode(&(&written.name, &written.text, ends)))
+        }
         Action::DeletePolicy(name) => (15, cbor::encode(name)),
         Action::WriteCubbyhole { entry, .. } => (16, cbor::encode(entry)),
         Action::DeleteCubbyhole(entry) => (17, cbor::encode(entry)),
@@ -597,7 +614,11 @@ fn describe_changes(changes: &[Change]) -> Vec<u8> {
                 What::Delete(versions) => (3, none, versions),
                 What::Undelete(versions) => (4, none, versions),
                 What::Destroy(versions) => (5, none, versions),
-                What::ChangeMetadata { settings, .. } => (6, (None, Some(*settings)), &[]),
+                What::ChangeMetadata {
+                    metadata_cas,
+                    settings,
+                    ..
+                } => (6, (*metadata_cas, Some(*settings)), &[]),
                 What::DeleteMetadata => (7, none, &[]),
             };
             (change.mount, change.record, code, cas, settings, versions)

@@ -21,7 +21,7 @@ use crate::{
     seal::Place,
 };
 
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 4;
 
 /// Where a hand-over is sealed.
 #[must_use]
@@ -328,6 +328,7 @@ fn wire(change: &Change) -> WireChange<'_> {
             What::Destroy(versions) => (5, None, versions, none, None, &[]),
             What::ChangeMetadata {
                 basis: from,
+                metadata_cas,
                 settings,
                 names,
             } => {
@@ -337,7 +338,7 @@ fn wire(change: &Change) -> WireChange<'_> {
                         Basis::Present { settings, names } => Some((settings, names)),
                     },
                 });
-                (6, None, &[], *settings, Some(names), &[])
+                (6, *metadata_cas, &[], *settings, Some(names), &[])
             }
             What::DeleteMetadata => (7, None, &[], none, None, &[]),
         };
@@ -386,6 +387,7 @@ fn unwire(change: OwnedChange) -> Result<Change, cbor::Malformed> {
                 None => Basis::Absent,
                 Some((settings, names)) => Basis::Present { settings, names },
             }),
+            metadata_cas: cas,
             settings,
             names: names.ok_or(cbor::Malformed)?,
         },
@@ -405,8 +407,10 @@ mod tests {
     use super::*;
     use crate::{
         command::{NewToken, TokenWish},
+        event::v1::PolicyWritten,
         keys::TokenMac,
         names::TokenNames,
+        policy::Policy,
     };
 
     #[test]
@@ -420,6 +424,15 @@ mod tests {
             payload: SecretBytes::copied_from(b"s"),
             names,
         };
+        let describe = What::ChangeMetadata {
+            basis: Some(Basis::Absent),
+            metadata_cas: Some(5),
+            settings: Settings {
+                metadata_cas_required: true,
+                ..Settings::default()
+            },
+            names: NewNames::Replace(Names::default()),
+        };
         let change = |what| Change {
             mount: MountId::default(),
             record: RecordId::default(),
@@ -429,11 +442,29 @@ mod tests {
             id: None,
             actor: Actor::System,
             needs: vec![Need::to(Operation::Update, "secret/data/a")],
-            action: Action::Change(vec![change(put), change(What::Destroy(vec![1, 2]))]),
+            action: Action::Change(vec![
+                change(put),
+                change(What::Destroy(vec![1, 2])),
+                change(describe),
+            ]),
         };
         let bytes = encode([&command].into_iter()).unwrap();
         let again = decode(&bytes).unwrap();
         assert_eq!(encode(again.iter()).unwrap(), bytes);
+        let Action::Change(changes) = &again[0].action else {
+            panic!("{:?}", again[0])
+        };
+        assert!(matches!(
+            &changes[2].what,
+            What::ChangeMetadata {
+                metadata_cas: Some(5),
+                settings: Settings {
+                    metadata_cas_required: true,
+                    ..
+                },
+                ..
+            }
+        ));
         assert!(decode(&bytes[1..]).is_err());
         let kept = Command {
             needs: vec![Need {
@@ -462,9 +493,33 @@ mod tests {
             id: None,
             actor: Actor::System,
         };
-        let bytes = encode([&kept, &token].into_iter()).unwrap();
+        let policy = Command {
+            needs: Vec::new(),
+            action: Action::WritePolicy {
+                cas: Some(3),
+                ttl: Some(7),
+                written: Box::new(PolicyWritten {
+                    name: "p".to_owned(),
+                    text: String::new(),
+                    policy: Policy::default(),
+                    expires: None,
+                    cas_required: true,
+                }),
+            },
+            id: None,
+            actor: Actor::System,
+        };
+        let bytes = encode([&kept, &token, &policy].into_iter()).unwrap();
         let again = decode(&bytes).unwrap();
         assert_eq!(again[0].needs, kept.needs);
+        assert!(matches!(
+            &again[2].action,
+            Action::WritePolicy {
+                cas: Some(3),
+                ttl: Some(7),
+                written,
+            } if written.cas_required
+        ));
         assert_eq!(encode(again.iter()).unwrap(), bytes);
         let close = Command {
             id: None,

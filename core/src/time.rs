@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
@@ -12,6 +13,14 @@ use serde::{Deserialize, Serialize};
 pub struct Millis(pub u64);
 
 impl Millis {
+    /// The time of a text of RFC 3339; none when it is no such text, or before 1970.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        let millis = moment.unix_timestamp_nanos().div_euclid(1_000_000);
+        u64::try_from(millis).ok().map(Self)
+    }
+
     /// This time and `millis` more.
     #[must_use]
     pub const fn plus(self, millis: u64) -> Self {
@@ -68,6 +77,20 @@ const fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_read_in_any_zone() {
+        for (text, millis) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2027-01-15T08:00:00Z", 1_800_000_000_000),
+            ("2027-01-15T10:00:00.1239+02:00", 1_800_000_000_123),
+        ] {
+            assert_eq!(Millis::parse(text), Some(Millis(millis)), "{text}");
+        }
+        for bad in ["", "now", "2027-01-15", "1969-12-31T23:59:59.999Z"] {
+            assert_eq!(Millis::parse(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn dates_read_as_in_the_calendar() {

@@ -116,7 +116,14 @@ impl World {
                     assert_eq!(done.done.versions, versions);
                     last = done.seq;
                 }
-                (Err(Error::Refused(Refusal::CasMismatch)), None) => {}
+                (
+                    Err(Error::Refused(
+                        Refusal::CasMismatch
+                        | Refusal::MetadataCasMismatch
+                        | Refusal::MetadataCasNew,
+                    )),
+                    None,
+                ) => {}
                 (outcome, expected) => panic!("{outcome:?} instead of {expected:?}"),
             }
         }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     http::{Call, Failure, Outcome, endpoints::Verb, json::Object, reply::Reply},
-    wallet::{Error, Mount, NewCustom, NewMetadata, SecretMetadata, VersionFacts},
+    wallet::{Error, Mount, NewCustom, NewMetadata, NewSettings, SecretMetadata, VersionFacts},
 };
 
 #[derive(Serialize)]
@@ -36,12 +36,12 @@ impl<'a> Metadata<'a> {
         Self {
             cas_required: record.settings.cas_required,
             created_time: Time(Some(record.created)),
-            current_metadata_version: 0,
+            current_metadata_version: record.metadata_version,
             current_version: record.current,
             custom_metadata: (!custom.is_empty()).then_some(custom),
             delete_version_after: duration::told(record.settings.delete_version_after),
             max_versions: record.settings.max_versions,
-            metadata_cas_required: false,
+            metadata_cas_required: record.settings.metadata_cas_required,
             oldest_version: oldest(record, mount.settings.max_versions),
             updated_time: Time(Some(record.updated)),
             versions: record
@@ -138,6 +138,7 @@ pub(super) async fn write(call: &Call) -> Outcome {
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let change = NewMetadata {
         settings: input::settings(&body)?,
+        cas: input::metadata_cas(&body)?,
         custom: match (body.get("custom_metadata"), input::custom(&body)?) {
             (None, _) => NewCustom::Keep,
             (Some(_), members) => NewCustom::Replace(
@@ -169,6 +170,7 @@ pub(super) async fn patch(call: &Call) -> Outcome {
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let change = NewMetadata {
         settings: input::settings(&body)?,
+        cas: input::metadata_cas(&body)?,
         custom: match (body.get("custom_metadata"), input::custom(&body)?) {
             (None, _) => NewCustom::Keep,
             (Some(_), None) => NewCustom::Replace(BTreeMap::new()),
@@ -181,6 +183,11 @@ pub(super) async fn patch(call: &Call) -> Outcome {
         .look_for_metadata(&call.caller, call.mount()?, &call.rest)
         .await;
     match found {
+        // What changes nothing counts as no change, and is fine where there is nothing.
+        Ok(()) | Err(Error::Absent) if change.is_nothing() => {
+            call.command()?;
+            Ok(Reply::empty(StatusCode::NO_CONTENT))
+        }
         Ok(()) => changed(call, &change, true).await,
         Err(Error::Absent) => Ok(Reply::empty(StatusCode::NOT_FOUND)),
         Err(error) => Err(failure(&error)),
@@ -200,7 +207,37 @@ async fn changed(call: &Call, change: &NewMetadata, is_patch: bool) -> Outcome {
         )
         .await;
     let changed = changed.map_err(|error| failure(&error))?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT).at(changed.seq))
+    let overruled = overruled(change.settings, call.mount()?);
+    let reply = match overruled.is_empty() {
+        true => Reply::empty(StatusCode::NO_CONTENT),
+        false => {
+            let envelope = Envelope::of(call.caller.request, None::<()>).warning(Some(overruled));
+            Reply::json(StatusCode::OK, &envelope)
+        }
+    };
+    Ok(reply.at(changed.seq))
+}
+
+/// Warnings about checks that a secret is to go without although its mount asks for them.
+fn overruled(change: NewSettings, mount: &Mount) -> Vec<String> {
+    let asks = &mount.settings;
+    let checks = [
+        ("cas_required", change.cas_required, asks.cas_required),
+        (
+            "metadata_cas_required",
+            change.metadata_cas_required,
+            asks.metadata_cas_required,
+        ),
+    ];
+    checks
+        .iter()
+        .filter(|(_, own, asked)| *own == Some(false) && *asked)
+        .map(|(name, ..)| {
+            format!(
+                "\"{name}\" set to false, but is mandated by backend config. This value will be ignored."
+            )
+        })
+        .collect()
 }
 
 #[derive(Serialize)]
@@ -221,13 +258,16 @@ pub(super) async fn read_config(call: &Call) -> Outcome {
         cas_required: read.value.cas_required,
         delete_version_after: duration::told(read.value.delete_version_after),
         max_versions: read.value.max_versions,
-        metadata_cas_required: false,
+        metadata_cas_required: read.value.metadata_cas_required,
     };
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, config)).at(read.seq))
 }
 
 pub(super) async fn write_config(call: &Call) -> Outcome {
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
+    if !matches!(body.get("metadata_cas"), None | Some("null")) {
+        return Err(Failure::bad("metadata_cas is not supported here"));
+    }
     let change = input::settings(&body)?;
     let tuned = call
         .wallet

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use billfold_core::{event::v1::Operation as Asked, policy::Operation};
-use serde::Serialize;
+use billfold_core::{Millis, event::v1::Operation as Asked, policy::Operation};
+use serde::{Deserialize, Serialize};
 
 use super::{
     failure,
@@ -20,7 +20,7 @@ use crate::{
         json::Object,
         reply::Reply,
     },
-    wallet::{Error, Which},
+    wallet::{End, Error, PolicyTerms, Which},
 };
 
 #[derive(Serialize)]
@@ -30,6 +30,10 @@ struct Names<'a> {
     policies: Option<&'a [String]>,
 }
 
+/// The last moment that RFC 3339 can tell: the end of the year 9999.
+const LATEST: Millis = Millis(253_402_300_799_999);
+/// The longest span that Go can hold, in milliseconds: 292 years.
+const LONGEST_TTL: u64 = 9_223_372_036_854;
 /// How many paths can be asked for at once.
 const MOST_PATHS: usize = 256;
 
@@ -78,6 +82,8 @@ struct Text<'a> {
     allow_wildcards_in_identity_templates: bool,
     cas_required: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    expiration: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     modified: Option<Time>,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,7 +101,8 @@ pub(super) async fn read(call: &Call) -> Outcome {
     let text = Text {
         allow_slashes_in_identity_templates: false,
         allow_wildcards_in_identity_templates: false,
-        cas_required: false,
+        cas_required: found.value.cas_required,
+        expiration: found.value.expires.map(|time| Time(Some(time))),
         modified: found.value.modified.map(|time| Time(Some(time))),
         name: &name,
         policy: (!is_older).then_some(&found.value.text),
@@ -121,12 +128,6 @@ pub(super) async fn write(call: &Call) -> Outcome {
     let is_patch = call.verb == Verb::Patch;
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let text = |name: &str| body.read::<String>(name).map_err(|()| input::invalid(name));
-    for name in ["cas_required", "expiration", "ttl"] {
-        if !matches!(body.get(name), None | Some("null" | "false" | "\"\"")) {
-            return Err(Failure::bad(format!("{name} is not supported")));
-        }
-    }
-    let cas = input::count(&body, "cas")?;
     let empty = || Failure::bad("'policy' parameter not supplied or empty");
     let rules = text("rules")?.filter(|text| !text.is_empty());
     let (sent, is_older) = match text("policy")?.filter(|text| !text.is_empty()) {
@@ -149,11 +150,12 @@ pub(super) async fn write(call: &Call) -> Outcome {
         if body.get("policy").is_some() && sent.is_none() {
             return Err(empty());
         }
-        wallet.patch_policy(caller, &path, name, sent, cas).await
+        let terms = terms(&body)?;
+        wallet.patch_policy(caller, &path, name, sent, terms).await
     } else {
         let text = sent.ok_or_else(empty)?;
-        let written = wallet.write_policy(caller, &path, name, text, cas).await;
-        written.map(Some)
+        let terms = terms(&body)?;
+        wallet.write_policy(caller, &path, name, text, terms).await
     };
     let written = written.map_err(|error| failure(&error))?;
     let reply = match is_patch || is_older {
@@ -165,10 +167,54 @@ pub(super) async fn write(call: &Call) -> Outcome {
         }
         false => Reply::empty(StatusCode::NO_CONTENT),
     };
-    Ok(match written {
-        Some(written) => reply.at(written.seq),
-        None => reply,
+    Ok(reply.at(written.seq))
+}
+
+/// What a body says of a policy beside its text. What is null is not said, but for a truth value.
+fn terms(body: &Object<'_>) -> Result<PolicyTerms, Failure> {
+    let at = said(body, "expiration", moment)?.map(End::At);
+    let after = said(body, "ttl", |text| {
+        input::span(text).filter(|millis| *millis <= LONGEST_TTL)
+    })?;
+    if at.is_some() && after.is_some() {
+        return Err(Failure::bad(
+            "cannot supply both 'expiration' and 'ttl' for policies",
+        ));
+    }
+    Ok(PolicyTerms {
+        cas: input::count(body, "cas")?,
+        cas_required: input::switch(body, "cas_required")?,
+        end: at.or(after.map(End::After)),
     })
+}
+
+fn said<T>(
+    body: &Object<'_>,
+    name: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Failure> {
+    let text = body.get(name).filter(|text| *text != "null");
+    text.map(|text| read(text).ok_or_else(|| input::invalid(name)))
+        .transpose()
+}
+
+/// A time: RFC 3339, or seconds since 1970. One before that has long passed.
+fn moment(text: &str) -> Option<Millis> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Moment {
+        Seconds(i64),
+        Text(String),
+    }
+    let seconds = match serde_json::from_str(text).ok()? {
+        Moment::Seconds(seconds) => seconds,
+        Moment::Text(text) => match text.parse() {
+            Ok(seconds) => seconds,
+            Err(_) => return Millis::parse(&text),
+        },
+    };
+    let millis = u64::try_from(seconds.max(0)).ok()?.checked_mul(1000)?;
+    (millis <= LATEST.0).then_some(Millis(millis))
 }
 
 pub(super) async fn delete(call: &Call) -> Outcome {

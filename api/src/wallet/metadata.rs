@@ -32,6 +32,8 @@ pub struct NewSettings {
     pub cas_required: Option<bool>,
     /// After how many milliseconds a new version deletes itself; zero is never.
     pub delete_version_after: Option<u64>,
+    /// Whether a change of metadata must say which of its changes it follows.
+    pub metadata_cas_required: Option<bool>,
 }
 
 impl NewSettings {
@@ -42,6 +44,9 @@ impl NewSettings {
             delete_version_after: self
                 .delete_version_after
                 .unwrap_or(before.delete_version_after),
+            metadata_cas_required: self
+                .metadata_cas_required
+                .unwrap_or(before.metadata_cas_required),
         }
     }
 }
@@ -82,6 +87,8 @@ pub struct NewMetadata {
     pub settings: NewSettings,
     /// Of its custom metadata.
     pub custom: NewCustom,
+    /// How often the metadata must have been changed; 0 is "never".
+    pub cas: Option<u32>,
 }
 
 impl NewMetadata {
@@ -189,6 +196,7 @@ impl Wallet {
         check_custom(&after.custom)?;
         Ok(What::ChangeMetadata {
             basis: Some(Basis::of(record)),
+            metadata_cas: change.cas,
             settings: change
                 .settings
                 .over(record.map_or_else(Settings::default, |record| record.settings)),

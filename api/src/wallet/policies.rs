@@ -4,9 +4,8 @@ use billfold_core::{
     Millis,
     access::Need,
     command::Action,
-    decide::DEFAULT_POLICY,
     event::v1::{Operation as Asked, PolicyWritten},
-    policy::{DEFAULT, Operation, Policy, ROOT, WRAPPING},
+    policy::{Operation, Policy, ROOT, WRAPPING},
     state::{Key, Source as _, Value},
 };
 
@@ -21,6 +20,30 @@ pub struct PolicyFacts {
     pub version: u32,
     /// When it was last written.
     pub modified: Option<Millis>,
+    /// When it ends by itself.
+    pub expires: Option<Millis>,
+    /// Whether the next write must say which version it follows.
+    pub cas_required: bool,
+}
+
+/// When a policy is to end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// At this time.
+    At(Millis),
+    /// So many milliseconds after it was written.
+    After(u64),
+}
+
+/// How a policy is to be written, beside its text.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PolicyTerms {
+    /// The version that must be there; 0 and -1 are for a policy that is not there.
+    pub cas: Option<i64>,
+    /// Whether the next write must say which version it follows.
+    pub cas_required: Option<bool>,
+    /// When it is to end by itself.
+    pub end: Option<End>,
 }
 
 impl Wallet {
@@ -36,14 +59,15 @@ impl Wallet {
         operation: Asked,
     ) -> Result<At<Vec<String>>, Error> {
         let looked = self.look_at_system(caller, operation, path).await?;
-        let mut names = vec![DEFAULT_POLICY.to_owned()];
+        let time = self.now();
+        let mut names = Vec::new();
         if let Some(Value::Policies(policies)) = self.keychain.view().get(&Key::Policies)? {
             // Nobody has to do with that of wrapping tokens.
-            let shown = policies.keys().filter(|name| *name != WRAPPING);
-            names.extend(shown.cloned());
+            let shown = policies
+                .iter()
+                .filter(|(name, policy)| *name != WRAPPING && !policy.has_ended(time));
+            names.extend(shown.map(|(name, _)| name.clone()));
         }
-        names.sort_unstable();
-        names.dedup();
         // It is written nowhere, and stands behind those that are.
         names.push(ROOT.to_owned());
         Ok(At {
@@ -71,30 +95,32 @@ impl Wallet {
         })
     }
 
-    /// A policy as this node knows it.
+    /// A policy as this node knows it, if it has not ended by now.
     fn known_policy(&self, name: &str) -> Result<Option<PolicyFacts>, Error> {
-        if let Some(Value::Policies(policies)) = self.keychain.view().get(&Key::Policies)?
-            && let Some(known) = policies.get(name)
-        {
+        if name == ROOT {
             return Ok(Some(PolicyFacts {
-                text: known.text.clone(),
-                version: known.version,
-                modified: Some(known.modified),
+                text: String::new(),
+                version: 0,
+                modified: None,
+                expires: None,
+                cas_required: false,
             }));
         }
-        let text = match name {
-            ROOT => "",
-            DEFAULT_POLICY => DEFAULT,
-            _ => return Ok(None),
+        let Some(Value::Policies(policies)) = self.keychain.view().get(&Key::Policies)? else {
+            return Ok(None);
         };
-        Ok(Some(PolicyFacts {
-            text: text.to_owned(),
-            version: 0,
-            modified: None,
+        let time = self.now();
+        let known = policies.get(name).filter(|known| !known.has_ended(time));
+        Ok(known.map(|known| PolicyFacts {
+            text: known.text.clone(),
+            version: known.version,
+            modified: Some(known.modified),
+            expires: known.expires,
+            cas_required: known.cas_required,
         }))
     }
 
-    /// Changes a policy that is there, or finds that it is. A change that comes between is not lost:
+    /// Changes what is said of a policy that is there. A change that comes between is not lost:
     /// without a number of the client's own, the version that is there now must be the one that is
     /// changed.
     ///
@@ -106,19 +132,21 @@ impl Wallet {
         path: &str,
         name: String,
         text: Option<String>,
-        cas: Option<i64>,
-    ) -> Result<Option<Written>, Error> {
+        terms: PolicyTerms,
+    ) -> Result<Written, Error> {
         let unknown = || Error::Invalid("policy not found".to_owned());
         let known = self.known_policy(&name)?.ok_or_else(unknown)?;
-        let Some(text) = text else { return Ok(None) };
-        let cas = cas.or(Some(i64::from(known.version)));
+        let terms = PolicyTerms {
+            cas: terms.cas.or(Some(i64::from(known.version))),
+            cas_required: terms.cas_required.or(Some(known.cas_required)),
+            end: terms.end.or(known.expires.map(End::At)),
+        };
         let need = Need::to(Operation::Patch, path);
-        let written = self.put_policy(caller, need, name, text, cas).await?;
-        Ok(Some(written))
+        let text = text.unwrap_or(known.text);
+        self.put_policy(caller, need, name, text, terms).await
     }
 
-    /// Writes a policy. With a number its version must be that one; 0 and -1 are for one that is not
-    /// there.
+    /// Writes a policy, in place of all that was said of one of this name.
     ///
     /// # Errors
     /// When the text is no policy, or the command is refused or its outcome not known.
@@ -128,10 +156,10 @@ impl Wallet {
         path: &str,
         name: String,
         text: String,
-        cas: Option<i64>,
+        terms: PolicyTerms,
     ) -> Result<Written, Error> {
         let need = Need::to(Operation::Update, path);
-        self.put_policy(caller, need, name, text, cas).await
+        self.put_policy(caller, need, name, text, terms).await
     }
 
     async fn put_policy(
@@ -140,12 +168,27 @@ impl Wallet {
         need: Need,
         name: String,
         text: String,
-        cas: Option<i64>,
+        terms: PolicyTerms,
     ) -> Result<Written, Error> {
         let policy = Policy::parse(&text)
             .map_err(|error| Error::Invalid(format!("failed to parse policy: {error}")))?;
-        let written = Box::new(PolicyWritten { name, text, policy });
-        let action = Action::WritePolicy { cas, written };
+        let (expires, ttl) = match terms.end {
+            None => (None, None),
+            Some(End::At(time)) => (Some(time), None),
+            Some(End::After(millis)) => (None, Some(millis)),
+        };
+        let written = PolicyWritten {
+            name,
+            text,
+            policy,
+            expires,
+            cas_required: terms.cas_required.unwrap_or(false),
+        };
+        let action = Action::WritePolicy {
+            cas: terms.cas,
+            ttl,
+            written: Box::new(written),
+        };
         self.order(caller, need, action).await
     }
 

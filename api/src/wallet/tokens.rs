@@ -212,8 +212,9 @@ impl Wallet {
     /// # Errors
     /// When the view cannot be read.
     pub fn missing_policies<'a>(&self, names: &'a [String]) -> Result<Vec<&'a str>, Error> {
-        let known = self.state().policies()?;
-        let is_missing = |name: &&String| *name != ROOT && !known.contains_key(*name);
+        let (known, time) = (self.state().policies()?, self.now());
+        let is_there = |name: &str| known.get(name).is_some_and(|known| !known.has_ended(time));
+        let is_missing = |name: &&String| *name != ROOT && !is_there(name);
         let missing = names.iter().filter(is_missing).map(String::as_str);
         Ok(missing.collect())
     }

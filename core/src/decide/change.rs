@@ -55,11 +55,13 @@ impl<S: Source> Deciding<'_, S> {
             (
                 What::ChangeMetadata {
                     basis,
+                    metadata_cas,
                     settings,
                     names,
                 },
                 record,
             ) => {
+                follows(&mount, record.as_ref(), *metadata_cas)?;
                 if basis.is_some_and(|basis| basis != Basis::of(record.as_ref())) {
                     return Err(Refusal::Changed.into());
                 }
@@ -233,6 +235,20 @@ impl<S: Source> Deciding<'_, S> {
     }
 }
 
+/// Whether a change of metadata comes behind the one that it says.
+fn follows(mount: &Mount, record: Option<&Record>, cas: Option<u32>) -> Result<(), Refusal> {
+    let settings = effective(mount, record.map(|record| record.settings));
+    match (cas, record) {
+        (None, _) if settings.metadata_cas_required => Err(Refusal::MetadataCasRequired),
+        (Some(1..), None) => Err(Refusal::MetadataCasNew),
+        (Some(cas), Some(record)) if cas != record.metadata_version => {
+            Err(Refusal::MetadataCasMismatch)
+        }
+        (_, Some(record)) if record.metadata_version == u32::MAX => Err(Refusal::LastVersion),
+        _ => Ok(()),
+    }
+}
+
 /// What counts for a record: of its own and its mount's word the larger number of versions, the
 /// shorter time that is set, and a check that either asks for. So does the KV engine of OpenBao.
 #[must_use]
@@ -253,6 +269,7 @@ pub(crate) fn effective(mount: &Mount, own: Option<Settings>) -> Settings {
         },
         cas_required: own.cas_required || mount.cas_required,
         delete_version_after: times.into_iter().filter(|t| *t > 0).min().unwrap_or(0),
+        metadata_cas_required: own.metadata_cas_required || mount.metadata_cas_required,
     }
 }
 

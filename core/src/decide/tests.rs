@@ -4,6 +4,7 @@ mod broken;
 mod examples;
 mod fold;
 mod model;
+mod policies;
 mod sequences;
 mod tokens;
 mod wishes;
@@ -268,8 +269,9 @@ impl World {
                 ToDo::Delete(versions) => What::Delete(versions.clone()),
                 ToDo::Undelete(versions) => What::Undelete(versions.clone()),
                 ToDo::Destroy(versions) => What::Destroy(versions.clone()),
-                ToDo::Configure(settings, content) => What::ChangeMetadata {
+                ToDo::Configure(cas, settings, content) => What::ChangeMetadata {
                     basis: None,
+                    metadata_cas: *cas,
                     settings: *settings,
                     names: names(content),
                 },

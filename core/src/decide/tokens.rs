@@ -245,6 +245,7 @@ impl<S: Source> Deciding<'_, S> {
     pub(super) fn write_policy(
         &mut self,
         cas: Option<i64>,
+        ttl: Option<u64>,
         written: &v1::PolicyWritten,
     ) -> Decided<S::Error> {
         match written.name.as_str() {
@@ -252,16 +253,38 @@ impl<S: Source> Deciding<'_, S> {
             WRAPPING => return Err(Refusal::WrappingPolicy.into()),
             _ => {}
         }
+        let written = v1::PolicyWritten {
+            expires: ttl.map_or(written.expires, |ttl| Some(self.now().plus(ttl))),
+            ..written.clone()
+        };
+        if written.expires.is_some_and(|expires| expires <= self.now()) {
+            return Err(Refusal::PolicyOver.into());
+        }
         let policies = self.state.policies().map_err(Error::Source)?;
         let known = policies.get(&written.name);
+        let known = known.filter(|known| !known.has_ended(self.now()));
         let current = known.map_or(0, |known| i64::from(known.version));
-        if cas.is_some_and(|cas| cas.max(0) != current || cas < -1) {
-            return Err(Refusal::CasMismatch.into());
+        match cas {
+            Some(cas) if cas.max(0) != current || cas < -1 => {
+                return Err(Refusal::CasMismatch.into());
+            }
+            None if written.cas_required || known.is_some_and(|known| known.cas_required) => {
+                return Err(Refusal::CasRequired.into());
+            }
+            _ => {}
         }
-        if known.is_some_and(|known| known.text == written.text && known.policy == written.policy) {
+        let is_as_before = known.is_some_and(|known| {
+            let (before, after) = (
+                (&known.text, &known.policy),
+                (&written.text, &written.policy),
+            );
+            let ends = (known.expires, known.cas_required);
+            before == after && ends == (written.expires, written.cas_required)
+        });
+        if is_as_before {
             return Ok(());
         }
-        self.happen(Event::PolicyWritten(written.clone()), None, None)
+        self.happen(Event::PolicyWritten(written), None, None)
     }
 
     pub(super) fn delete_policy(&mut self, name: &str) -> Decided<S::Error> {

@@ -43,7 +43,7 @@ pub(super) enum Sent<'a> {
     RenewToken(TokenId, u64),
     UseToken(TokenId),
     EndTokens(&'a [TokenId], bool),
-    WritePolicy(Option<i64>, &'a PolicyWritten),
+    WritePolicy(Option<i64>, Option<u64>, &'a PolicyWritten),
     DeletePolicy(&'a str),
     WriteCubbyhole(RecordId, &'a str, &'a Bytes),
     DeleteCubbyhole(RecordId),
@@ -60,7 +60,7 @@ pub(super) enum Received {
     RenewToken(TokenId, u64),
     UseToken(TokenId),
     EndTokens(Vec<TokenId>, bool),
-    WritePolicy(Option<i64>, PolicyWritten),
+    WritePolicy(Option<i64>, Option<u64>, PolicyWritten),
     DeletePolicy(String),
     WriteCubbyhole(RecordId, String, ByteBuf),
     DeleteCubbyhole(RecordId),
@@ -85,7 +85,7 @@ pub(super) fn sent(action: &Action) -> Option<Sent<'_>> {
             tokens,
             leaves_orphans,
         } => Sent::EndTokens(tokens, *leaves_orphans),
-        Action::WritePolicy { cas, written } => Sent::WritePolicy(*cas, written),
+        Action::WritePolicy { cas, ttl, written } => Sent::WritePolicy(*cas, *ttl, written),
         Action::DeletePolicy(name) => Sent::DeletePolicy(name),
         Action::WriteCubbyhole {
             entry,
@@ -141,8 +141,9 @@ pub(super) fn received(action: Received) -> Result<Action, cbor::Malformed> {
             tokens,
             leaves_orphans,
         },
-        Received::WritePolicy(cas, written) => Action::WritePolicy {
+        Received::WritePolicy(cas, ttl, written) => Action::WritePolicy {
             cas,
+            ttl,
             written: Box::new(written),
         },
         Received::DeletePolicy(name) => Action::DeletePolicy(name),

@@ -1,7 +1,5 @@
 //! Time spans and moments as policies write them.
 
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-
 use super::{error::Fault, source::Node};
 use crate::Millis;
 
@@ -90,9 +88,7 @@ pub(super) fn moment(node: &Node) -> Result<Option<Millis>, Fault> {
             .parse::<u64>()
             .ok()
             .and_then(|seconds| seconds.checked_mul(1000)),
-        Node::Text(text) => OffsetDateTime::parse(text, &Rfc3339)
-            .ok()
-            .and_then(|moment| u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok()),
+        Node::Text(text) => return Millis::parse(text).map(Some).ok_or(Fault::Moment),
         _ => None,
     };
     millis

@@ -95,20 +95,7 @@ impl<S: Source> State<S> {
                 self.put(Key::Token(event.token), Value::Token(Box::new(token)));
             }
             Event::TokensEnded(event) => self.tokens_ended(event)?,
-            Event::PolicyWritten(event) => {
-                let mut policies = self.policies().map_err(Error::Source)?;
-                let before = policies.get(&event.name).map_or(0, |policy| policy.version);
-                let stored = StoredPolicy {
-                    text: event.text.clone(),
-                    policy: event.policy.clone(),
-                    version: before
-                        .checked_add(1)
-                        .ok_or(Broken("a policy's version cannot be counted"))?,
-                    modified: at.time,
-                };
-                Arc::make_mut(&mut policies).insert(event.name.clone(), stored);
-                self.put(Key::Policies, Value::Policies(policies));
-            }
+            Event::PolicyWritten(event) => self.policy_written(at, event)?,
             Event::PolicyDeleted(event) => {
                 let mut policies = self.policies().map_err(Error::Source)?;
                 let removed = Arc::make_mut(&mut policies).remove(&event.name);
@@ -283,6 +270,10 @@ impl<S: Source> State<S> {
         let names = event.names.map(|names| (names, current));
         let mut record = self.named(at, event.mount, before, names, event.retired_names)?;
         record.settings = event.settings;
+        record.metadata_version = record
+            .metadata_version
+            .checked_add(1)
+            .ok_or(Broken("a change of metadata cannot be counted"))?;
         record.updated = at.time;
         self.trim(&mut record, &event.trimmed)?;
         self.put(Key::Record(event.record), Value::Record(record));
@@ -370,6 +361,27 @@ impl<S: Source> State<S> {
                 self.remove(Key::Token(ended.token));
             }
         }
+        Ok(())
+    }
+
+    fn policy_written(&mut self, at: At, event: &v1::PolicyWritten) -> Applied<S::Error> {
+        let mut policies = self.policies().map_err(Error::Source)?;
+        let all = Arc::make_mut(&mut policies);
+        // Nothing else tells that a policy has ended: here they are cleared away.
+        all.retain(|_, policy| !policy.has_ended(at.time));
+        let before = all.get(&event.name).map_or(0, |policy| policy.version);
+        let stored = StoredPolicy {
+            text: event.text.clone(),
+            policy: event.policy.clone(),
+            version: before
+                .checked_add(1)
+                .ok_or(Broken("a policy's version cannot be counted"))?,
+            modified: at.time,
+            expires: event.expires,
+            cas_required: event.cas_required,
+        };
+        all.insert(event.name.clone(), stored);
+        self.put(Key::Policies, Value::Policies(policies));
         Ok(())
     }
 
@@ -462,6 +474,7 @@ impl<S: Source> State<S> {
                 names_version,
                 current: 0,
                 versions: Vec::new(),
+                metadata_version: 0,
             }),
             (Some(record), None) if retired.is_none() && record.mount == mount => Ok(record),
             (Some(record), Some((names, names_version)))

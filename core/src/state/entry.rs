@@ -352,14 +352,28 @@ pub struct StoredPolicy {
     pub version: u32,
     /// When it was last written.
     pub modified: Millis,
+    /// When it ends by itself.
+    pub expires: Option<Millis>,
+    /// Whether the next write must say which version it follows.
+    pub cas_required: bool,
 }
 
 as_array!(StoredPolicy {
     text,
     policy,
     version,
-    modified
+    modified,
+    expires,
+    cas_required
 });
+
+impl StoredPolicy {
+    /// Whether it has ended by itself at this time: then it is as if it were not there.
+    #[must_use]
+    pub fn has_ended(&self, time: Millis) -> bool {
+        self.expires.is_some_and(|expires| expires <= time)
+    }
+}
 
 /// The wallet: who rules it, and under which keys it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -460,6 +474,8 @@ pub struct Record {
     pub current: u32,
     /// The versions that are kept, oldest first.
     pub versions: Vec<Version>,
+    /// How often its settings or names were changed other than with a version.
+    pub metadata_version: u32,
 }
 
 as_array!(Record {
@@ -470,7 +486,8 @@ as_array!(Record {
     names,
     names_version,
     current,
-    versions
+    versions,
+    metadata_version
 });
 
 impl Record {

@@ -228,6 +228,7 @@ pub fn put(path: &str) -> What {
 pub fn rename(path: &str) -> What {
     What::ChangeMetadata {
         basis: None,
+        metadata_cas: None,
         settings: Settings::default(),
         names: NewNames::Replace(names(path)),
     }

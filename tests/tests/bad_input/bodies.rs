@@ -8,7 +8,15 @@ const CONVERT_VERSIONS: Told =
     Told::Error("Field validation failed: error converting input for field \"versions\"");
 
 pub fn cases() -> Vec<Case> {
-    [unreadable(), of_a_write(), of_versions(), large()].concat()
+    [
+        unreadable(),
+        of_a_write(),
+        of_versions(),
+        of_metadata(),
+        of_policies(),
+        large(),
+    ]
+    .concat()
 }
 
 fn write(status: u16, told: Told) -> Case {
@@ -182,6 +190,92 @@ fn of_a_write() -> Vec<Case> {
             .header("Content-Type", "application/x-www-form-urlencoded")
             .body("data=nightjar"),
     );
+    cases
+}
+
+fn of_metadata() -> Vec<Case> {
+    let convert =
+        Told::Error("Field validation failed: error converting input for field \"metadata_cas\"");
+    let mismatch =
+        Told::Error("metadata check-and-set parameter does not match the current version");
+    let new = Told::Error("metadata_cas must be 0 when creating new metadata");
+    let at = |path: &str, told, cas: &str| {
+        let path = format!("/v1/secret/metadata/{path}");
+        let body = format!("{{\"custom_metadata\":{{\"k\":\"{WORD}\"}},\"metadata_cas\":{cas}}}");
+        Case::new("POST", path, 400, told).named(cas).body(body)
+    };
+    let mut cases = Vec::new();
+    for (told, all) in [
+        (
+            convert,
+            vec!["\"nightjar\"", "6.5", "{}", "[1]", "99999999999999999999"],
+        ),
+        (mismatch, vec!["999", "-1", "4294967296", "\"7\""]),
+    ] {
+        cases.extend(all.into_iter().map(|cas| at("there", told, cas)));
+    }
+    cases.extend(["1", "-1"].map(|cas| at("missing", new, cas)));
+    let here = Told::Error("metadata_cas is not supported here");
+    let config = Case::new("POST", "/v1/secret/config", 400, here).named("metadata_cas");
+    cases.push(config.body(json!({ "max_versions": 3, "metadata_cas": 0 })));
+    cases
+}
+
+fn of_policies() -> Vec<Case> {
+    let ttl = Told::Error("Field validation failed: error converting input for field \"ttl\"");
+    let expiration =
+        Told::Error("Field validation failed: error converting input for field \"expiration\"");
+    let over = Told::Error("refusing to update policy as expiration time has already elapsed");
+    let both = Told::Error("cannot supply both 'expiration' and 'ttl' for policies");
+    let required = Told::Error("check-and-set parameter required for this call");
+    let mut cases = Vec::new();
+    for (told, all) in [
+        (
+            ttl,
+            vec![
+                json!({ "ttl": WORD }),
+                json!({ "ttl": -1 }),
+                json!({ "ttl": 1.5 }),
+                json!({ "ttl": true }),
+                json!({ "ttl": [1] }),
+                json!({ "ttl": 9_223_372_037_u64 }),
+                json!({ "ttl": u64::MAX }),
+            ],
+        ),
+        (
+            expiration,
+            vec![
+                json!({ "expiration": WORD }),
+                json!({ "expiration": "" }),
+                json!({ "expiration": "2100-01-01" }),
+                json!({ "expiration": 1.5 }),
+                json!({ "expiration": {} }),
+                json!({ "expiration": 253_402_300_800_u64 }),
+                json!({ "expiration": u64::MAX }),
+            ],
+        ),
+        (
+            over,
+            vec![
+                json!({ "ttl": 0 }),
+                json!({ "expiration": -1 }),
+                json!({ "expiration": 0 }),
+                json!({ "expiration": "2001-01-01T00:00:00Z" }),
+            ],
+        ),
+        (
+            both,
+            vec![json!({ "ttl": "1h", "expiration": "2100-01-01T00:00:00Z" })],
+        ),
+        (required, vec![json!({ "cas_required": true })]),
+    ] {
+        cases.extend(all.into_iter().map(|mut body| {
+            let name = body.to_string();
+            body["policy"] = json!(format!("path \"{WORD}\" {{ capabilities = [\"read\"] }}"));
+            let case = Case::new("PUT", "/v1/sys/policies/acl/bad", 400, told);
+            case.named(&name).body(body)
+        }));
+    }
     cases
 }
 

@@ -201,6 +201,8 @@ impl Plan<'_> {
             Endpoint::WritePolicy => vec![
                 call(at.clone(), 204).body(json!({ "policy": self.policy() })),
                 call(at.clone(), 400).body(json!({ "policy": words.word('n') })),
+                call(at.clone(), 400).body(json!({ "policy": self.policy(), "ttl": words.word('x') })),
+                call(at.clone(), 400).body(json!({ "policy": self.policy(), "expiration": words.word('x') })),
                 call(at, 400).body(json!({ "policy": format!("path \"{}\" {{ {} = 1 }}", words.word('n'), words.word('n')) })),
             ],
             Endpoint::PatchPolicy => vec![
@@ -330,7 +332,8 @@ impl Plan<'_> {
                     Call::new("GET", at.clone(), 200..=200).tells("n"),
                     call(at.clone(), 400).body(custom(words.word('n').repeat(100))),
                     call(at.clone(), 400).body(json!({ "custom_metadata": words.word('x') })),
-                    call(at, 400).body(json!({ "delete_version_after": words.word('x') })),
+                    call(at.clone(), 400).body(json!({ "delete_version_after": words.word('x') })),
+                    call(at, 400).body(json!({ "max_versions": 1, "metadata_cas": words.word('x') })),
                 ]
             }
             Endpoint::KvPatchMetadata => {
@@ -611,7 +614,8 @@ impl Plan<'_> {
                 Endpoint::Kv1Write
                 | Endpoint::CubbyholeWrite
                 | Endpoint::KvWriteConfig
-                | Endpoint::KvWriteMetadata => call.or(204),
+                | Endpoint::KvWriteMetadata
+                | Endpoint::KvPatchMetadata => call.or(204),
                 // Without a token named, the caller's own is meant, and told again.
                 Endpoint::LookupSelf
                 | Endpoint::TokenLookup

@@ -32,21 +32,22 @@ enum Wish {
     Delete(Vec<u32>),
     Undelete(Vec<u32>),
     Destroy(Vec<u32>),
-    /// Another label, and how many versions to keep.
-    Describe(u8, u32),
+    /// Another label, and how many versions to keep; with the right change before it, a wrong one, or
+    /// none named.
+    Describe(u8, u32, Option<bool>),
     Remove,
 }
 
 pub fn games() -> impl Strategy<Value = Vec<Command>> {
     let versions = || vec(1..5_u32, 1..4);
+    let cas = || prop_oneof![6 => Just(None), 3 => Just(Some(true)), 1 => Just(Some(false))];
     let wish = prop_oneof![
-        10 => prop_oneof![6 => Just(None), 3 => Just(Some(true)), 1 => Just(Some(false))]
-            .prop_map(Wish::Put),
+        10 => cas().prop_map(Wish::Put),
         1 => Just(Wish::DeleteCurrent),
         1 => versions().prop_map(Wish::Delete),
         2 => versions().prop_map(Wish::Undelete),
         2 => versions().prop_map(Wish::Destroy),
-        3 => (any::<u8>(), 0..4_u32).prop_map(|(label, max)| Wish::Describe(label, max)),
+        3 => (any::<u8>(), 0..4_u32, cas()).prop_map(|(label, max, cas)| Wish::Describe(label, max, cas)),
         3 => Just(Wish::Remove),
     ];
     let step = (0..PATHS.len(), wish).prop_map(|(path, wish)| Step { path, wish });
@@ -58,6 +59,7 @@ pub fn games() -> impl Strategy<Value = Vec<Command>> {
 pub struct Secret {
     pub label: Option<u8>,
     pub current: u32,
+    pub described: u32,
     pub max: u32,
     pub versions: BTreeMap<u32, Version>,
 }
@@ -86,17 +88,17 @@ impl Model {
         let mut changes = Vec::new();
         for step in command {
             let path = PATHS[step.path];
-            let current = after.0.get(path).map_or(0, |secret| secret.current);
-            let cas = match step.wish {
-                Wish::Put(Some(right)) => Some(current + u32::from(!right)),
-                _ => None,
+            let secret = after.0.get(path);
+            let (current, described) =
+                secret.map_or((0, 0), |secret| (secret.current, secret.described));
+            let (cas, is_right) = match step.wish {
+                Wish::Put(Some(right)) => (Some(current + u32::from(!right)), right),
+                Wish::Describe(_, _, Some(right)) => (Some(described + u32::from(!right)), right),
+                _ => (None, true),
             };
             let payload = format!("{path} {}", current + 1).into_bytes();
             changes.push(node.change(mount, path, step.wish.what(path, cas, &payload)));
-            let version = match cas {
-                Some(cas) if cas != current => None,
-                _ => Some(after.perform(path, &step.wish, payload)),
-            };
+            let version = is_right.then(|| after.perform(path, &step.wish, payload));
             versions = versions.zip(version).map(|(mut all, one)| {
                 all.push(one);
                 all
@@ -121,8 +123,9 @@ impl Model {
                 secret.trim();
                 return secret.current;
             }
-            Wish::Describe(label, max) => {
+            Wish::Describe(label, max, _) => {
                 let secret = self.0.entry(path.to_owned()).or_default();
+                secret.described += 1;
                 (secret.label, secret.max) = (Some(*label), *max);
                 secret.trim();
             }
@@ -187,8 +190,9 @@ impl Wish {
             Self::Delete(versions) => What::Delete(versions.clone()),
             Self::Undelete(versions) => What::Undelete(versions.clone()),
             Self::Destroy(versions) => What::Destroy(versions.clone()),
-            Self::Describe(label, max) => What::ChangeMetadata {
+            Self::Describe(label, max, _) => What::ChangeMetadata {
                 basis: None,
+                metadata_cas: cas,
                 settings: Settings {
                     max_versions: *max,
                     ..Settings::default()

@@ -35,6 +35,7 @@ pub async fn secrets(view: &View, custody: &Custody, mount: MountId) -> Model {
         let secret = Secret {
             label: names.custom.get("label").map(|text| text.parse().unwrap()),
             current: record.current,
+            described: record.metadata_version,
             max: record.settings.max_versions,
             versions,
         };

@@ -37,10 +37,11 @@ pub(crate) fn sealed(page: u8, slot: u8, hash: u8) -> SealedRef {
 
 const RECORD: RecordId = RecordId::from_bytes([0x11; 16]);
 const MOUNT: MountId = MountId::from_bytes([0x22; 16]);
-const SETTINGS: Settings = Settings {
+pub(crate) const SETTINGS: Settings = Settings {
     max_versions: 7,
     cas_required: true,
     delete_version_after: 86_400_000,
+    metadata_cas_required: true,
 };
 
 pub(crate) fn root() -> Actor {

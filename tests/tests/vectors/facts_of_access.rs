@@ -61,6 +61,14 @@ pub(crate) fn all() -> Vec<(&'static str, Fact)> {
         name: "team".to_owned(),
         text: text.to_owned(),
         policy: Policy::parse(text).unwrap(),
+        expires: None,
+        cas_required: false,
+    };
+    let ending = PolicyWritten {
+        name: "visitors".to_owned(),
+        expires: Some(Millis(1_800_000_000_010)),
+        cas_required: true,
+        ..written.clone()
     };
     let deleted = PolicyDeleted {
         name: "team".to_owned(),
@@ -119,6 +127,10 @@ pub(crate) fn all() -> Vec<(&'static str, Fact)> {
         (
             "policy-written",
             fact(root(), Event::PolicyWritten(written)),
+        ),
+        (
+            "policy-written-ending",
+            fact(root(), Event::PolicyWritten(ending)),
         ),
         (
             "policy-deleted",

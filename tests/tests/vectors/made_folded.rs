@@ -2,13 +2,13 @@
 
 use billfold_core::event::{
     CommandRef, Event, Fact,
-    v1::{KeysDestroyed, Retired, VersionsDestroyed},
+    v1::{KeysDestroyed, MetadataChanged, Retired, VersionsDestroyed},
 };
 
 use crate::{
     facts,
     file::Vector,
-    made::{Made, OPENS, RECORD},
+    made::{MOUNT, Made, OPENS, RECORD},
     made_commits::{entry, key_ref, written},
     read,
 };
@@ -38,6 +38,14 @@ pub(crate) fn folded() -> Made {
     if let Event::CredentialWritten(event) = &mut first.event {
         event.version = 1;
     }
+    let described_once = Event::MetadataChanged(MetadataChanged {
+        record: RECORD,
+        mount: MOUNT,
+        settings: facts::SETTINGS,
+        names: None,
+        retired_names: None,
+        trimmed: Vec::new(),
+    });
     let gone = Event::KeysDestroyed(KeysDestroyed {
         keys: vec![key_ref(8)],
     });
@@ -73,6 +81,17 @@ pub(crate) fn folded() -> Made {
             vec![of("policy-deleted"), of("policy-written")],
         ),
     ];
+    // One that ends is written again before, and cleared away with the next that is written after.
+    let ending = [
+        (1, start, vec![of("wallet-created"), of("kek-created")]),
+        (
+            2,
+            start + 1,
+            vec![of("policy-written-ending"), of("policy-written")],
+        ),
+        (3, start + 9, vec![of("policy-written-ending")]),
+        (4, start + 10, vec![of("policy-written")]),
+    ];
     let cases = [
         ("wallet", 1, "a wallet"),
         (
@@ -93,10 +112,31 @@ pub(crate) fn folded() -> Made {
         ("forgotten", 7, "the command's id is forgotten"),
     ]
     .map(|(case, count, comment)| (case, &commits[..count], comment));
-    let policies = [("policy", &policies[..], "a policy that was deleted before")];
+    let described = commits.iter().take(3).cloned();
+    let described: Vec<_> = described
+        .chain([(6, start + 2, vec![entry(described_once, None, None).fact])])
+        .collect();
+    let others = [
+        (
+            "metadata",
+            &described[..],
+            "the metadata of a secret was changed once",
+        ),
+        ("policy", &policies[..], "a policy that was deleted before"),
+        (
+            "policy-ending",
+            &ending[..3],
+            "a policy that ends, and was written twice",
+        ),
+        (
+            "policy-ended",
+            &ending[..],
+            "a policy that ended before another was written",
+        ),
+    ];
     let made = cases
         .into_iter()
-        .chain(policies)
+        .chain(others)
         .map(|(case, commits, comment)| {
             let vector = commits.iter().fold(
                 Vector::new(comment, OPENS, Vec::new()),

@@ -114,11 +114,6 @@ pub(in crate::v1) fn count(body: &Object<'_>, name: &str) -> Result<Option<i64>,
 /// The settings of a secret or a mount, as far as a body tells them. One that is null goes back to
 /// what it is by itself.
 pub(in crate::v1) fn settings(body: &Object<'_>) -> Result<NewSettings, Failure> {
-    for name in ["metadata_cas", "metadata_cas_required"] {
-        if !matches!(body.get(name), None | Some("null" | "false" | "0")) {
-            return Err(Failure::bad(format!("{name} is not supported")));
-        }
-    }
     let max_versions = match body.get("max_versions") {
         None => None,
         Some(text) => {
@@ -127,19 +122,34 @@ pub(in crate::v1) fn settings(body: &Object<'_>) -> Result<NewSettings, Failure>
             Some(number.ok_or_else(|| invalid("max_versions"))?)
         }
     };
-    let cas_required = match body.get("cas_required") {
-        None => None,
-        Some(text) => Some(truth(text).ok_or_else(|| invalid("cas_required"))?),
-    };
     let delete_version_after = match body.get("delete_version_after") {
         None => None,
         Some(text) => Some(span(text).ok_or_else(|| invalid("delete_version_after"))?),
     };
     Ok(NewSettings {
         max_versions,
-        cas_required,
+        cas_required: switch(body, "cas_required")?,
         delete_version_after,
+        metadata_cas_required: switch(body, "metadata_cas_required")?,
     })
+}
+
+/// A truth value of a body; one that is null is false.
+pub(in crate::v1) fn switch(body: &Object<'_>, name: &str) -> Result<Option<bool>, Failure> {
+    let read = |text| truth(text).ok_or_else(|| invalid(name));
+    body.get(name).map(read).transpose()
+}
+
+/// How often metadata must have been changed to be changed again. A number that is null is 0.
+pub(in crate::v1) fn metadata_cas(body: &Object<'_>) -> Result<Option<u32>, Failure> {
+    let Some(text) = body.get("metadata_cas") else {
+        return Ok(None);
+    };
+    let number: Option<Number> = serde_json::from_str(text).ok();
+    let number = number.and_then(|number| number.value());
+    let number = number.ok_or_else(|| invalid("metadata_cas"))?;
+    // Nothing is changed that often, so it is a plain mismatch.
+    Ok(Some(u32::try_from(number).unwrap_or(u32::MAX)))
 }
 
 /// A truth value, or one as Go reads it from text.

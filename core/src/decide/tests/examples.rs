@@ -11,12 +11,8 @@ use crate::{
             system,
         },
     },
-    event::{
-        Actor, Event,
-        v1::{PolicyWritten, Settings},
-    },
+    event::{Actor, Event, v1::Settings},
     id::{CommandId, TokenId},
-    policy::Policy,
 };
 
 const MINUTE: u64 = 60_000;
@@ -295,8 +291,8 @@ fn a_secret_that_was_removed_begins_again_with_version_one() {
 fn of_mount_and_secret_the_larger_number_and_the_shorter_time_count() {
     let settings = |max_versions, delete_version_after| Settings {
         max_versions,
-        cas_required: false,
         delete_version_after,
+        ..Settings::default()
     };
     let configure = |settings| {
         let content = Content {
@@ -304,7 +300,7 @@ fn of_mount_and_secret_the_larger_number_and_the_shorter_time_count() {
             label: String::new(),
             rename: false,
         };
-        step(0, ToDo::Configure(settings, content))
+        step(0, ToDo::Configure(None, settings, content))
     };
     // The mount's, the secret's, and what counts; as OpenBao has it.
     for (mount, own, kept, after) in [
@@ -331,41 +327,68 @@ fn of_mount_and_secret_the_larger_number_and_the_shorter_time_count() {
 }
 
 #[test]
-fn a_policy_is_written_over_the_version_that_was_said() {
-    let mut world = World::new();
-    let mut write = |name: &str, cas, text: &str| {
-        let written = PolicyWritten {
-            name: name.to_owned(),
-            text: text.to_owned(),
-            policy: Policy::parse(text).unwrap(),
+fn metadata_is_changed_over_the_change_that_was_said() {
+    let mut world = mounted();
+    let mut change = |cas, required| {
+        let settings = Settings {
+            metadata_cas_required: required,
+            ..Settings::default()
         };
-        let written = Box::new(written);
-        ask_for(
-            &mut world,
-            START,
-            &system(Action::WritePolicy { cas, written }),
-        )
-        .map(drop)
+        let content = Content {
+            payload: Vec::new(),
+            label: String::new(),
+            rename: false,
+        };
+        let wish = Wish::Change(vec![step(0, ToDo::Configure(cas, settings, content))]);
+        ask(&mut world, START, None, wish).map(drop)
     };
-    let (read, list) = (
-        "path \"a\" { capabilities = [\"read\"] }",
-        "path \"a\" { capabilities = [\"list\"] }",
-    );
-    let mismatch = Err(Refusal::CasMismatch);
-    for too_far in [1, -2, i64::MIN, i64::MAX] {
-        assert_eq!(write("p", Some(too_far), read), mismatch, "{too_far}");
+    let mismatch = Err(Refusal::MetadataCasMismatch);
+    for not_there in [1, u32::MAX] {
+        assert_eq!(change(Some(not_there), false), Err(Refusal::MetadataCasNew));
     }
-    assert_eq!(write("p", Some(-1), read), Ok(()));
-    for not_it in [-1, 0, 2] {
-        assert_eq!(write("p", Some(not_it), read), mismatch, "{not_it}");
+    assert_eq!(change(Some(0), false), Ok(()));
+    assert_eq!(change(Some(0), false), mismatch);
+    // What changes nothing is counted, too.
+    assert_eq!(change(None, false), Ok(()));
+    assert_eq!(change(Some(1), true), mismatch);
+    assert_eq!(change(Some(2), true), Ok(()));
+    assert_eq!(change(None, false), Err(Refusal::MetadataCasRequired));
+    assert_eq!(change(Some(3), false), Ok(()));
+    assert_eq!(change(None, false), Ok(()));
+    // Versions are counted apart: nothing is asked of a write, and it changes no metadata.
+    assert_eq!(change(Some(5), true), Ok(()));
+    write(&mut world, 0);
+    let record = world.decider.record(&world.record_id(0, 0)).unwrap();
+    let record = record.unwrap();
+    assert_eq!((record.current, record.metadata_version), (1, 6));
+}
+
+#[test]
+fn a_mount_asks_for_check_and_set_of_metadata() {
+    let mut world = mounted();
+    let required = Settings {
+        metadata_cas_required: true,
+        ..Settings::default()
+    };
+    ask(&mut world, START, None, Wish::Tune(0, required)).unwrap();
+    write(&mut world, 0);
+    for path in [0, 1] {
+        let content = Content {
+            payload: Vec::new(),
+            label: String::new(),
+            rename: false,
+        };
+        let mut change = |cas| {
+            let to_do = ToDo::Configure(cas, Settings::default(), content.clone());
+            ask(
+                &mut world,
+                START,
+                None,
+                Wish::Change(vec![step(path, to_do)]),
+            )
+            .map(drop)
+        };
+        assert_eq!(change(None), Err(Refusal::MetadataCasRequired));
+        assert_eq!(change(Some(0)), Ok(()));
     }
-    assert_eq!(write("p", Some(1), list), Ok(()));
-    assert_eq!(write("p", Some(1), read), mismatch);
-    // The same once more is no other version.
-    assert_eq!(write("p", Some(2), list), Ok(()));
-    assert_eq!(write("p", Some(2), read), Ok(()));
-    assert_eq!(write("p", None, list), Ok(()));
-    assert_eq!(write("new", Some(0), read), Ok(()));
-    let policies = world.decider.policies().unwrap();
-    assert_eq!((policies["p"].version, policies["new"].version), (4, 1));
 }

@@ -55,11 +55,12 @@ fn sealed() -> impl Strategy<Value = SealedRef> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (number(), any::<bool>(), any::<u64>()).prop_map(
-        |(max_versions, cas_required, delete_version_after)| Settings {
+    (number(), any::<bool>(), any::<u64>(), any::<bool>()).prop_map(
+        |(max_versions, cas_required, delete_version_after, metadata_cas_required)| Settings {
             max_versions,
             cas_required,
             delete_version_after,
+            metadata_cas_required,
         },
     )
 }
@@ -246,11 +247,15 @@ fn token_event() -> impl Strategy<Value = Event> {
             let tokens = ended.into_iter().map(|(token, keys)| v1::EndedToken { token, keys });
             Event::TokensEnded(v1::TokensEnded { tokens: tokens.collect(), leaves_orphans, unwrapped: None })
         }),
-        1 => policy.clone().prop_map(|name| Event::PolicyWritten(v1::PolicyWritten {
-            name,
-            text: "path \"a/*\" { capabilities = [\"read\"] }".to_owned(),
-            policy: Policy::default(),
-        })),
+        1 => (policy.clone(), option::of(time()), any::<bool>()).prop_map(
+            |(name, expires, cas_required)| Event::PolicyWritten(v1::PolicyWritten {
+                name,
+                text: "path \"a/*\" { capabilities = [\"read\"] }".to_owned(),
+                policy: Policy::default(),
+                expires,
+                cas_required,
+            }),
+        ),
         1 => policy.prop_map(|name| Event::PolicyDeleted(v1::PolicyDeleted { name })),
     ]
 }

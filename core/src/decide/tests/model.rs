@@ -42,7 +42,7 @@ pub(super) enum ToDo {
     Delete(Vec<u32>),
     Undelete(Vec<u32>),
     Destroy(Vec<u32>),
-    Configure(Settings, Content),
+    Configure(Option<u32>, Settings, Content),
     Remove,
 }
 
@@ -64,6 +64,7 @@ pub(super) struct Model {
 #[derive(Clone, Debug)]
 pub(super) struct Secret {
     pub(super) settings: Settings,
+    pub(super) configured: u32,
     pub(super) label: String,
     pub(super) current: u32,
     pub(super) versions: BTreeMap<u32, Written>,
@@ -211,9 +212,23 @@ impl Model {
                 secret.trim(mount);
                 return Ok((secret.current, true));
             }
-            (ToDo::Configure(settings, content), _) => {
+            (ToDo::Configure(cas, settings, content), secret) => {
+                let own = secret
+                    .as_ref()
+                    .map_or(Settings::default(), |secret| secret.settings);
+                if cas.is_none() && (own.metadata_cas_required || mount.metadata_cas_required) {
+                    return Err(Refusal::MetadataCasRequired);
+                }
+                match (cas, secret) {
+                    (Some(1..), None) => return Err(Refusal::MetadataCasNew),
+                    (Some(cas), Some(secret)) if *cas != secret.configured => {
+                        return Err(Refusal::MetadataCasMismatch);
+                    }
+                    _ => {}
+                }
                 let secret = self.secret(place, content);
                 secret.settings = *settings;
+                secret.configured += 1;
                 secret.trim(mount);
                 true
             }
@@ -230,6 +245,7 @@ impl Model {
     fn secret(&mut self, place: (usize, usize), content: &Content) -> &mut Secret {
         let secret = self.secrets.entry(place).or_insert_with(|| Secret {
             settings: Settings::default(),
+            configured: 0,
             label: content.label.clone(),
             current: 0,
             versions: BTreeMap::new(),
@@ -297,7 +313,7 @@ fn without_content(wish: &Wish) -> String {
     let mut wish = wish.clone();
     if let Wish::Change(steps) = &mut wish {
         for step in steps {
-            if let ToDo::Put(_, content) | ToDo::Configure(_, content) = &mut step.to_do {
+            if let ToDo::Put(_, content) | ToDo::Configure(_, _, content) = &mut step.to_do {
                 *content = Content {
                     payload: Vec::new(),
                     label: String::new(),

@@ -210,9 +210,12 @@ fn inv10_what_a_policy_wants_to_look_at_must_be_there() {
         name: "looks".to_owned(),
         text: text.to_owned(),
         policy: Policy::parse(text).unwrap(),
+        expires: None,
+        cas_required: false,
     };
     let action = Action::WritePolicy {
         cas: None,
+        ttl: None,
         written: Box::new(written),
     };
     ask_for(&mut world, START, &command(ROOT, anything(), action)).unwrap();

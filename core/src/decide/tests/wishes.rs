@@ -107,18 +107,21 @@ fn to_do() -> impl Strategy<Value = ToDo> {
         2 => versions().prop_map(ToDo::Delete),
         2 => versions().prop_map(ToDo::Undelete),
         2 => versions().prop_map(ToDo::Destroy),
-        2 => (settings(), content()).prop_map(|(settings, content)| ToDo::Configure(settings, content)),
+        4 => (proptest::option::weighted(0.5, 0..4_u32), settings(), content())
+            .prop_map(|(cas, settings, content)| ToDo::Configure(cas, settings, content)),
         1 => Just(ToDo::Remove),
     ]
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
     let after = prop_oneof![3 => Just(0), 1 => Just(1000), 1 => Just(4000), 1 => Just(50 * HOUR)];
-    (0..4_u32, proptest::bool::weighted(0.1), after).prop_map(
-        |(max_versions, cas_required, delete_version_after)| Settings {
+    let required = proptest::bool::weighted;
+    (0..4_u32, required(0.1), after, required(0.3)).prop_map(
+        |(max_versions, cas_required, delete_version_after, metadata_cas_required)| Settings {
             max_versions,
             cas_required,
             delete_version_after,
+            metadata_cas_required,
         },
     )
 }

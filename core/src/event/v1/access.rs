@@ -121,9 +121,19 @@ pub struct PolicyWritten {
     pub text: String,
     /// What the text says.
     pub policy: Policy,
+    /// When it ends by itself.
+    pub expires: Option<Millis>,
+    /// Whether the next write must say which version it follows.
+    pub cas_required: bool,
 }
 
-as_array!(PolicyWritten { name, text, policy });
+as_array!(PolicyWritten {
+    name,
+    text,
+    policy,
+    expires,
+    cas_required
+});
 
 /// A policy is gone.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -18,12 +18,15 @@ pub struct Settings {
     pub cas_required: bool,
     /// After how many milliseconds a new version deletes itself; zero is never.
     pub delete_version_after: u64,
+    /// Whether a change of metadata must say which of its changes it follows.
+    pub metadata_cas_required: bool,
 }
 
 as_array!(Settings {
     max_versions,
     cas_required,
-    delete_version_after
+    delete_version_after,
+    metadata_cas_required
 });
 
 /// A key that is to be destroyed with an event, and the version it belonged to.
