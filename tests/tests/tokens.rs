@@ -23,6 +23,7 @@ on_both_backends! {
     inv10_a_token_does_what_its_policies_permit,
     inv10_every_door_asks_the_same_policies,
     inv03_the_record_tells_who_was_permitted_and_why,
+    inv03_a_policy_ends_for_every_node_and_for_the_record,
     what_was_made_with_a_token_ends_with_it,
     the_last_use_is_spent_once,
     a_token_ends_and_is_renewed,
@@ -255,6 +256,14 @@ async fn inv03_the_record_tells_who_was_permitted_and_why(backend: Backend) {
         .root("POST", "/v1/secret/metadata/team/a", custom)
         .await;
     assert_eq!(changed.status, 204, "{}", changed.text());
+    let asked = record_of(&wallet, &accessor, &told).await;
+    assert_eq!(asked[0]["policies"], json!(["team"]), "{}", asked[0]);
+    assert_eq!(told[..5], [200, 403, 403, 404, 403]);
+    wallet.assert_sound().await;
+}
+
+/// What the record has of a token's questions. Its verdicts must be what was told.
+async fn record_of(wallet: &Wallet, accessor: &str, told: &[u16]) -> Vec<Value> {
     let listed = wallet
         .replay(&["log", "--json"])
         .await
@@ -266,10 +275,10 @@ async fn inv03_the_record_tells_who_was_permitted_and_why(backend: Backend) {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let asked: Vec<Value> = lines
-        .filter(|line| line["kind"] == 40 && line["token"] == accessor.as_str())
+        .filter(|line| line["kind"] == 40 && line["token"] == accessor)
         .collect();
     assert_eq!(asked.len(), told.len());
-    for (line, status) in asked.iter().zip(&told) {
+    for (line, status) in asked.iter().zip(told) {
         let verdict = line["verdict"].as_str().unwrap();
         match status {
             200 => assert_eq!(verdict, "permitted", "{line}"),
@@ -278,8 +287,45 @@ async fn inv03_the_record_tells_who_was_permitted_and_why(backend: Backend) {
             other => panic!("{other}: {line}"),
         }
     }
-    assert_eq!(asked[0]["policies"], json!(["team"]), "{}", asked[0]);
-    assert_eq!(told[..5], [200, 403, 403, 404, 403]);
+    asked
+}
+
+async fn inv03_a_policy_ends_for_every_node_and_for_the_record(backend: Backend) {
+    let wallet = prepare(backend).await;
+    let other = second(&wallet, backend).await;
+    let doors = [&wallet.node, other.as_ref().unwrap_or(&wallet.node)];
+    let root = wallet.node.token();
+    let wish = json!({ "policies": ["team", "passing"] });
+    let (token, accessor) = make(&wallet.node, root, wish).await;
+    let text = "path \"secret/data/other\" { capabilities = [\"read\"] }";
+    let path = "/v1/sys/policies/acl/passing";
+    let body = json!({ "policy": text, "ttl": "2s" });
+    assert_eq!(wallet.node.root("PUT", path, body).await.status, 204);
+    let (mut told, began) = (Vec::new(), Instant::now());
+    while told.last() != Some(&403) {
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not end");
+        let door = doors[told.len() % 2];
+        told.push(status(door, &token, "GET", "/v1/secret/data/other").await);
+        sleep(Duration::from_millis(50)).await;
+    }
+    for door in doors {
+        told.push(status(door, &token, "GET", "/v1/secret/data/other").await);
+        assert_eq!(told.last(), Some(&403));
+        told.push(status(door, &token, "GET", "/v1/secret/data/team/a").await);
+        assert_eq!(told.last(), Some(&200));
+        assert_eq!(door.root("GET", path, ()).await.status, 404);
+        let listed = door.root("LIST", "/v1/sys/policies/acl", ()).await;
+        assert_eq!(
+            listed.json()["data"]["keys"],
+            json!(["default", "team", "root"])
+        );
+    }
+    // It begins anew, and what the record tells of before stays as it is.
+    let body = json!({ "policy": text, "cas": -1 });
+    assert_eq!(wallet.node.root("PUT", path, body).await.status, 204);
+    told.push(status(doors[1], &token, "GET", "/v1/secret/data/other").await);
+    assert_eq!(told.last(), Some(&200));
+    record_of(&wallet, &accessor, &told).await;
     wallet.assert_sound().await;
 }
 
