@@ -2,6 +2,7 @@
 
 mod change;
 mod cubbyhole;
+mod policies;
 mod refusal;
 mod roles;
 mod sealer;
@@ -20,9 +21,10 @@ use crate::{
 };
 
 pub use cubbyhole::CUBBYHOLE_ENTRIES;
+pub use policies::DEFAULT_POLICY;
 pub use refusal::{Error, Refusal};
 pub use sealer::{Sealer, Supply};
-pub use tokens::{DEFAULT_POLICY, LONGEST};
+pub use tokens::LONGEST;
 
 /// How many versions a record keeps when neither it nor its mount says.
 pub const DEFAULT_MAX_VERSIONS: u32 = 10;
