@@ -68,10 +68,9 @@ pub(super) async fn list(call: &Call) -> Outcome {
         "" => String::new(),
         path => format!("{path}/"),
     };
-    let path = format!("cubbyhole/{folder}");
     let listed = call
         .wallet
-        .list_cubbyhole(&call.caller, &path, &folder)
+        .list_cubbyhole(&call.caller, &call.path, &folder)
         .await;
     let listed = listed.map_err(|error| failure(&error))?;
     kv::told_page(call, &listed)

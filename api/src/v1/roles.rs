@@ -18,8 +18,7 @@ struct Keys<'a> {
 }
 
 pub(super) async fn names(call: &Call) -> Outcome {
-    let path = format!("{}/", call.path.trim_end_matches('/'));
-    let found = call.wallet.token_roles(&call.caller, &path).await;
+    let found = call.wallet.token_roles(&call.caller, &call.path).await;
     let found = found.map_err(|error| failure(&error))?;
     let envelope = Envelope::of(call.caller.request, Keys { keys: &found.value });
     Ok(Reply::json(StatusCode::OK, &envelope).at(found.seq))

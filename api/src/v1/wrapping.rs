@@ -15,7 +15,7 @@ use super::{
 use crate::{
     http::{
         Call, Failure, Outcome,
-        endpoints::{Endpoint, Verb},
+        endpoints::Endpoint,
         json::{self, Object},
         reply::{Content, Reply},
     },
@@ -120,13 +120,9 @@ pub(crate) async fn wrap(call: &Call, ttl: u64, reply: Reply) -> Outcome {
     };
     // What could not be told again is not kept.
     let accessor = Kept::read(&answer)?.accessor();
-    let path = match call.verb {
-        Verb::List | Verb::Scan => format!("{}/", call.path.trim_end_matches('/')),
-        _ => call.path.clone(),
-    };
     let made = call
         .wallet
-        .wrap(&call.caller, &path, ttl, SecretBytes::new(answer))
+        .wrap(&call.caller, &call.path, ttl, SecretBytes::new(answer))
         .await;
     let made = made.map_err(|error| failure(&error))?;
     Ok(told(&made, accessor.as_deref()))

@@ -8,7 +8,7 @@ use billfold_core::{
     access::Need,
     command::{self, Action, Change, Command, What},
     event::{
-        CiphertextHash,
+        Actor, CiphertextHash,
         v1::{MountKind, Operation as Asked, Settings},
     },
     id::{MountId, RecordId},
@@ -192,11 +192,7 @@ impl Wallet {
     pub async fn disable(&self, caller: &Caller, mount: &Mount) -> Result<Written, Error> {
         /// How many secrets are removed in one commit.
         const AT_ONCE: usize = 256;
-        let need = Need {
-            wrap_ttl: caller.wrap_ttl,
-            parameters: caller.parameters.clone(),
-            ..mount_need(Operation::Delete, &mount.path, "")
-        };
+        let need = caller.asks(mount_need(Operation::Delete, &mount.path, ""));
         loop {
             let left = self.keychain.view().all_below(mount.id.as_bytes())?;
             if left.is_empty() {
@@ -229,14 +225,25 @@ impl Wallet {
         need: Need,
         action: Action,
     ) -> Result<Written, Error> {
+        self.carry_out(caller.actor, vec![caller.asks(need)], action)
+            .await
+    }
+
+    /// Does something on the wallet's own account.
+    pub(super) async fn order_itself(&self, action: Action) -> Result<Written, Error> {
+        self.carry_out(Actor::System, Vec::new(), action).await
+    }
+
+    async fn carry_out(
+        &self,
+        actor: Actor,
+        needs: Vec<Need>,
+        action: Action,
+    ) -> Result<Written, Error> {
         let command = Command {
             id: None,
-            actor: caller.actor,
-            needs: vec![Need {
-                wrap_ttl: caller.wrap_ttl,
-                parameters: caller.parameters.clone(),
-                ..need
-            }],
+            actor,
+            needs,
             action,
         };
         let committed = self.committer.submit(command).await?;

@@ -2,12 +2,11 @@
 
 use billfold_core::{
     access::Need,
-    command::{Action, Command},
+    command::Action,
     decide::Refusal,
     event::v1::{Operation as Asked, TokenRole, TokenRoleWritten},
     policy::Operation,
 };
-use billfold_streams::committer;
 
 use super::{At, Caller, Error, Wallet, Written};
 
@@ -74,29 +73,16 @@ impl Wallet {
                 Some(_) => Operation::Update,
                 None => Operation::Create,
             };
-            let command = Command {
-                id: None,
-                actor: caller.actor,
-                needs: vec![caller.asks(Need::to(operation, path))],
-                action: Action::WriteTokenRole {
-                    basis: before.clone().map(Box::new),
-                    written: Box::new(TokenRoleWritten {
-                        name: name.to_owned(),
-                        role: change(before),
-                    }),
-                },
+            let action = Action::WriteTokenRole {
+                basis: before.clone().map(Box::new),
+                written: Box::new(TokenRoleWritten {
+                    name: name.to_owned(),
+                    role: change(before),
+                }),
             };
-            match self.committer.submit(command).await {
-                Ok(committed) => {
-                    let written = Written {
-                        done: committed.done,
-                        seq: committed.seq,
-                    };
-                    self.come_to(&written).await?;
-                    return Ok(written);
-                }
-                Err(committer::Error::Refused(Refusal::Changed)) => self.come_to_the_end().await?,
-                Err(error) => return Err(error.into()),
+            match self.order(caller, Need::to(operation, path), action).await {
+                Err(Error::Refused(Refusal::Changed)) => self.come_to_the_end().await?,
+                written => return written,
             }
         }
         Err(Error::Refused(Refusal::Changed))

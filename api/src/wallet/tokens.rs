@@ -90,21 +90,11 @@ impl Wallet {
 
     /// Brings the view to where the log ends now: a command without effect is answered there.
     pub(super) async fn come_to_the_end(&self) -> Result<(), Error> {
-        let command = billfold_core::command::Command {
-            id: None,
-            actor: Actor::System,
-            needs: Vec::new(),
-            action: Action::EndTokens {
-                tokens: Vec::new(),
-                leaves_orphans: false,
-            },
+        let nothing = Action::EndTokens {
+            tokens: Vec::new(),
+            leaves_orphans: false,
         };
-        let committed = self.committer.submit(command).await?;
-        self.come_to(&Written {
-            done: committed.done,
-            seq: committed.seq,
-        })
-        .await
+        self.order_itself(nothing).await.map(drop)
     }
 
     /// Makes a token.

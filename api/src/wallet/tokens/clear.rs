@@ -1,12 +1,8 @@
 //! Clearing away tokens that have ended.
 
-use billfold_core::{
-    command::Action,
-    event::{Actor, v1::Operation as Asked},
-    id::TokenId,
-};
+use billfold_core::{command::Action, event::v1::Operation as Asked, id::TokenId};
 
-use crate::wallet::{At, Caller, Error, Wallet, Written};
+use crate::wallet::{At, Caller, Error, Wallet};
 
 impl Wallet {
     /// Clears away the tokens that have ended, for a caller whose request for it is recorded.
@@ -50,18 +46,8 @@ impl Wallet {
     /// Clears away these tokens, as many at once as one commit should.
     async fn clear_these(&self, mut tokens: Vec<TokenId>) -> Result<(), Error> {
         while !tokens.is_empty() {
-            let command = billfold_core::command::Command {
-                id: None,
-                actor: Actor::System,
-                needs: Vec::new(),
-                action: Action::ClearTokens(tokens.clone()),
-            };
-            let committed = self.committer.submit(command).await?;
-            let written = Written {
-                done: committed.done,
-                seq: committed.seq,
-            };
-            self.come_to(&written).await?;
+            self.order_itself(Action::ClearTokens(tokens.clone()))
+                .await?;
             let before = tokens.len();
             let state = self.state();
             let mut left = Vec::new();
