@@ -55,6 +55,9 @@ pub struct Settings {
     pub view_cache_mib: u64,
     /// How long a request waits for the log, in milliseconds (`BILLFOLD_PATIENCE_MS`).
     pub patience_ms: u64,
+    /// How many key pages are rewrapped in a second after a rotation; 0 is no bound
+    /// (`BILLFOLD_REWRAP_PAGES_PER_SECOND`).
+    pub rewrap_pages_per_second: u32,
     /// How many requests a principal may make in a second (`BILLFOLD_PRINCIPAL_PER_SECOND`).
     pub principal_per_second: NonZeroU32,
     /// How many refusals of one source are looked at in a second (`BILLFOLD_REFUSED_PER_SECOND`).
@@ -113,6 +116,7 @@ impl Default for Settings {
             log: "info".to_owned(),
             view_cache_mib: 64,
             patience_ms: 10_000,
+            rewrap_pages_per_second: 50,
             principal_per_second: PRINCIPAL_PER_SECOND,
             refused_per_second: REFUSED_PER_SECOND,
         }
@@ -199,6 +203,12 @@ impl Settings {
     pub fn tls(&self) -> Option<TlsFiles> {
         let (certificate, key) = self.tls_cert_file.clone().zip(self.tls_key_file.clone())?;
         Some(TlsFiles { certificate, key })
+    }
+
+    /// How many key pages are rewrapped in a second at most; none is no bound.
+    #[must_use]
+    pub const fn rewrap_pace(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.rewrap_pages_per_second)
     }
 
     /// How long a request waits for the log.

@@ -27,6 +27,7 @@ use billfold_streams::{
     entropy::Os,
     pool::Pool,
     recorder,
+    rewrapper::Rewrapper,
     sweeper::Sweeper,
 };
 use billfold_upstreams::{DevFile, KeyFile};
@@ -98,6 +99,7 @@ pub struct Node {
     wallet: Arc<Wallet>,
     recording: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    rewrapping: JoinHandle<()>,
     auditing: JoinHandle<()>,
     tidying: JoinHandle<()>,
     audit: Arc<audit::Index>,
@@ -137,11 +139,11 @@ impl Node {
             clock,
             patience: settings.patience(),
         });
-        let sweeper = Sweeper::new(
+        let sweeper = Arc::new(Sweeper::new(
             Arc::clone(engine.keychain.custody()),
             Arc::clone(&engine.keychain),
             engine.committer.clone(),
-        );
+        ));
         let audit = open_audit(settings, engine.keychain.custody())?;
         let wallet = Wallet::open(
             Arc::clone(&engine.keychain),
@@ -157,13 +159,16 @@ impl Node {
             backend.generation(),
             Arc::clone(&engine.keychain),
         ));
-        let sweeping = tokio::spawn(sweeper.run());
+        let rewrapper = Rewrapper::new(Arc::clone(&sweeper), settings.rewrap_pace());
+        let rewrapping = tokio::spawn(rewrapper.run());
+        let sweeping = tokio::spawn(async move { sweeper.run().await });
         let tidying = tokio::spawn(keep_tidy(Arc::downgrade(&wallet)));
         Ok(Self {
             engine,
             wallet,
             recording,
             sweeping,
+            rewrapping,
             auditing,
             tidying,
             audit,
@@ -185,10 +190,12 @@ impl Node {
     /// Lets what is under way come to its end, and puts the view on disk. No request may be open.
     pub async fn stop(self) {
         self.sweeping.abort();
+        self.rewrapping.abort();
         self.auditing.abort();
         self.tidying.abort();
         let _ = self.tidying.await;
         let _ = self.sweeping.await;
+        let _ = self.rewrapping.await;
         let _ = self.auditing.await;
         if let Err(error) = self.audit.flush() {
             tracing::warn!(%error, "the audit index is not on disk; the next start catches up");

@@ -5,7 +5,7 @@ use crate::{
     access::Need,
     event::{
         Actor, CiphertextHash,
-        v1::{MountKind, PolicyWritten, Settings, TokenRole, TokenRoleWritten},
+        v1::{MountKind, PolicyWritten, RotationPolicy, Settings, TokenRole, TokenRoleWritten},
     },
     id::{
         CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, RequestId, TokenId, WalletId,
@@ -111,6 +111,28 @@ pub enum Action {
     ClosePages(Vec<PageId>),
     /// These keys are in no page message any more.
     ConfirmDestroyed(Vec<KeyRef>),
+    /// Make a KEK version current.
+    RotateKek(NewKek),
+    /// Say when the wallet makes a new KEK version by itself.
+    SetRotationPolicy(RotationPolicy),
+    /// These pages are under this KEK version in every writing that can be read.
+    ConfirmRewrapped {
+        /// The version.
+        version: KekVersion,
+        /// The pages.
+        pages: Vec<PageId>,
+    },
+    /// Destroy this KEK version and all before it.
+    RetireKeks(KekVersion),
+    /// This KEK version and all before it are in no keyring any more.
+    ConfirmKeksDestroyed(KekVersion),
+    /// This unseal generation wraps all KEK versions.
+    ReplaceGeneration {
+        /// Its number.
+        generation: u32,
+        /// The name of its key manager.
+        manager: String,
+    },
 }
 
 /// How a wallet begins.
@@ -125,13 +147,22 @@ pub struct NewWallet {
     /// The MAC of its token.
     pub root_token_mac: TokenMac,
     /// The first KEK version.
-    pub kek: KekVersion,
-    /// The unseal generation that wraps it.
-    pub generation: u32,
-    /// The first epoch.
-    pub fact_key: FactKeyId,
+    pub kek: NewKek,
     /// What it has mounted from the beginning.
     pub mounts: Vec<NewMount>,
+}
+
+/// A KEK version that is in the keyring, with its epoch among the wallet keys.
+#[derive(Debug)]
+pub struct NewKek {
+    /// Its number.
+    pub version: KekVersion,
+    /// The unseal generation that wraps it.
+    pub generation: u32,
+    /// The name of that generation's key manager.
+    pub manager: String,
+    /// Its epoch.
+    pub fact_key: FactKeyId,
 }
 
 /// A mount to be added.

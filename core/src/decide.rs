@@ -2,6 +2,7 @@
 
 mod change;
 mod cubbyhole;
+mod keys;
 mod policies;
 mod refusal;
 mod roles;
@@ -23,7 +24,7 @@ use crate::{
 pub use cubbyhole::CUBBYHOLE_ENTRIES;
 pub use policies::DEFAULT_POLICY;
 pub use refusal::{Error, Refusal};
-pub use sealer::{Sealer, Supply};
+pub use sealer::{Drawn, Sealer, Supply};
 pub use tokens::LONGEST;
 
 /// How many versions a record keeps when neither it nor its mount says.
@@ -171,28 +172,19 @@ impl<S: Source> Deciding<'_, S> {
                 self.write_token_role(basis.as_deref(), written)?;
             }
             Action::DeleteTokenRole(name) => self.delete_token_role(name)?,
-            Action::ClosePages(pages) => {
-                for page in pages {
-                    if !self.state.page(page).map_err(Error::Source)?.closed {
-                        let event = v1::KeyPageClosed { page: *page };
-                        self.happen(Event::KeyPageClosed(event), None, None)?;
-                    }
-                }
+            Action::ClosePages(pages) => self.close_pages(pages)?,
+            Action::ConfirmDestroyed(keys) => self.confirm_destroyed(keys)?,
+            Action::RotateKek(new) => self.rotate_kek(new)?,
+            Action::SetRotationPolicy(policy) => self.set_rotation_policy(*policy)?,
+            Action::ConfirmRewrapped { version, pages } => {
+                self.confirm_rewrapped(*version, pages)?;
             }
-            Action::ConfirmDestroyed(keys) => {
-                let mut confirmed = Vec::new();
-                for key in keys {
-                    // Another node may have confirmed it first.
-                    let page = self.state.page(&key.page).map_err(Error::Source)?;
-                    if page.dying.has(key.slot) && !confirmed.contains(key) {
-                        confirmed.push(*key);
-                    }
-                }
-                if !confirmed.is_empty() {
-                    let event = v1::KeysDestroyed { keys: confirmed };
-                    self.happen(Event::KeysDestroyed(event), None, None)?;
-                }
-            }
+            Action::RetireKeks(version) => self.retire_keks(*version)?,
+            Action::ConfirmKeksDestroyed(version) => self.confirm_keks_destroyed(*version)?,
+            Action::ReplaceGeneration {
+                generation,
+                manager,
+            } => self.replace_generation(*generation, manager)?,
         }
         Ok(Decision::Events {
             entries: self.entries,
@@ -212,6 +204,8 @@ impl<S: Source> Deciding<'_, S> {
             Action::CreateWallet(_)
                 | Action::ClosePages(_)
                 | Action::ConfirmDestroyed(_)
+                | Action::ConfirmRewrapped { .. }
+                | Action::ConfirmKeksDestroyed(_)
                 | Action::ClearTokens(_)
         );
         let (principal, token) = match command.actor {
@@ -294,9 +288,10 @@ impl<S: Source> Deciding<'_, S> {
         };
         self.happen(Event::WalletCreated(event), None, Some(bytes))?;
         let event = v1::KekCreated {
-            version: new.kek,
-            generation: new.generation,
-            fact_key: new.fact_key,
+            version: new.kek.version,
+            generation: new.kek.generation,
+            manager: new.kek.manager.clone(),
+            fact_key: new.kek.fact_key,
         };
         self.happen(Event::KekCreated(event), None, None)?;
         new.mounts
@@ -449,6 +444,12 @@ fn describe(command: &Command) -> Vec<u8> {
         Action::CreateWallet(new) => (5, cbor::encode(&new.wallet)),
         Action::ClosePages(pages) => (6, cbor::encode(pages)),
         Action::ConfirmDestroyed(keys) => (7, cbor::encode(keys)),
+        Action::RotateKek(new) => (22, cbor::encode(&new.version)),
+        Action::SetRotationPolicy(policy) => (23, cbor::encode(policy)),
+        Action::ConfirmRewrapped { version, pages } => (24, cbor::encode(&(version, pages))),
+        Action::RetireKeks(version) => (25, cbor::encode(version)),
+        Action::ConfirmKeksDestroyed(version) => (26, cbor::encode(version)),
+        Action::ReplaceGeneration { generation, .. } => (27, cbor::encode(generation)),
     };
     cbor::encode(&(principal, code, serde_bytes::ByteBuf::from(action)))
 }

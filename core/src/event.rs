@@ -154,6 +154,10 @@ events! {
     2 => KekCreated(v1::KekCreated),
     3 => KeyPageClosed(v1::KeyPageClosed),
     4 => KeysDestroyed(v1::KeysDestroyed),
+    5 => KeysRewrapped(v1::KeysRewrapped),
+    7 => GenerationReplaced(v1::GenerationReplaced),
+    8 => KeksRetired(v1::KeksRetired),
+    9 => KeksDestroyed(v1::KeksDestroyed),
     10 => MountEnabled(v1::MountEnabled),
     11 => MountTuned(v1::MountTuned),
     12 => MountDisabled(v1::MountDisabled),
@@ -176,6 +180,7 @@ events! {
     39 => TokenRoleDeleted(v1::TokenRoleDeleted),
     40 => ResolutionRequested(v1::ResolutionRequested),
     41 => RequestsRefused(v1::RequestsRefused),
+    50 => RotationPolicySet(v1::RotationPolicySet),
 }
 
 impl Event {
@@ -209,6 +214,11 @@ impl Event {
             | Self::KekCreated(_)
             | Self::KeyPageClosed(_)
             | Self::KeysDestroyed(_)
+            | Self::KeysRewrapped(_)
+            | Self::GenerationReplaced(_)
+            | Self::KeksRetired(_)
+            | Self::KeksDestroyed(_)
+            | Self::RotationPolicySet(_)
             | Self::MountEnabled(_)
             | Self::MountTuned(_)
             | Self::MountDisabled(_)

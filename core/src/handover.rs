@@ -21,7 +21,7 @@ use crate::{
     seal::Place,
 };
 
-const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 
 /// Where a hand-over is sealed.
 #[must_use]

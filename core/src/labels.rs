@@ -26,6 +26,8 @@ labels! {
     GENERATION = "billfold v1 unseal generation";
     /// A KEK version under an unseal generation.
     KEK = "billfold v1 kek";
+    /// An unseal generation's key under the newest KEK version.
+    HANDED_ON = "billfold v1 unseal generation, handed on";
     /// The wallet keys and fact keys under a KEK.
     WALLET_KEYS = "billfold v1 wallet keys";
     /// A page of DEKs under a KEK.

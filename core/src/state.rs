@@ -18,7 +18,7 @@ pub(crate) use apply::keys_of;
 pub use apply::{At, Broken, Error};
 pub use entry::{
     CommandRecord, Cubbyhole, CubbyholeEntry, Key, Mount, PageUse, Record, StoredPolicy, Token,
-    Value, Version, Wallet, WalletKek,
+    Value, Version, Wallet, WalletGeneration, WalletKek,
 };
 
 use crate::{

@@ -20,7 +20,7 @@ pub use index::Index;
 pub use query::{By, Query, Row};
 
 use crate::{
-    chain::{Broken, Chains, Opened, open_many},
+    chain::{Broken, Chains, Opened, open_all},
     view,
 };
 
@@ -97,7 +97,7 @@ pub async fn follow(
             return Err(log::Error::Unavailable("its tail ended".to_owned()).into());
         };
         let messages = messages.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let opened: Vec<Opened> = open_many(Arc::clone(&custody), messages)
+        let opened: Vec<Opened> = open_all(&custody, messages)
             .await
             .into_iter()
             .collect::<Result<_, _>>()?;

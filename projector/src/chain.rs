@@ -1,13 +1,17 @@
 //! Reading the log without skipping anything (invariant 9).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use billfold_core::{
     commit::{self, CommitHash, Entry, Header, Sealed},
     id::{Seq, WalletId},
     subject::Subject,
 };
-use billfold_streams::{custody::Custody, log::Message, replica::Head};
+use billfold_streams::{
+    custody::{self, Custody},
+    log::Message,
+    replica::Head,
+};
 
 /// A commit of the log, open.
 #[derive(Debug, Clone)]
@@ -114,8 +118,9 @@ pub fn open(custody: &Custody, message: &Message) -> Result<Opened, Broken> {
     if sealed.header.subject != message.subject {
         return Err(broken(Fault::Subject(sealed.header.subject)));
     }
+    let keys = custody.keys();
     let entries = sealed
-        .open(|id| custody.keys().epoch(id))
+        .open(|id| keys.epoch(id))
         .map_err(|error| broken(error.into()))?;
     let hash = CommitHash::of(&message.bytes);
     Ok(Opened {
@@ -196,17 +201,60 @@ impl Chains {
     }
 }
 
-/// Opens many commits on a blocking thread.
-pub(crate) async fn open_many(
-    custody: Arc<Custody>,
+/// From how many on opening commits is worth another thread.
+const WORTH_A_THREAD: usize = 16;
+/// How long to wait before the key store is asked again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Opens commits, many of them on another thread. The first of an epoch that began elsewhere makes
+/// it read the wallet keys anew: while the key store is away, it waits rather than skip.
+pub async fn open_all(
+    custody: &Arc<Custody>,
     messages: Vec<Message>,
 ) -> Vec<Result<Opened, Broken>> {
-    let opened = tokio::task::spawn_blocking(move || {
-        messages
-            .iter()
-            .map(|message| open(&custody, message))
-            .collect()
-    });
+    let messages = Arc::new(messages);
+    let opened = open_once(custody, &messages).await;
+    if !opened.iter().any(is_of_an_unknown_epoch) {
+        return opened;
+    }
+    loop {
+        match custody.reload().await {
+            Ok(()) => return open_once(custody, &messages).await,
+            Err(custody::Error::Store(error)) => {
+                tracing::warn!(%error, "the key store is needed to go on; trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the wallet keys cannot be read anew");
+                return opened;
+            }
+        }
+    }
+}
+
+const fn is_of_an_unknown_epoch(opened: &Result<Opened, Broken>) -> bool {
+    matches!(
+        opened,
+        Err(Broken {
+            fault: Fault::Commit(commit::Error::NoFactKey(_)),
+            ..
+        })
+    )
+}
+
+async fn open_once(
+    custody: &Arc<Custody>,
+    messages: &Arc<Vec<Message>>,
+) -> Vec<Result<Opened, Broken>> {
+    let all = |custody: &Custody, messages: &[Message]| {
+        let opened = messages.iter().map(|message| open(custody, message));
+        opened.collect()
+    };
+    if messages.len() < WORTH_A_THREAD {
+        return all(custody, messages);
+    }
+    let (custody, messages) = (Arc::clone(custody), Arc::clone(messages));
+    let opened = tokio::task::spawn_blocking(move || all(&custody, &messages));
     // A panic in there is a bug: it goes on in the task that waits.
     opened
         .await

@@ -40,6 +40,7 @@ pub struct Fold {
     raw: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// Pages out of which keys were destroyed.
     emptied: BTreeSet<PageId>,
+    retired: bool,
     commits: usize,
     /// How many events those commits hold: what they take in memory goes with it.
     events: usize,
@@ -54,6 +55,15 @@ impl std::fmt::Debug for Fold {
             self.head.seq, self.commits
         )
     }
+}
+
+/// What of a fold concerns the key store.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// The pages whose use changed: keys were given up, or the page was closed.
+    pub pages: Vec<PageId>,
+    /// Whether KEK versions were retired.
+    pub retired: bool,
 }
 
 /// Why a commit was not folded.
@@ -85,6 +95,7 @@ impl Fold {
             extras: HashMap::new(),
             raw: BTreeMap::new(),
             emptied: BTreeSet::new(),
+            retired: false,
             commits: 0,
             events: 0,
             entropy: Os::new(),
@@ -129,8 +140,12 @@ impl Fold {
         for (entry, path) in opened.entries.iter().zip(paths) {
             self.apply(opened, at, &entry.fact)?;
             self.beside(entry, path)?;
-            if let Event::KeysDestroyed(event) = &entry.fact.event {
-                self.emptied.extend(event.keys.iter().map(|key| key.page));
+            match &entry.fact.event {
+                Event::KeysDestroyed(event) => {
+                    self.emptied.extend(event.keys.iter().map(|key| key.page));
+                }
+                Event::KeksRetired(_) => self.retired = true,
+                _ => {}
             }
         }
         self.changes.extend(self.state.finish_commit(opened.seq));
@@ -196,14 +211,13 @@ impl Fold {
         })
     }
 
-    /// Writes what was folded to the view, and returns the pages whose use changed in a way that
-    /// concerns the key store.
+    /// Writes what was folded to the view, and returns what in it concerns the key store.
     ///
     /// # Errors
     /// When the view does not take it.
-    pub fn write(&mut self) -> Result<Vec<PageId>, Error> {
+    pub fn write(&mut self) -> Result<Touched, Error> {
         if self.commits == 0 {
-            return Ok(Vec::new());
+            return Ok(Touched::default());
         }
         let mut touched = Vec::new();
         let mut entries = Vec::with_capacity(self.changes.len());
@@ -234,7 +248,10 @@ impl Fold {
         self.state.rebase(meta.digest);
         self.commits = 0;
         self.events = 0;
-        Ok(touched)
+        Ok(Touched {
+            pages: touched,
+            retired: std::mem::take(&mut self.retired),
+        })
     }
 
     fn take_extras(&mut self, id: &RecordId) -> Result<Extras, Error> {

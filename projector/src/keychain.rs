@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use billfold_core::{
     commit::CommitHash,
     id::{PageId, Seq},
-    state::{Key, PageUse, Source as _, Value},
+    state::{Key, PageUse, Source as _, Value, Wallet},
     subject::{Generation, Subject},
 };
 use billfold_streams::{
@@ -30,7 +30,7 @@ pub use desk::{Ask, Desk, Judged, Material, Ticket};
 
 use crate::{
     chain::Broken,
-    fold,
+    fold::{self, Touched},
     view::{self, Shared, View},
 };
 
@@ -122,6 +122,7 @@ pub struct Keychain {
     status: watch::Sender<Status>,
     touched: Mutex<BTreeSet<PageId>>,
     touch: Notify,
+    retired: Notify,
 }
 
 impl Keychain {
@@ -142,6 +143,7 @@ impl Keychain {
             }),
             touched: Mutex::new(view.pages_with_dying_keys()?.into_iter().collect()),
             touch: Notify::new(),
+            retired: Notify::new(),
             view,
         });
         keychain.touch.notify_one();
@@ -196,7 +198,10 @@ impl Keychain {
         self.desk.close();
     }
 
-    fn touch(&self, pages: Vec<PageId>) {
+    fn touch(&self, Touched { pages, retired }: Touched) {
+        if retired {
+            self.retired.notify_one();
+        }
         if !pages.is_empty() {
             self.touched
                 .lock()
@@ -247,6 +252,14 @@ impl Ledger for Keychain {
 
     async fn touched(&self) {
         self.touch.notified().await;
+    }
+
+    fn wallet(&self) -> Result<Option<Wallet>, String> {
+        self.view.wallet().map_err(|error| error.to_string())
+    }
+
+    async fn retired(&self) {
+        self.retired.notified().await;
     }
 }
 

@@ -21,7 +21,7 @@ use billfold_core::{
     id::{CommandId, MountId, RecordId, TokenId},
     keys::ViewKey,
     seal::Place,
-    state::{Change, Digest, Key, PageUse, Source, Value},
+    state::{Change, Digest, Key, PageUse, Source, Value, Wallet},
 };
 use billfold_streams::{custody::Custody, entropy::Os, replica::Head};
 
@@ -124,6 +124,17 @@ impl View {
     #[must_use]
     pub fn head(&self) -> Head {
         self.meta().head
+    }
+
+    /// The wallet and its KEK versions, once it was created.
+    ///
+    /// # Errors
+    /// When the view is damaged.
+    pub fn wallet(&self) -> Result<Option<Wallet>, Error> {
+        match self.get(&Key::Wallet)? {
+            Some(Value::Wallet(wallet)) => Ok(Some(wallet)),
+            _ => Ok(None),
+        }
     }
 
     /// The digest there.

@@ -13,7 +13,7 @@ use billfold_core::{
 };
 use billfold_projector::{
     Fold, View,
-    chain::{Broken, Chains, Opened, open},
+    chain::{Broken, Chains, Opened, open_all},
     view::Shared,
 };
 use billfold_streams::{
@@ -30,7 +30,7 @@ use crate::{
     source::{EVERYTHING, temporary_folder},
 };
 
-/// How many messages are opened at once on another thread, and how many such threads run.
+/// How many messages are opened at once, and how many times side by side.
 const CHUNK: usize = 512;
 const AT_ONCE: usize = 3;
 /// How many events gather before they are written to the temporary view, and how many bytes of
@@ -41,7 +41,7 @@ const GATHER_BYTES: usize = 32 << 20;
 const CACHE: u64 = 128 << 20;
 
 type Item = Result<Result<Opened, Broken>, log::Error>;
-type Chunk = Result<Vec<Item>, tokio::task::JoinError>;
+type Chunk = Vec<Item>;
 
 /// The log's commits, opened, as they stand there.
 pub(crate) struct Reader {
@@ -70,26 +70,32 @@ impl Reader {
             let chunk = tokio::time::timeout(self.patience, self.chunks.next()).await;
             let chunk = chunk.map_err(|_| short("gives nothing more"))?;
             let chunk = chunk.ok_or_else(|| short("closed"))?;
-            let items = chunk.map_err(|error| Error::Machine(error.to_string()))?;
-            self.ready.extend(items);
+            self.ready.extend(chunk);
         }
     }
 }
 
-/// Messages as they come, opened on other threads, in their order. What stands before an error is
-/// given before it.
+/// Messages as they come, opened, in their order. What stands before an error is given before it.
 fn chunks(tail: Tail, custody: Arc<Custody>) -> BoxStream<'static, Chunk> {
-    let open_all = move |messages: Vec<Result<log::Message, log::Error>>| {
+    let open_chunk = move |messages: Vec<Result<log::Message, log::Error>>| {
         let custody = Arc::clone(&custody);
-        tokio::task::spawn_blocking(move || {
-            let items = messages.into_iter();
-            items
-                .map(|message| message.map(|message| open(&custody, &message)))
-                .collect()
-        })
+        async move {
+            let (mut there, mut failed) = (Vec::with_capacity(messages.len()), None);
+            for message in messages {
+                match message {
+                    Ok(message) => there.push(message),
+                    Err(error) => {
+                        failed = Some(error);
+                        break;
+                    }
+                }
+            }
+            let opened = open_all(&custody, there).await.into_iter().map(Ok);
+            opened.chain(failed.map(Err)).collect()
+        }
     };
     tail.ready_chunks(CHUNK)
-        .map(open_all)
+        .map(open_chunk)
         .buffered(AT_ONCE)
         .boxed()
 }
@@ -282,6 +288,11 @@ fn belongs(opened: &Opened) -> Result<(), Finding> {
             | Event::KekCreated(_)
             | Event::KeyPageClosed(_)
             | Event::KeysDestroyed(_)
+            | Event::KeysRewrapped(_)
+            | Event::GenerationReplaced(_)
+            | Event::KeksRetired(_)
+            | Event::KeksDestroyed(_)
+            | Event::RotationPolicySet(_)
             | Event::MountEnabled(_)
             | Event::MountTuned(_)
             | Event::MountDisabled(_)

@@ -285,13 +285,7 @@ impl<R: Replica> Committer<R> {
         batch: Batch,
         mut next: Assembly<R::Source>,
     ) -> Option<(Seq, CommitHash, Millis, Assembly<R::Source>)> {
-        let commit = match batch.encode(&self.custody, self.subject, head) {
-            Ok(commit) => commit,
-            Err(error) => {
-                batch.fail(&Error::Stopped(error.to_string()));
-                return None;
-            }
-        };
+        let commit = batch.encode(&self.custody, self.subject, head);
         let hash = CommitHash::of(&commit);
         let (log, subject) = (Arc::clone(&self.log), self.subject);
         let sent = append_settled(&*log, &subject, head.seq, commit, |why| {

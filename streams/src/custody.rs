@@ -1,46 +1,54 @@
 //! The wallet's open keys on a node, over the key store.
 
+mod open;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
+use arc_swap::ArcSwap;
 use billfold_core::{
     Millis,
+    command::NewKek,
     entropy::Entropy as _,
-    id::{PageId, ProcessId, WalletId},
+    id::{FactKeyId, PageId, ProcessId, WalletId},
     keys::{
-        Dek, Kek,
-        keyring::{self, KekVersion, Keyring},
+        Dek,
+        keyring::{self, Generation, KekVersion, Keks, Keyring},
         manager::{self, GenerationId, KeyManager},
         page::{KeyRef, Page},
-        wallet::{Epoch, WalletKeys},
+        wallet::WalletKeys,
     },
 };
 use bytes::Bytes;
 use moka::sync::Cache;
+use tokio::sync::{Mutex, Notify};
 
+pub use self::open::CurrentEpoch;
+use self::open::Open;
 use crate::{
     KeyStore,
     entropy::Os,
-    keys::{self, Revision, Slot},
+    fault_point::fault_point,
+    keys::{self, Revision, Slot, Stored},
 };
 
 /// How many open pages are kept: 8 KiB each.
 const OPEN_PAGES: u64 = 4096;
 
-/// The open keys of a wallet.
+/// The open keys of a wallet. They change while it is open: the log says when.
 pub struct Custody {
     wallet: WalletId,
     process: ProcessId,
-    generation: u32,
-    keks: Vec<(KekVersion, Kek)>,
-    current: KekVersion,
-    keys: WalletKeys,
+    open: ArcSwap<Open>,
     store: Arc<dyn KeyStore>,
     pages: Cache<PageId, Arc<Page>>,
     /// How often pages were forgotten.
     forgotten: AtomicU64,
+    /// Whoever reads the stored keys anew: what was read first must not replace what was read last.
+    loading: Mutex<()>,
+    rotated: Notify,
 }
 
 impl std::fmt::Debug for Custody {
@@ -69,6 +77,12 @@ pub enum Error {
         /// As the configuration says.
         configured: &'static str,
     },
+    /// The unseal generation was replaced, and this node cannot follow: it has to be unsealed anew.
+    #[error("the unseal generation was replaced: this node has to be unsealed anew")]
+    Replaced,
+    /// The log says that an epoch is current which is not among the wallet keys.
+    #[error("the epoch {0} is not among the wallet keys")]
+    NoEpoch(FactKeyId),
     /// The key manager's word.
     #[error(transparent)]
     Manager(#[from] manager::Error),
@@ -92,12 +106,18 @@ impl Custody {
     ) -> Result<Self, Error> {
         let stored = store.read(Slot::Keyring).await?.ok_or(Error::NoWallet)?;
         let keyring = Keyring::decode(&stored.bytes)?;
-        let keks = open_keyring(&keyring, manager).await?;
-        let stored = store.read(Slot::Wallet).await?.ok_or(Error::NoWallet)?;
-        let keys = WalletKeys::unwrap(keyring.wallet, &stored.bytes, |version| {
-            find(&keks, version)
-        })?;
-        Ok(Self::with(&keyring, keks, keys, store, process))
+        let key = open_generation(&keyring, manager).await?;
+        let open = Open::read(&*store, &keyring, Arc::new(key)).await?;
+        Ok(Self {
+            wallet: keyring.wallet,
+            process,
+            open: ArcSwap::from_pointee(open),
+            store,
+            pages: Cache::new(OPEN_PAGES),
+            forgotten: AtomicU64::new(0),
+            loading: Mutex::new(()),
+            rotated: Notify::new(),
+        })
     }
 
     /// Makes the keys of a new wallet, or goes on where an interrupted or concurrent creation left
@@ -112,43 +132,32 @@ impl Custody {
     ) -> Result<Self, Error> {
         let mut entropy = Os::new();
         if store.read(Slot::Keyring).await?.is_none() {
-            let wallet = WalletId::from_bytes(entropy.bytes());
-            let generation = GenerationId { wallet, number: 1 };
-            let (key, wrapped) = manager.create(generation, &mut entropy).await?;
-            let (keyring, _) =
-                Keyring::create(generation, manager.name(), wrapped, &key, &mut entropy);
+            let id = GenerationId {
+                wallet: WalletId::from_bytes(entropy.bytes()),
+                number: 1,
+            };
+            let (key, wrapped) = manager.create(id, &mut entropy).await?;
+            let keks = Keks::generate(keyring::FIRST, &mut entropy);
+            let generation = Generation {
+                id,
+                manager: manager.name(),
+                wrapped,
+                key: &key,
+            };
+            let keyring = Keyring::wrap(generation, &keks, &mut entropy)?;
             write_first(&*store, Slot::Keyring, keyring.encode()).await?;
         }
         let stored = store.read(Slot::Keyring).await?.ok_or(Error::NoWallet)?;
         let keyring = Keyring::decode(&stored.bytes)?;
-        let keks = open_keyring(&keyring, manager).await?;
+        let key = open_generation(&keyring, manager).await?;
         if store.read(Slot::Wallet).await?.is_none() {
-            let kek = find(&keks, keyring.current).ok_or(keyring::Error::NoKek(keyring.current))?;
+            let keks = keyring.open(&key)?;
+            let (version, kek) = keks.newest().ok_or(keyring::Error::Malformed)?;
             let keys = WalletKeys::generate(&mut entropy);
-            let bytes = keys.wrap(keyring.wallet, keyring.current, kek, &mut entropy);
+            let bytes = keys.wrap(keyring.wallet, version, kek, &mut entropy);
             write_first(&*store, Slot::Wallet, bytes).await?;
         }
         Self::open(store, manager, process).await
-    }
-
-    fn with(
-        keyring: &Keyring,
-        keks: Vec<(KekVersion, Kek)>,
-        keys: WalletKeys,
-        store: Arc<dyn KeyStore>,
-        process: ProcessId,
-    ) -> Self {
-        Self {
-            wallet: keyring.wallet,
-            process,
-            generation: keyring.generation,
-            keks,
-            current: keyring.current,
-            keys,
-            store,
-            pages: Cache::new(OPEN_PAGES),
-            forgotten: AtomicU64::new(0),
-        }
     }
 
     /// The wallet.
@@ -163,36 +172,158 @@ impl Custody {
         self.process
     }
 
-    /// The unseal generation.
-    #[must_use]
-    pub const fn generation(&self) -> u32 {
-        self.generation
-    }
-
     /// The KEK version under which new pages are wrapped.
     #[must_use]
-    pub const fn current_kek(&self) -> KekVersion {
-        self.current
+    pub fn current_kek(&self) -> KekVersion {
+        self.open.load().current
+    }
+
+    /// Waits until another KEK version is current than this one.
+    pub async fn rotated(&self, from: KekVersion) {
+        loop {
+            let rotated = self.rotated.notified();
+            if self.current_kek() != from {
+                return;
+            }
+            rotated.await;
+        }
+    }
+
+    /// What the log says of the KEK version that is current.
+    #[must_use]
+    pub fn kek(&self) -> NewKek {
+        let open = self.open.load();
+        open.new_kek(open.current, open.epoch.id)
     }
 
     /// The wallet keys.
     #[must_use]
-    pub const fn keys(&self) -> &WalletKeys {
-        &self.keys
+    pub fn keys(&self) -> Arc<WalletKeys> {
+        Arc::clone(&self.open.load().keys)
     }
 
     /// The epoch for new commits.
-    ///
-    /// # Errors
-    /// Never with keys that were opened: they have at least one epoch.
-    pub fn epoch(&self) -> Result<&Epoch, Error> {
-        Ok(self.keys.current().ok_or(keyring::Error::Malformed)?)
+    #[must_use]
+    pub fn epoch(&self) -> CurrentEpoch {
+        self.open.load().epoch.clone()
     }
 
     /// The key store below.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn KeyStore> {
         &self.store
+    }
+
+    /// Reads keyring and wallet keys again: another node may have added to them.
+    ///
+    /// # Errors
+    /// When the key store cannot be reached, or the keys cannot be opened with those at hand.
+    pub async fn reload(&self) -> Result<(), Error> {
+        self.load().await.map(drop)
+    }
+
+    async fn load(&self) -> Result<(Keyring, Revision), Error> {
+        let _loading = self.loading.lock().await;
+        let stored = self.read_slot(Slot::Keyring).await?;
+        let keyring = Keyring::decode(&stored.bytes)?;
+        if keyring.wallet != self.wallet {
+            return Err(keyring::Error::Misplaced.into());
+        }
+        let key = self.open.load().generation_key(&keyring)?;
+        let read = Open::read(&*self.store, &keyring, key).await?;
+        // What is current stays so until the log says otherwise.
+        let epoch = self.epoch().id;
+        read.keys.epoch(&epoch).ok_or(Error::NoEpoch(epoch))?;
+        self.open.rcu(|now| {
+            let next = read.with_current(now.current, &now.epoch.id);
+            next.map_or_else(|| Arc::clone(now), Arc::new)
+        });
+        Ok((keyring, stored.revision))
+    }
+
+    /// Does as the log says: this KEK version is current, and this epoch.
+    ///
+    /// # Errors
+    /// When they cannot be found, not even in the key store.
+    pub async fn adopt(&self, version: KekVersion, epoch: FactKeyId) -> Result<(), Error> {
+        let open = self.open.load_full();
+        if (open.current, open.epoch.id) == (version, epoch) {
+            return Ok(());
+        }
+        if open.keks.get(version).is_none() || open.keys.epoch(&epoch).is_none() {
+            self.reload().await?;
+            let open = self.open.load();
+            open.kek(version)?;
+            open.keys.epoch(&epoch).ok_or(Error::NoEpoch(epoch))?;
+        }
+        self.open.rcu(|now| {
+            let next = now.with_current(version, &epoch);
+            next.map_or_else(|| Arc::clone(now), Arc::new)
+        });
+        self.rotated.notify_waiters();
+        Ok(())
+    }
+
+    /// Stores a KEK version after the current one, and its epoch, unless that was done before. They
+    /// are used once the log says that they are current.
+    ///
+    /// # Errors
+    /// When the key store cannot be written.
+    pub async fn make_next_kek(&self) -> Result<NewKek, Error> {
+        let version = self.current_kek() + 1;
+        loop {
+            let (keyring, revision) = self.load().await?;
+            if keyring.newest() >= Some(version) {
+                break;
+            }
+            let open = self.open.load_full();
+            let next = keyring.with_next(version, &open.generation_key, &mut Os::new());
+            if self.replace(Slot::Keyring, revision, next.encode()).await? {
+                fault_point("KEK stored");
+            }
+        }
+        loop {
+            let stored = self.read_slot(Slot::Wallet).await?;
+            let open = self.open.load_full();
+            if WalletKeys::wrapped_under(&stored.bytes)? >= version {
+                break;
+            }
+            let bytes = {
+                let mut entropy = Os::new();
+                let keys = open.keys.with_next_epoch(&mut entropy);
+                let kek = open.kek(version)?;
+                keys.wrap(self.wallet, version, kek, &mut entropy)
+            };
+            if self.replace(Slot::Wallet, stored.revision, bytes).await? {
+                fault_point("epoch stored");
+            }
+            self.reload().await?;
+        }
+        self.reload().await?;
+        let open = self.open.load();
+        let newest = open.keys.epochs.last().ok_or(keyring::Error::Malformed)?;
+        Ok(open.new_kek(version, newest.id))
+    }
+
+    /// Takes this KEK version and all before it out of the keyring, and sees that no writing is left
+    /// that has them.
+    ///
+    /// # Errors
+    /// When the key store cannot be written, or an older writing is still there.
+    pub async fn destroy_keks(&self, version: KekVersion) -> Result<(), Error> {
+        loop {
+            let (keyring, revision) = self.load().await?;
+            let next = keyring.without(version);
+            if next == keyring {
+                break;
+            }
+            if self.replace(Slot::Keyring, revision, next.encode()).await? {
+                fault_point("KEK taken out");
+            }
+        }
+        self.store.erase_older(Slot::Keyring).await?;
+        fault_point("older keyrings erased");
+        Ok(())
     }
 
     /// A DEK; none when it was destroyed.
@@ -240,67 +371,93 @@ impl Custody {
         let Some(stored) = self.store.read(Slot::Page(id)).await? else {
             return Ok(None);
         };
-        let page = Page::unwrap(self.wallet, id, &stored.bytes, |v| find(&self.keks, v))?;
+        let page = match self.unwrap(id, &stored) {
+            // Another node may have wrapped it under a version that this one did not meet yet.
+            Err(keyring::Error::NoKek(_)) => {
+                self.reload().await?;
+                self.unwrap(id, &stored)?
+            }
+            other => other?,
+        };
         Ok(Some((Arc::new(page), stored.revision)))
     }
 
-    /// Makes and stores a page of fresh keys.
+    fn unwrap(&self, id: PageId, stored: &Stored) -> Result<Page, keyring::Error> {
+        let open = self.open.load();
+        Page::unwrap(self.wallet, id, &stored.bytes, |version| {
+            open.keks.get(version)
+        })
+    }
+
+    /// Makes and stores a page of fresh keys under the current KEK version.
     ///
     /// # Errors
     /// When the key store cannot be written.
     pub async fn make_page(&self, made: Millis) -> Result<Arc<Page>, Error> {
-        let (page, bytes) = {
-            let mut entropy = Os::new();
-            let id = PageId::from_bytes(entropy.bytes());
-            let page = Arc::new(Page::generate(id, self.process, made, &mut entropy));
-            let bytes = page.wrap(self.wallet, self.current, self.kek()?, &mut entropy);
-            (page, bytes)
-        };
-        self.store
-            .write(Slot::Page(page.id), Revision::NONE, Bytes::from(bytes))
-            .await?;
-        self.pages.insert(page.id, Arc::clone(&page));
-        Ok(page)
+        loop {
+            let (page, bytes) = {
+                let mut entropy = Os::new();
+                let open = self.open.load();
+                let id = PageId::from_bytes(entropy.bytes());
+                let page = Page::generate(id, self.process, made, open.current, &mut entropy);
+                let bytes = page.wrap(self.wallet, open.kek(page.kek)?, &mut entropy);
+                (Arc::new(page), bytes)
+            };
+            let slot = Slot::Page(page.id);
+            self.store
+                .write(slot, Revision::NONE, Bytes::from(bytes))
+                .await?;
+            if page.kek == self.current_kek() {
+                self.pages.insert(page.id, Arc::clone(&page));
+                return Ok(page);
+            }
+            // Whoever looks for pages under the version before may have passed by already.
+            self.store.remove(slot).await?;
+        }
     }
 
-    /// Stores a page in place of its revision `expected`.
+    /// Stores a page in place of its revision `expected`, under the KEK version that it names.
     ///
     /// # Errors
     /// When another node wrote it first, or the key store cannot be written.
     pub async fn replace_page(&self, page: &Page, expected: Revision) -> Result<Revision, Error> {
-        let bytes = page.wrap(self.wallet, self.current, self.kek()?, &mut Os::new());
+        let bytes = {
+            let open = self.open.load();
+            page.wrap(self.wallet, open.kek(page.kek)?, &mut Os::new())
+        };
         Ok(self
             .store
             .write(Slot::Page(page.id), expected, Bytes::from(bytes))
             .await?)
     }
 
-    fn kek(&self) -> Result<&Kek, Error> {
-        Ok(find(&self.keks, self.current).ok_or(keyring::Error::NoKek(self.current))?)
+    async fn read_slot(&self, slot: Slot) -> Result<Stored, Error> {
+        self.store.read(slot).await?.ok_or(Error::NoWallet)
+    }
+
+    /// Writes a slot; false when another came first.
+    async fn replace(&self, slot: Slot, expected: Revision, bytes: Vec<u8>) -> Result<bool, Error> {
+        match self.store.write(slot, expected, Bytes::from(bytes)).await {
+            Ok(_) => Ok(true),
+            Err(keys::Error::Conflict) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
-fn find(keks: &[(KekVersion, Kek)], version: KekVersion) -> Option<&Kek> {
-    keks.iter()
-        .find(|(known, _)| *known == version)
-        .map(|(_, kek)| kek)
-}
-
-async fn open_keyring(
+async fn open_generation(
     keyring: &Keyring,
     manager: &dyn KeyManager,
-) -> Result<Vec<(KekVersion, Kek)>, Error> {
+) -> Result<billfold_core::keys::GenerationKey, Error> {
     if keyring.manager != manager.name() {
-        let found = keyring.manager.clone();
         return Err(Error::OtherManager {
-            found,
+            found: keyring.manager.clone(),
             configured: manager.name(),
         });
     }
-    let key = manager
+    Ok(manager
         .open(keyring.generation_id(), &keyring.wrapped_generation)
-        .await?;
-    Ok(keyring.open(&key)?)
+        .await?)
 }
 
 /// Writes a slot unless another creation came first: then that one stands.

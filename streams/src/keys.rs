@@ -93,6 +93,12 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// When the store cannot be reached, or one is still there.
     async fn erase_older(&self, slot: Slot) -> Result<usize, Error>;
 
+    /// Removes every writing of the slot, as [`KeyStore::erase_older`] does.
+    ///
+    /// # Errors
+    /// When the store cannot be reached, or one is still there.
+    async fn remove(&self, slot: Slot) -> Result<(), Error>;
+
     /// How many writings of the slot can still be read.
     ///
     /// # Errors
@@ -117,7 +123,7 @@ pub enum Error {
     #[error("the key store cannot be reached: {0}")]
     Unavailable(String),
     /// What should be gone is still there.
-    #[error("{0} older writings of a key page are still there")]
+    #[error("{0} writings that were to be erased are still there")]
     NotErased(usize),
     /// It holds what no wallet wrote.
     #[error("the key store is damaged: {0}")]

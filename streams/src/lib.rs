@@ -11,12 +11,14 @@ pub mod courier;
 pub mod custody;
 pub mod embedded;
 pub mod entropy;
+pub mod fault_point;
 pub mod jetstream;
 pub mod keys;
 pub mod log;
 pub mod pool;
 pub mod recorder;
 pub mod replica;
+pub mod rewrapper;
 pub mod settle;
 pub mod sweeper;
 

@@ -7,11 +7,8 @@ use std::{
 };
 
 use billfold_core::{
-    decide::Supply,
-    keys::{
-        Dek,
-        page::{KeyRef, Page, SLOTS},
-    },
+    decide::{Drawn, Supply},
+    keys::page::{KeyRef, Page, SLOTS},
 };
 use tokio::sync::Notify;
 
@@ -133,23 +130,24 @@ impl Pool {
 pub struct Drawing<'a>(pub &'a Pool);
 
 impl Supply for Drawing<'_> {
-    fn draw(&mut self) -> Option<(KeyRef, Dek)> {
+    fn draw(&mut self) -> Option<Drawn> {
+        let current = self.0.custody.current_kek();
         let mut shelf = self.0.shelf();
+        // What was made before a rotation is not drawn from any more.
+        shelf.pages.retain(|(page, _)| page.kek == current);
         let drawn = loop {
             let Some((page, next)) = shelf.pages.front_mut() else {
                 break None;
             };
-            let slot = u8::try_from(*next).ok();
+            let (slot, page_id, kek) = (u8::try_from(*next).ok(), page.id, page.kek);
             *next += 1;
             match slot.and_then(|slot| Some((slot, page.key(slot)?))) {
                 Some((slot, dek)) => {
-                    break Some((
-                        KeyRef {
-                            page: page.id,
-                            slot,
-                        },
-                        dek,
-                    ));
+                    let key = KeyRef {
+                        page: page_id,
+                        slot,
+                    };
+                    break Some(Drawn { key, dek, kek });
                 }
                 None => drop(shelf.pages.pop_front()),
             }

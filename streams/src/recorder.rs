@@ -15,6 +15,7 @@ use billfold_core::{
         v1::{RequestsRefused, ResolutionRequested},
     },
     id::Seq,
+    keys::wallet::Epoch,
     names::{RequestNames, request_names_place},
     subject::{Generation, Subject},
 };
@@ -194,8 +195,10 @@ impl Recorder {
     ) -> Option<Waiting> {
         let (outcome, waiting, left) = match self.guard.time(&*self.log, self.head.time).await {
             Ok(time) => {
-                let (entries, waiting, left) = self.gather(first, time, over_bound);
-                (self.append(time, entries).await, waiting, left)
+                // One epoch for all of it, also when the next one begins meanwhile.
+                let epoch = self.custody.epoch();
+                let (entries, waiting, left) = self.gather(&epoch, first, time, over_bound);
+                (self.append(&epoch, time, entries).await, waiting, left)
             }
             Err(off) => {
                 let waiting = first.into_iter().map(|(_, reply)| reply).collect();
@@ -211,6 +214,7 @@ impl Recorder {
 
     fn gather(
         &mut self,
+        epoch: &Epoch,
         first: Option<Waiting>,
         time: Millis,
         over_bound: Option<Counted>,
@@ -236,7 +240,7 @@ impl Recorder {
             match observation {
                 Observation::Request(_) if reply.is_closed() => {}
                 Observation::Request(request) => {
-                    let entry = self.seal(&request);
+                    let entry = self.seal(epoch, &request);
                     let more = commit::size_of(&entry);
                     if size + more > room && !entries.is_empty() {
                         left = Some((Observation::Request(request), reply));
@@ -274,16 +278,12 @@ impl Recorder {
         (entries, waiting, left)
     }
 
-    fn seal(&mut self, request: &Request) -> Entry {
+    fn seal(&mut self, epoch: &Epoch, request: &Request) -> Entry {
         let names = billfold_core::cbor::encode(&request.names);
-        let sealed = self.custody.keys().current().map(|epoch| {
-            let place = request_names_place(self.custody.wallet(), epoch.id, request.asked.request);
-            Bytes::from(epoch.request_names.seal(&place, &names, &mut self.entropy))
-        });
+        let place = request_names_place(self.custody.wallet(), epoch.id, request.asked.request);
+        let sealed = Bytes::from(epoch.request_names.seal(&place, &names, &mut self.entropy));
         let mut asked = request.asked.clone();
-        if let Some(sealed) = &sealed {
-            asked.names = commit::ciphertext_hash(sealed);
-        }
+        asked.names = commit::ciphertext_hash(&sealed);
         let event = Event::ResolutionRequested(asked);
         let fact = Fact {
             actor: request.actor,
@@ -292,17 +292,21 @@ impl Recorder {
         };
         Entry {
             fact,
-            names: sealed,
+            names: Some(sealed),
             payload: None,
         }
     }
 
-    async fn append(&mut self, time: Millis, entries: Vec<Entry>) -> Result<Seq, Unrecorded> {
+    async fn append(
+        &mut self,
+        epoch: &Epoch,
+        time: Millis,
+        entries: Vec<Entry>,
+    ) -> Result<Seq, Unrecorded> {
         if entries.is_empty() {
             return Ok(self.head.seq);
         }
         let failed = |error: &dyn std::fmt::Display| Unrecorded(error.to_string());
-        let epoch = self.custody.epoch().map_err(|error| failed(&error))?;
         let header = Header {
             wallet: self.custody.wallet(),
             subject: self.subject,

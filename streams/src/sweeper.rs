@@ -1,37 +1,43 @@
 //! The sweeper: makes the key store agree with the fold.
 //!
 //! A page should hold what [`PageUse::keeps`] says: of an open page all but what was given up, of a
-//! closed one only what is live. Destroying a key and sweeping unused ones are the same work, and it
-//! is done the same way after a crash as before one (invariant 7):
+//! closed one only what is live, and that under the current KEK version. Destroying a key, sweeping
+//! unused ones and rewrapping are the same work, and it is done the same way after a crash as before
+//! one (invariants 6 and 7):
 //!
-//! 1. the event that gives the key up is in the log (someone else's work),
-//! 2. the page is written without it,
+//! 1. the event that asks for it is in the log (someone else's work),
+//! 2. the page is written as it should be,
 //! 3. every older writing of the page is deleted and read back as gone,
 //! 4. the outcome event is committed.
 //!
 //! Any node does any of these steps; each looks first at what is already done.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use billfold_core::{
     command::{Action, Command},
     event::Actor,
     id::PageId,
-    keys::page::KeyRef,
-    state::PageUse,
+    keys::{keyring::KekVersion, page::KeyRef},
+    state::{PageUse, Wallet},
 };
+use futures::{StreamExt as _, stream};
 
 use crate::{
     committer::{self, Handle},
     custody::{self, Custody},
+    fault_point::fault_point,
     keys::{self, Slot},
 };
 
-/// How many key ids one outcome event names at most.
+/// How many keys or pages one outcome event names at most.
 const OUTCOME: usize = 4096;
 
+/// How many pages are worked on at once.
+const AT_ONCE: usize = 16;
+
 /// How long to wait before work that failed is tried again.
-const RETRY: Duration = Duration::from_secs(2);
+pub(crate) const RETRY: Duration = Duration::from_secs(2);
 
 /// Where the sweeper learns what the fold says of the pages.
 pub trait Ledger: Send + Sync + 'static {
@@ -41,12 +47,21 @@ pub trait Ledger: Send + Sync + 'static {
     /// When the view cannot be read.
     fn page(&self, id: &PageId) -> Result<PageUse, String>;
 
+    /// The wallet and its KEK versions, as far as the fold is applied.
+    ///
+    /// # Errors
+    /// When the view cannot be read.
+    fn wallet(&self) -> Result<Option<Wallet>, String>;
+
     /// The pages whose use changed in a way that concerns the key store, each once: keys given up,
     /// or the page closed. At the start these are all pages that still have keys to be destroyed.
     fn take_touched(&self) -> Vec<PageId>;
 
     /// Waits until there is something to take.
     fn touched(&self) -> impl Future<Output = ()> + Send;
+
+    /// Waits until KEK versions are retired that are not destroyed yet.
+    fn retired(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// Why a page is not yet as it should be.
@@ -69,7 +84,7 @@ pub enum Error {
 
 impl Error {
     /// Whether another node was faster.
-    const fn is_conflict(&self) -> bool {
+    pub(crate) const fn is_conflict(&self) -> bool {
         use keys::Error::Conflict;
         matches!(
             self,
@@ -78,11 +93,19 @@ impl Error {
     }
 }
 
+/// What is to be said of a page that is as it should be.
+struct Swept {
+    /// The keys that are now destroyed.
+    destroyed: Vec<KeyRef>,
+    /// The KEK version that it is under, if the fold does not know that yet.
+    rewrapped: Option<KekVersion>,
+}
+
 /// Keeps the key store in step with the fold.
 #[derive(Debug)]
 pub struct Sweeper<L> {
-    custody: Arc<Custody>,
-    ledger: Arc<L>,
+    pub(crate) custody: Arc<Custody>,
+    pub(crate) ledger: Arc<L>,
     committer: Handle,
 }
 
@@ -97,7 +120,7 @@ impl<L: Ledger> Sweeper<L> {
     }
 
     /// Closes the pages that earlier processes left open, and follows the fold, for ever.
-    pub async fn run(self) {
+    pub async fn run(&self) {
         let mut closed = false;
         let mut left: Vec<PageId> = Vec::new();
         loop {
@@ -161,17 +184,27 @@ impl<L: Ledger> Sweeper<L> {
     /// When the commit is not made.
     pub async fn close(&self, pages: Vec<PageId>) -> Result<(), Error> {
         self.system(Action::ClosePages(pages)).await?;
-        fault("pages closed");
+        fault_point("pages closed");
         Ok(())
     }
 
     /// Makes these pages what they should be; returns those that could not be.
-    async fn sweep(&self, pages: Vec<PageId>) -> Vec<PageId> {
+    pub(crate) async fn sweep(&self, pages: Vec<PageId>) -> Vec<PageId> {
+        let swept = stream::iter(pages)
+            .map(|page| async move { (page, self.sweep_page(page).await) })
+            .buffer_unordered(AT_ONCE);
+        let swept: Vec<_> = swept.collect().await;
         let mut left = Vec::new();
         let mut destroyed = Vec::new();
-        for page in pages {
-            match self.sweep_page(page).await {
-                Ok(keys) => destroyed.extend(keys.into_iter().map(|key| (page, key))),
+        let mut rewrapped: BTreeMap<KekVersion, Vec<PageId>> = BTreeMap::new();
+        for (page, swept) in swept {
+            match swept {
+                Ok(swept) => {
+                    destroyed.extend(swept.destroyed.into_iter().map(|key| (page, key)));
+                    if let Some(version) = swept.rewrapped {
+                        rewrapped.entry(version).or_default().push(page);
+                    }
+                }
                 Err(error) => {
                     if error.is_conflict() {
                         tracing::debug!(%page, "another node sweeps this key page");
@@ -188,36 +221,71 @@ impl<L: Ledger> Sweeper<L> {
                 tracing::warn!(%error, "destroyed keys could not be confirmed; trying again");
                 left.extend(outcome.iter().map(|(page, _)| *page));
             } else {
-                fault("destruction confirmed");
+                fault_point("destruction confirmed");
+            }
+        }
+        for (version, pages) in rewrapped {
+            for pages in pages.chunks(OUTCOME) {
+                let action = Action::ConfirmRewrapped {
+                    version,
+                    pages: pages.to_vec(),
+                };
+                if let Err(error) = self.system(action).await {
+                    tracing::warn!(%error, "rewrapped keys could not be confirmed; trying again");
+                    left.extend_from_slice(pages);
+                } else {
+                    fault_point("rewrap confirmed");
+                }
             }
         }
         left
     }
 
-    /// Makes one page what it should be, and returns the keys that are now destroyed.
-    async fn sweep_page(&self, id: PageId) -> Result<Vec<KeyRef>, Error> {
+    /// Makes one page what it should be.
+    async fn sweep_page(&self, id: PageId) -> Result<Swept, Error> {
         let using = self.ledger.page(&id).map_err(Error::View)?;
+        let mut swept = Swept {
+            destroyed: using
+                .dying
+                .iter()
+                .map(|slot| KeyRef { page: id, slot })
+                .collect(),
+            rewrapped: None,
+        };
         self.custody.forget(&id);
-        if let Some((page, revision)) = self.custody.fetch(id).await? {
-            let kept = page.keeping(|slot| using.keeps(slot));
-            if kept.slots() != page.slots() {
-                self.custody.replace_page(&kept, revision).await?;
-                fault("page written");
-            }
-            if self.custody.store().writings(Slot::Page(id)).await? > 1 {
-                self.custody.store().erase_older(Slot::Page(id)).await?;
-                fault("older pages erased");
-            }
+        let (store, slot) = (self.custody.store(), Slot::Page(id));
+        if using.closed && using.live.is_empty() {
+            store.remove(slot).await?;
+            fault_point("page removed");
             self.custody.forget(&id);
+            return Ok(swept);
         }
-        Ok(using
-            .dying
-            .iter()
-            .map(|slot| KeyRef { page: id, slot })
-            .collect())
+        let Some((page, revision)) = self.custody.fetch(id).await? else {
+            return Ok(swept);
+        };
+        // Whoever draws from an open page knows it under the version that it was made under.
+        let kek = if using.closed {
+            self.custody.current_kek()
+        } else {
+            page.kek
+        };
+        let kept = page.keeping(|slot| using.keeps(slot)).under(kek);
+        if kept.slots() != page.slots() || kept.kek != page.kek {
+            self.custody.replace_page(&kept, revision).await?;
+            fault_point("page written");
+        }
+        if store.writings(slot).await? > 1 {
+            store.erase_older(slot).await?;
+            fault_point("older pages erased");
+        }
+        self.custody.forget(&id);
+        if using.closed && using.counts() && using.kek < kek {
+            swept.rewrapped = Some(kek);
+        }
+        Ok(swept)
     }
 
-    async fn system(&self, action: Action) -> Result<(), Error> {
+    pub(crate) async fn system(&self, action: Action) -> Result<(), Error> {
         let command = Command {
             id: None,
             actor: Actor::System,
@@ -226,22 +294,5 @@ impl<L: Ledger> Sweeper<L> {
         };
         self.committer.submit(command).await?;
         Ok(())
-    }
-}
-
-/// Names of the places where a test may end the process, in the order of the work.
-pub const FAULTS: [&str; 4] = [
-    "pages closed",
-    "page written",
-    "older pages erased",
-    "destruction confirmed",
-];
-
-/// Ends the process here if a test asked for it: `BILLFOLD_FAULT` names the place. It can only
-/// stop a node, which anyone who sets its environment can anyway.
-fn fault(at: &str) {
-    if std::env::var_os("BILLFOLD_FAULT").is_some_and(|wanted| wanted == at) {
-        tracing::error!(at, "ending the process, as BILLFOLD_FAULT asks");
-        std::process::abort();
     }
 }

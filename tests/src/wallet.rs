@@ -172,7 +172,7 @@ impl Wallet {
             .filter(|line| line.contains("\"subject\":\"decided\""))
         {
             let event: Value = serde_json::from_str(line).expect("a line is JSON");
-            let own = ["KeyPageClosed", "KeysDestroyed"];
+            let own = ["KeyPageClosed", "KeysDestroyed", "KeysRewrapped"];
             let housekeeping =
                 event["actor"] == "system" && own.iter().any(|own| event["event"] == *own);
             assert!(housekeeping, "{since:?} became {now:?} by {line}");

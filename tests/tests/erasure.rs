@@ -28,7 +28,7 @@ use std::{
 };
 
 use billfold_core::id::RecordId;
-use billfold_streams::sweeper::FAULTS;
+use billfold_streams::fault_point::SWEEPING;
 use billfold_tests::{
     billfold::Billfold,
     tools::{self, Rng},
@@ -171,8 +171,8 @@ async fn work_goes_on_after_a_crash_at(fault: &str, on_nats: bool) {
     let wallet = Wallet::new(on_nats).await;
     let faulty = wallet.builder.clone().env("BILLFOLD_FAULT", fault);
     let mut secrets = Secrets::default();
-    if fault == "pages closed" {
-        // This one comes at the start, when the pages of a process that died are closed.
+    if ["pages closed", "page removed"].contains(&fault) {
+        // These come at the start, when the pages of a process that died are closed.
         let mut node = wallet.builder.clone().spawn().await.unwrap();
         let door = Door::of(&node);
         for path in ["a", "a", "b", "c"] {
@@ -225,14 +225,14 @@ async fn work_goes_on_after_a_crash_at(fault: &str, on_nats: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inv07_the_work_goes_on_after_a_crash_at_each_step_on_the_embedded_store() {
-    for fault in FAULTS {
+    for fault in SWEEPING {
         work_goes_on_after_a_crash_at(fault, false).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inv07_the_work_goes_on_after_a_crash_at_each_step_on_jetstream() {
-    for fault in FAULTS {
+    for fault in SWEEPING {
         work_goes_on_after_a_crash_at(fault, true).await;
     }
 }

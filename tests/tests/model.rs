@@ -134,7 +134,7 @@ impl World {
 
     /// Lets a sweeper destroy what was given up, and waits until it has.
     async fn sweep(&self) {
-        let sweeping = tokio::spawn(self.node.sweeper().run());
+        let sweeping = self.node.sweep();
         let deadline = Instant::now() + PATIENCE;
         while self.has_dying_keys() {
             assert!(

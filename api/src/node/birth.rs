@@ -79,9 +79,7 @@ fn first_command(custody: &Custody, token: &str) -> Result<Command, Error> {
         root: PrincipalId::from_bytes(entropy.bytes()),
         root_token: TokenId::from_bytes(entropy.bytes()),
         root_token_mac: custody.keys().token_mac.mac(token.as_bytes()),
-        kek: custody.current_kek(),
-        generation: custody.generation(),
-        fact_key: custody.epoch()?.id,
+        kek: custody.kek(),
         mounts: vec![mount],
     });
     Ok(Command {

@@ -215,7 +215,8 @@ impl Wallet {
     fn blinded(&self, path: &str) -> Vec<RecordId> {
         let ends = path.match_indices('/').map(|(at, _)| at + 1);
         let folders = ends.filter_map(|end| path.get(..end));
-        let id = &self.keychain.custody().keys().id;
+        let keys = self.keychain.custody().keys();
+        let id = &keys.id;
         folders.map(|folder| id.mount_path(folder)).collect()
     }
 

@@ -126,6 +126,17 @@ pub enum Refusal {
     /// Nothing was asked for.
     #[error("a transaction needs at least one change")]
     Empty,
+    /// New keys are wrapped under it.
+    #[error("the current KEK version cannot be retired: rotate first")]
+    KekCurrent,
+    /// Keys are under it.
+    #[error("KEK version {version} cannot be retired: {pages} key pages are still under it")]
+    KekInUse {
+        /// The version.
+        version: u32,
+        /// How many pages.
+        pages: u64,
+    },
     /// The record has had as many versions as can be counted.
     #[error("the secret has reached the last version number")]
     LastVersion,

@@ -8,7 +8,7 @@ use crate::{
     entropy::Entropy,
     event::SealedRef,
     id::WalletId,
-    keys::{Content, Dek, page::KeyRef},
+    keys::{Content, Dek, keyring::KekVersion, page::KeyRef},
     seal::Place,
     state::{Source, State},
 };
@@ -16,7 +16,18 @@ use crate::{
 /// Where fresh DEKs come from. Each is drawn once, whatever becomes of it.
 pub trait Supply {
     /// The next key; none when the supply is empty for now.
-    fn draw(&mut self) -> Option<(KeyRef, Dek)>;
+    fn draw(&mut self) -> Option<Drawn>;
+}
+
+/// A fresh DEK.
+#[derive(Debug)]
+pub struct Drawn {
+    /// Where it stands.
+    pub key: KeyRef,
+    /// The key.
+    pub dek: Dek,
+    /// The KEK version that wraps it.
+    pub kek: KekVersion,
 }
 
 /// Seals names and payloads.
@@ -65,10 +76,13 @@ impl<'a> Sealer<'a> {
         place: &Place,
         plaintext: &[u8],
     ) -> Result<(SealedRef, Bytes), Error<S::Error>> {
+        let wallet = state.wallet().map_err(Error::Source)?;
+        let current = wallet.and_then(|wallet| wallet.current_kek().map(|kek| kek.version));
         let (key, dek) = loop {
-            let (key, dek) = self.supply.draw().ok_or(Error::OutOfKeys)?;
-            // Another node may have closed the page under its owner.
-            if !state.page(&key.page).map_err(Error::Source)?.closed {
+            let Drawn { key, dek, kek } = self.supply.draw().ok_or(Error::OutOfKeys)?;
+            // Another node may have closed the page under its owner, or rotated the KEK.
+            let closed = state.page(&key.page).map_err(Error::Source)?.closed;
+            if !closed && current.is_none_or(|current| current == kek) {
                 break (key, dek);
             }
         };

@@ -3,6 +3,7 @@
 mod broken;
 mod examples;
 mod fold;
+mod keys;
 mod model;
 mod policies;
 mod sequences;
@@ -15,12 +16,12 @@ use model::{MOUNTS, Step, ToDo, Wish};
 
 use crate::{
     Millis, SecretBytes,
-    command::{Action, Change, Command, NewMount, NewNames, NewWallet, What},
+    command::{Action, Change, Command, NewKek, NewMount, NewNames, NewWallet, What},
     commit::Entry,
-    decide::{Decision, Error, Sealer, Supply, decide},
+    decide::{Decision, Drawn, Error, Sealer, Supply, decide},
     event::{Actor, Fact, v1::MountKind},
     id::{CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, Seq, TokenId, WalletId},
-    keys::{CommandKey, Dek, IdKey, TokenMacKey, page::KeyRef},
+    keys::{CommandKey, Dek, IdKey, TokenMacKey, keyring::KekVersion, page::KeyRef},
     names::{MountNames, Names},
     state::{At, Digest, Key, Memory, Source, State, Value},
     test_entropy::Counter,
@@ -42,6 +43,7 @@ struct Pool {
     entropy: Counter,
     drawn: u32,
     left: u32,
+    kek: KekVersion,
     given: BTreeMap<KeyRef, Dek>,
 }
 
@@ -60,7 +62,7 @@ impl Pool {
 }
 
 impl Supply for Pool {
-    fn draw(&mut self) -> Option<(KeyRef, Dek)> {
+    fn draw(&mut self) -> Option<Drawn> {
         self.left = self.left.checked_sub(1)?;
         let key = KeyRef {
             page: self.current_page(),
@@ -70,7 +72,8 @@ impl Supply for Pool {
         let dek = Dek::generate(&mut self.entropy);
         let copy = Dek::danger_from_bytes(dek.expose());
         self.given.insert(key, copy);
-        Some((key, dek))
+        let kek = self.kek;
+        Some(Drawn { key, dek, kek })
     }
 }
 
@@ -126,6 +129,7 @@ impl World {
                 entropy: Counter::new(12),
                 drawn: 0,
                 left: u32::MAX,
+                kek: 1,
                 given: BTreeMap::new(),
             },
             decider: State::over(view.clone(), Digest::default()),
@@ -150,9 +154,7 @@ impl World {
                 root,
                 root_token,
                 root_token_mac: token_mac,
-                kek: 1,
-                generation: 1,
-                fact_key: FactKeyId::from_bytes([9; 16]),
+                kek: new_kek(1),
                 mounts: Vec::new(),
             })))
             .unwrap();
@@ -315,6 +317,15 @@ fn system(action: Action) -> Command {
         actor: Actor::System,
         needs: Vec::new(),
         action,
+    }
+}
+
+fn new_kek(version: KekVersion) -> NewKek {
+    NewKek {
+        version,
+        generation: 1,
+        manager: "key-file".to_owned(),
+        fact_key: FactKeyId::from_bytes([9; 16]),
     }
 }
 

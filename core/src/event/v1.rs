@@ -16,4 +16,7 @@ pub use credential::{
 };
 pub use mount::{MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned};
 pub use request::{Operation, RequestsRefused, ResolutionRequested};
-pub use wallet::{KekCreated, KeyPageClosed, KeysDestroyed, WalletCreated};
+pub use wallet::{
+    GenerationReplaced, KekCreated, KeksDestroyed, KeksRetired, KeyPageClosed, KeysDestroyed,
+    KeysRewrapped, RotationPolicy, RotationPolicySet, WalletCreated,
+};

@@ -1,4 +1,5 @@
-//! Commands about tokens, policies, roles and cubbyholes on their way to another node.
+//! Commands about tokens, policies, roles, cubbyholes and the wallet's own keys on their way to
+//! another node.
 
 use serde_bytes::{ByteArray, ByteBuf, Bytes};
 use zeroize::Zeroizing;
@@ -6,10 +7,10 @@ use zeroize::Zeroizing;
 use crate::{
     SecretBytes,
     cbor::{self, as_array},
-    command::{Action, NewToken, NewWrapping, TokenWish},
-    event::v1::{PolicyWritten, TokenRole, TokenRoleWritten},
+    command::{Action, NewKek, NewToken, NewWrapping, TokenWish},
+    event::v1::{PolicyWritten, RotationPolicy, TokenRole, TokenRoleWritten},
     id::{RecordId, RequestId, TokenId},
-    keys::TokenMac,
+    keys::{TokenMac, keyring::KekVersion},
     names::TokenNames,
 };
 
@@ -25,6 +26,13 @@ as_array!(TokenWish {
     uses,
     cidrs,
     role
+});
+
+as_array!(NewKek {
+    version,
+    generation,
+    manager,
+    fact_key
 });
 
 type Token<N> = (TokenId, ByteArray<32>, N, TokenWish);
@@ -51,6 +59,10 @@ pub(super) enum Sent<'a> {
     Unwrap(TokenId, RequestId),
     WriteTokenRole(Option<&'a TokenRole>, &'a TokenRoleWritten),
     DeleteTokenRole(&'a str),
+    RotateKek(&'a NewKek),
+    SetRotationPolicy(RotationPolicy),
+    RetireKeks(KekVersion),
+    ReplaceGeneration(u32, &'a str),
 }
 
 /// The same as it is received.
@@ -68,6 +80,10 @@ pub(super) enum Received {
     Unwrap(TokenId, RequestId),
     WriteTokenRole(Option<TokenRole>, TokenRoleWritten),
     DeleteTokenRole(String),
+    RotateKek(NewKek),
+    SetRotationPolicy(RotationPolicy),
+    RetireKeks(KekVersion),
+    ReplaceGeneration(u32, String),
 }
 
 /// The action as it is sent; none for one that is sent in another form, or not at all.
@@ -110,6 +126,13 @@ pub(super) fn sent(action: &Action) -> Option<Sent<'_>> {
             Sent::WriteTokenRole(basis.as_deref(), written)
         }
         Action::DeleteTokenRole(name) => Sent::DeleteTokenRole(name),
+        Action::RotateKek(new) => Sent::RotateKek(new),
+        Action::SetRotationPolicy(policy) => Sent::SetRotationPolicy(*policy),
+        Action::RetireKeks(version) => Sent::RetireKeks(*version),
+        Action::ReplaceGeneration {
+            generation,
+            manager,
+        } => Sent::ReplaceGeneration(*generation, manager),
         Action::CreateWallet(_)
         | Action::EnableMount(_)
         | Action::TuneMount { .. }
@@ -118,7 +141,9 @@ pub(super) fn sent(action: &Action) -> Option<Sent<'_>> {
         | Action::Change(_)
         | Action::ClearTokens(_)
         | Action::ClosePages(_)
-        | Action::ConfirmDestroyed(_) => return None,
+        | Action::ConfirmDestroyed(_)
+        | Action::ConfirmRewrapped { .. }
+        | Action::ConfirmKeksDestroyed(_) => return None,
     })
 }
 
@@ -171,6 +196,13 @@ pub(super) fn received(action: Received) -> Result<Action, cbor::Malformed> {
             written: Box::new(written),
         },
         Received::DeleteTokenRole(name) => Action::DeleteTokenRole(name),
+        Received::RotateKek(new) => Action::RotateKek(new),
+        Received::SetRotationPolicy(policy) => Action::SetRotationPolicy(policy),
+        Received::RetireKeks(version) => Action::RetireKeks(version),
+        Received::ReplaceGeneration(generation, manager) => Action::ReplaceGeneration {
+            generation,
+            manager,
+        },
     })
 }
 

@@ -8,14 +8,22 @@ use crate::{
     entropy::Entropy,
     id::WalletId,
     keys::{GenerationKey, Kek, manager::GenerationId, wrap_place},
+    labels,
+    seal::Place,
 };
 
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 
 /// The number of a KEK version, counted from 1.
 pub type KekVersion = u32;
 
+/// The version that a wallet begins with.
+pub const FIRST: KekVersion = 1;
+
 /// The keyring as it is stored: nothing in it is open.
+///
+/// Which version is current is the log's to say, not the keyring's: a version may stand here that no
+/// event has made current yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keyring {
     format: u16,
@@ -27,9 +35,10 @@ pub struct Keyring {
     pub manager: String,
     /// What that key manager needs to open it.
     pub wrapped_generation: ByteBuf,
-    /// The version under which new keys are wrapped.
-    pub current: KekVersion,
-    /// All versions that can still be opened.
+    /// The generation's key under the newest version: a node that is unsealed already goes on with
+    /// it when the generation changes.
+    handed_on: ByteBuf,
+    /// All versions that can still be opened, oldest first.
     keks: Vec<WrappedKek>,
 }
 
@@ -39,7 +48,7 @@ as_array!(Keyring {
     generation,
     manager,
     wrapped_generation,
-    current,
+    handed_on,
     keks
 });
 
@@ -51,62 +60,180 @@ struct WrappedKek {
 
 as_array!(WrappedKek { version, wrapped });
 
+/// An unseal generation, and how it is opened again.
+#[derive(Debug)]
+pub struct Generation<'a> {
+    /// Which one.
+    pub id: GenerationId,
+    /// The name of its key manager.
+    pub manager: &'a str,
+    /// What the key manager needs to open it.
+    pub wrapped: Vec<u8>,
+    /// Its key.
+    pub key: &'a GenerationKey,
+}
+
+/// KEK versions that are open, oldest first.
+#[derive(Debug, Default)]
+pub struct Keks(Vec<(KekVersion, Kek)>);
+
+impl Keks {
+    /// One new version.
+    pub fn generate(version: KekVersion, entropy: &mut dyn Entropy) -> Self {
+        Self(vec![(version, Kek::generate(entropy))])
+    }
+
+    /// A version.
+    #[must_use]
+    pub fn get(&self, version: KekVersion) -> Option<&Kek> {
+        let found = self.0.iter().find(|(known, _)| *known == version);
+        found.map(|(_, kek)| kek)
+    }
+
+    /// The newest version.
+    #[must_use]
+    pub fn newest(&self) -> Option<(KekVersion, &Kek)> {
+        self.0.last().map(|(version, kek)| (*version, kek))
+    }
+
+    /// The oldest version.
+    #[must_use]
+    pub fn oldest(&self) -> Option<KekVersion> {
+        self.0.first().map(|(version, _)| *version)
+    }
+}
+
 impl Keyring {
-    /// A new wallet's keyring, with one KEK version.
-    pub fn create(
-        generation: GenerationId,
-        manager: &str,
-        wrapped_generation: Vec<u8>,
-        generation_key: &GenerationKey,
+    /// A keyring of these versions under a generation.
+    ///
+    /// # Errors
+    /// When there is no version.
+    pub fn wrap(
+        generation: Generation<'_>,
+        keks: &Keks,
         entropy: &mut dyn Entropy,
-    ) -> (Self, Kek) {
-        let kek = Kek::generate(entropy);
-        let version = 1;
+    ) -> Result<Self, Error> {
         let mut keyring = Self {
             format: FORMAT,
-            wallet: generation.wallet,
-            generation: generation.number,
-            manager: manager.to_owned(),
-            wrapped_generation: ByteBuf::from(wrapped_generation),
-            current: version,
+            wallet: generation.id.wallet,
+            generation: generation.id.number,
+            manager: generation.manager.to_owned(),
+            wrapped_generation: ByteBuf::from(generation.wrapped),
+            handed_on: ByteBuf::new(),
             keks: Vec::new(),
         };
+        for (version, kek) in &keks.0 {
+            keyring.push(*version, kek, generation.key, entropy);
+        }
+        let (_, newest) = keks.newest().ok_or(Error::Malformed)?;
+        keyring.hand_on(newest, generation.key, entropy);
+        Ok(keyring)
+    }
+
+    /// The keyring with one more version, which is new.
+    #[must_use]
+    pub fn with_next(
+        &self,
+        version: KekVersion,
+        key: &GenerationKey,
+        entropy: &mut dyn Entropy,
+    ) -> Self {
+        let kek = Kek::generate(entropy);
+        let mut next = self.clone();
+        next.push(version, &kek, key, entropy);
+        next.hand_on(&kek, key, entropy);
+        next
+    }
+
+    /// The keyring without the versions up to this one; the newest always stays.
+    #[must_use]
+    pub fn without(&self, version: KekVersion) -> Self {
+        let newest = self.newest();
+        let mut next = self.clone();
+        next.keks
+            .retain(|kek| kek.version > version || Some(kek.version) == newest);
+        next
+    }
+
+    /// The newest version in it.
+    #[must_use]
+    pub fn newest(&self) -> Option<KekVersion> {
+        self.keks.last().map(|kek| kek.version)
+    }
+
+    /// The versions in it, oldest first.
+    pub fn versions(&self) -> impl Iterator<Item = KekVersion> {
+        self.keks.iter().map(|kek| kek.version)
+    }
+
+    fn push(
+        &mut self,
+        version: KekVersion,
+        kek: &Kek,
+        key: &GenerationKey,
+        entropy: &mut dyn Entropy,
+    ) {
         let mut plain = Zeroizing::new(Vec::with_capacity(16 + 4 + 32));
-        plain.extend_from_slice(keyring.wallet.as_bytes());
+        plain.extend_from_slice(self.wallet.as_bytes());
         plain.extend_from_slice(&version.to_be_bytes());
         plain.extend_from_slice(kek.expose());
-        let wrapped = generation_key.seal(&keyring.place(version), &plain, entropy);
-        keyring.keks.push(WrappedKek {
+        let wrapped = key.seal(&self.place(version), &plain, entropy);
+        self.keks.push(WrappedKek {
             version,
             wrapped: ByteBuf::from(wrapped),
         });
-        (keyring, kek)
+    }
+
+    fn hand_on(&mut self, newest: &Kek, key: &GenerationKey, entropy: &mut dyn Entropy) {
+        let sealed = newest.seal(
+            labels::HANDED_ON,
+            &self.generation_place(),
+            key.expose(),
+            entropy,
+        );
+        self.handed_on = ByteBuf::from(sealed);
     }
 
     /// Opens every version.
     ///
     /// # Errors
     /// When the key is not this generation's, or a version was changed.
-    pub fn open(&self, generation_key: &GenerationKey) -> Result<Vec<(KekVersion, Kek)>, Error> {
-        self.keks
-            .iter()
-            .map(|kek| {
-                let plain = generation_key
-                    .open(&self.place(kek.version), &kek.wrapped)
-                    .map_err(|_| Error::Unopened)?;
-                // The plaintext names its place as well, for key managers without associated data.
-                let (stated, key) = plain
-                    .expose()
-                    .split_at_checked(20)
-                    .ok_or(Error::Malformed)?;
-                let expected = [&self.wallet.as_bytes()[..], &kek.version.to_be_bytes()].concat();
-                let key: &[u8; 32] = key.try_into().map_err(|_| Error::Malformed)?;
-                if stated != expected {
-                    return Err(Error::Malformed);
-                }
-                Ok((kek.version, Kek::danger_from_bytes(key)))
-            })
-            .collect()
+    pub fn open(&self, generation_key: &GenerationKey) -> Result<Keks, Error> {
+        let keks = self.keks.iter().map(|kek| {
+            let plain = generation_key
+                .open(&self.place(kek.version), &kek.wrapped)
+                .map_err(|_| Error::Unopened)?;
+            // The plaintext names its place as well, for key managers without associated data.
+            let (stated, key) = plain
+                .expose()
+                .split_at_checked(20)
+                .ok_or(Error::Malformed)?;
+            let expected = [&self.wallet.as_bytes()[..], &kek.version.to_be_bytes()].concat();
+            let key: &[u8; 32] = key.try_into().map_err(|_| Error::Malformed)?;
+            if stated != expected {
+                return Err(Error::Malformed);
+            }
+            Ok((kek.version, Kek::danger_from_bytes(key)))
+        });
+        let keks: Vec<_> = keks.collect::<Result<_, _>>()?;
+        if keks.is_empty() || !keks.is_sorted_by(|(a, _), (b, _)| a < b) {
+            return Err(Error::Malformed);
+        }
+        Ok(Keks(keks))
+    }
+
+    /// Opens the generation's key with a KEK version, as long as that is the newest one.
+    ///
+    /// # Errors
+    /// When the newest version is not among these, or the key was changed.
+    pub fn take_over(&self, keks: &Keks) -> Result<GenerationKey, Error> {
+        let newest = self.newest().ok_or(Error::Malformed)?;
+        let kek = keks.get(newest).ok_or(Error::NoKek(newest))?;
+        let plain = kek
+            .open(labels::HANDED_ON, &self.generation_place(), &self.handed_on)
+            .map_err(|_| Error::Unopened)?;
+        let key = plain.expose().try_into().map_err(|_| Error::Malformed)?;
+        Ok(GenerationKey::danger_from_bytes(key))
     }
 
     /// Its bytes in the key store.
@@ -136,10 +263,12 @@ impl Keyring {
         }
     }
 
-    fn place(&self, version: KekVersion) -> crate::seal::Place {
-        wrap_place(self.wallet)
-            .and_number(u64::from(self.generation))
-            .and_number(u64::from(version))
+    fn generation_place(&self) -> Place {
+        wrap_place(self.wallet).and_number(u64::from(self.generation))
+    }
+
+    fn place(&self, version: KekVersion) -> Place {
+        self.generation_place().and_number(u64::from(version))
     }
 }
 
@@ -162,4 +291,59 @@ pub enum Error {
     /// The KEK version that wraps it is not in the keyring.
     #[error("a stored key is under KEK version {0}, which the keyring does not have")]
     NoKek(KekVersion),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_entropy::Counter;
+
+    const WALLET: WalletId = WalletId::from_bytes([7; 16]);
+
+    fn generation<'a>(number: u32, key: &'a GenerationKey) -> Generation<'a> {
+        Generation {
+            id: GenerationId {
+                wallet: WALLET,
+                number,
+            },
+            manager: "key-file",
+            wrapped: vec![1],
+            key,
+        }
+    }
+
+    #[test]
+    fn a_version_is_added_and_older_ones_are_left_out() {
+        let mut entropy = Counter::new(1);
+        let key = GenerationKey::generate(&mut entropy);
+        let first = Keks::generate(FIRST, &mut entropy);
+        let keyring = Keyring::wrap(generation(1, &key), &first, &mut entropy).unwrap();
+        let two = keyring.with_next(2, &key, &mut entropy);
+        let two = Keyring::decode(&two.encode()).unwrap();
+        let keks = two.open(&key).unwrap();
+        assert_eq!(
+            keks.get(1).unwrap().expose(),
+            first.get(1).unwrap().expose()
+        );
+        assert_eq!(two.versions().collect::<Vec<_>>(), [1, 2]);
+        let one = two.without(1);
+        assert_eq!(one.versions().collect::<Vec<_>>(), [2]);
+        assert!(one.open(&key).unwrap().get(1).is_none());
+        assert_eq!(one.without(2).versions().collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn a_new_generation_is_handed_on_to_who_has_the_newest_version_only() {
+        let mut entropy = Counter::new(2);
+        let old = GenerationKey::generate(&mut entropy);
+        let first = Keks::generate(FIRST, &mut entropy);
+        let keyring = Keyring::wrap(generation(1, &old), &first, &mut entropy).unwrap();
+        let both = keyring.with_next(2, &old, &mut entropy).open(&old).unwrap();
+        let new = GenerationKey::generate(&mut entropy);
+        let next = Keyring::wrap(generation(2, &new), &both, &mut entropy).unwrap();
+        assert_eq!(next.take_over(&both).unwrap().expose(), new.expose());
+        assert_eq!(next.take_over(&first).unwrap_err(), Error::NoKek(2));
+        assert_eq!(next.open(&old).unwrap_err(), Error::Unopened);
+        assert!(next.open(&new).unwrap().get(1).is_some());
+    }
 }

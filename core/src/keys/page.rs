@@ -160,6 +160,8 @@ pub struct Page {
     pub owner: ProcessId,
     /// When it was made, by its maker's clock.
     pub made: Millis,
+    /// The KEK version that wraps it in the key store.
+    pub kek: KekVersion,
     slots: Slots,
     /// All keys in one place, in the order of slots: a node keeps thousands of pages open.
     keys: Zeroizing<Box<[[u8; 32]]>>,
@@ -172,14 +174,21 @@ impl fmt::Debug for Page {
 }
 
 impl Page {
-    /// A page of new keys.
-    pub fn generate(id: PageId, owner: ProcessId, made: Millis, entropy: &mut dyn Entropy) -> Self {
+    /// A page of new keys, to be wrapped under this KEK version.
+    pub fn generate(
+        id: PageId,
+        owner: ProcessId,
+        made: Millis,
+        kek: KekVersion,
+        entropy: &mut dyn Entropy,
+    ) -> Self {
         let mut keys = Zeroizing::new(vec![[0; 32]; SLOTS].into_boxed_slice());
         keys.iter_mut().for_each(|key| entropy.fill(key));
         Self {
             id,
             owner,
             made,
+            kek,
             slots: (0..=u8::MAX).collect(),
             keys,
         }
@@ -201,6 +210,12 @@ impl Page {
         self.slots
     }
 
+    /// The page, to be wrapped under this KEK version.
+    #[must_use]
+    pub fn under(self, kek: KekVersion) -> Self {
+        Self { kek, ..self }
+    }
+
     /// The page with those of its keys that are in `kept`, and no others.
     #[must_use]
     pub fn keeping(&self, kept: impl Fn(u8) -> bool) -> Self {
@@ -215,19 +230,14 @@ impl Page {
             id: self.id,
             owner: self.owner,
             made: self.made,
+            kek: self.kek,
             slots,
             keys,
         }
     }
 
-    /// Its bytes in the key store, wrapped under a KEK version.
-    pub fn wrap(
-        &self,
-        wallet: WalletId,
-        version: KekVersion,
-        kek: &Kek,
-        entropy: &mut dyn Entropy,
-    ) -> Vec<u8> {
+    /// Its bytes in the key store, wrapped under `kek`, which is of the version that the page names.
+    pub fn wrap(&self, wallet: WalletId, kek: &Kek, entropy: &mut dyn Entropy) -> Vec<u8> {
         let mut plain = Zeroizing::new(Vec::with_capacity(self.slots.len() * ENTRY));
         for (slot, key) in (0..=u8::MAX).zip(self.keys.iter()) {
             if self.slots.has(slot) {
@@ -239,7 +249,7 @@ impl Page {
             format: FORMAT,
             wallet,
             page: self.id,
-            version,
+            version: self.kek,
             owner: self.owner,
             made: self.made,
         };
@@ -256,6 +266,14 @@ impl Page {
         })
     }
 
+    /// The KEK version that wraps these stored bytes, as they say themselves.
+    ///
+    /// # Errors
+    /// When the bytes are no page of a known format.
+    pub fn wrapped_under(bytes: &[u8]) -> Result<KekVersion, Error> {
+        Wrapped::decode(bytes).map(|(_, header)| header.version)
+    }
+
     /// Opens a stored page; `kek` finds a KEK version.
     ///
     /// # Errors
@@ -266,11 +284,7 @@ impl Page {
         bytes: &[u8],
         kek: impl Fn(KekVersion) -> Option<&'a Kek>,
     ) -> Result<Self, Error> {
-        let wrapped: Wrapped = cbor::decode(bytes).map_err(|_| Error::Malformed)?;
-        let header: Header = cbor::decode(&wrapped.header).map_err(|_| Error::Malformed)?;
-        if header.format != FORMAT {
-            return Err(Error::Format(header.format));
-        }
+        let (wrapped, header) = Wrapped::decode(bytes)?;
         if header.wallet != wallet || header.page != id {
             return Err(Error::Misplaced);
         }
@@ -290,6 +304,7 @@ impl Page {
             id,
             owner: header.owner,
             made: header.made,
+            kek: header.version,
             slots: Slots::default(),
             keys: Zeroizing::new(vec![[0; 32]; SLOTS].into_boxed_slice()),
         };
@@ -329,6 +344,17 @@ struct Wrapped {
 
 as_array!(Wrapped { header, sealed });
 
+impl Wrapped {
+    fn decode(bytes: &[u8]) -> Result<(Self, Header), Error> {
+        let wrapped: Self = cbor::decode(bytes).map_err(|_| Error::Malformed)?;
+        let header: Header = cbor::decode(&wrapped.header).map_err(|_| Error::Malformed)?;
+        if header.format != FORMAT {
+            return Err(Error::Format(header.format));
+        }
+        Ok((wrapped, header))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,11 +366,11 @@ mod tests {
         let kek = Kek::generate(&mut entropy);
         let wallet = WalletId::from_bytes([1; 16]);
         let id = PageId::from_bytes([2; 16]);
-        let whole = Page::generate(id, ProcessId::default(), Millis(5), &mut entropy);
+        let whole = Page::generate(id, ProcessId::default(), Millis(5), 1, &mut entropy);
         assert_eq!(whole.slots().len(), SLOTS);
         let page = whole.keeping(|slot| slot != 7);
         assert!(page.key(7).is_none());
-        let bytes = page.wrap(wallet, 1, &kek, &mut entropy);
+        let bytes = page.wrap(wallet, &kek, &mut entropy);
         let again = Page::unwrap(wallet, id, &bytes, |_| Some(&kek)).unwrap();
         assert!(again.key(7).is_none());
         assert_eq!(

@@ -49,29 +49,54 @@ pub struct Epoch {
     pub request_names: RequestNameKey,
 }
 
+impl Epoch {
+    fn generate(number: u32, entropy: &mut dyn Entropy) -> Self {
+        let mut id = [0; 16];
+        entropy.fill(&mut id);
+        Self {
+            id: FactKeyId::from_bytes(id),
+            number,
+            facts: FactKey::generate(entropy),
+            request_names: RequestNameKey::generate(entropy),
+        }
+    }
+
+    fn again(&self) -> Self {
+        Self {
+            id: self.id,
+            number: self.number,
+            facts: FactKey::danger_from_bytes(self.facts.expose()),
+            request_names: RequestNameKey::danger_from_bytes(self.request_names.expose()),
+        }
+    }
+}
+
 impl WalletKeys {
     /// New keys, with one epoch.
     pub fn generate(entropy: &mut dyn Entropy) -> Self {
-        let mut id = [0; 16];
-        entropy.fill(&mut id);
+        let epoch = Epoch::generate(1, entropy);
         Self {
             id: IdKey::generate(entropy),
             view: ViewWrapKey::generate(entropy),
             token_mac: TokenMacKey::generate(entropy),
             command: CommandKey::generate(entropy),
-            epochs: vec![Epoch {
-                id: FactKeyId::from_bytes(id),
-                number: 1,
-                facts: FactKey::generate(entropy),
-                request_names: RequestNameKey::generate(entropy),
-            }],
+            epochs: vec![epoch],
         }
     }
 
-    /// The epoch that new commits use.
+    /// These keys with one more epoch, which is new.
     #[must_use]
-    pub fn current(&self) -> Option<&Epoch> {
-        self.epochs.last()
+    pub fn with_next_epoch(&self, entropy: &mut dyn Entropy) -> Self {
+        let mut next = Self {
+            id: IdKey::danger_from_bytes(self.id.expose()),
+            view: ViewWrapKey::danger_from_bytes(self.view.expose()),
+            token_mac: TokenMacKey::danger_from_bytes(self.token_mac.expose()),
+            command: CommandKey::danger_from_bytes(self.command.expose()),
+            epochs: self.epochs.iter().map(Epoch::again).collect(),
+        };
+        let newest = self.epochs.last().map_or(0, |epoch| epoch.number);
+        next.epochs.push(Epoch::generate(newest + 1, entropy));
+        next
     }
 
     /// The epoch of this id.
@@ -112,6 +137,14 @@ impl WalletKeys {
         })
     }
 
+    /// The KEK version that wraps these stored keys.
+    ///
+    /// # Errors
+    /// When the bytes are no wallet keys of a known format.
+    pub fn wrapped_under(bytes: &[u8]) -> Result<KekVersion, Error> {
+        Wrapped::decode(bytes).map(|wrapped| wrapped.version)
+    }
+
     /// Opens stored wallet keys; `kek` finds a KEK version.
     ///
     /// # Errors
@@ -121,10 +154,7 @@ impl WalletKeys {
         bytes: &[u8],
         kek: impl Fn(KekVersion) -> Option<&'a Kek>,
     ) -> Result<Self, Error> {
-        let wrapped: Wrapped = cbor::decode(bytes).map_err(|_| Error::Malformed)?;
-        if wrapped.format != FORMAT {
-            return Err(Error::Format(wrapped.format));
-        }
+        let wrapped = Wrapped::decode(bytes)?;
         let place = wrap_place(wallet).and_number(u64::from(wrapped.version));
         let plain = kek(wrapped.version)
             .ok_or(Error::NoKek(wrapped.version))?
@@ -176,6 +206,16 @@ as_array!(Wrapped {
     version,
     sealed
 });
+
+impl Wrapped {
+    fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let wrapped: Self = cbor::decode(bytes).map_err(|_| Error::Malformed)?;
+        if wrapped.format != FORMAT {
+            return Err(Error::Format(wrapped.format));
+        }
+        Ok(wrapped)
+    }
+}
 
 #[cfg(test)]
 mod tests {

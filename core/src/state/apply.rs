@@ -1,6 +1,7 @@
 //! The fold: what each event does to the state. No clock, no randomness, no key (invariant 8).
 
 mod access;
+mod keys;
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::{
     keys::page::KeyRef,
     state::{
         COMMAND_AHEAD, COMMANDS_KEPT, CommandRecord, Key, Mount, Record, Source, State,
-        StoredPolicy, Value, Version, Wallet, WalletKek,
+        StoredPolicy, Value, Version,
     },
 };
 
@@ -65,6 +66,15 @@ impl<S: Source> State<S> {
             Event::KekCreated(event) => self.kek_created(at, event)?,
             Event::KeyPageClosed(event) => self.page_closed(event)?,
             Event::KeysDestroyed(event) => self.keys_destroyed(event)?,
+            Event::KeysRewrapped(event) => self.keys_rewrapped(event)?,
+            Event::GenerationReplaced(event) => self.generation_replaced(at, event)?,
+            Event::KeksRetired(event) => self.keks_retired(at, event)?,
+            Event::KeksDestroyed(event) => self.keks_destroyed(at, event)?,
+            Event::RotationPolicySet(event) => {
+                let mut wallet = self.require_wallet()?;
+                wallet.rotation = event.policy;
+                self.put(Key::Wallet, Value::Wallet(wallet));
+            }
             Event::MountEnabled(event) => self.mount_enabled(at, event)?,
             Event::MountTuned(event) => self.mount_tuned(event)?,
             Event::MountDisabled(event) => self.mount_disabled(event)?,
@@ -124,64 +134,6 @@ impl<S: Source> State<S> {
             Some(command) => self.remember(at, command, &fact.event),
             None => Ok(()),
         }
-    }
-
-    fn wallet_created(&mut self, at: At, event: &v1::WalletCreated) -> Applied<S::Error> {
-        if self.wallet().map_err(Error::Source)?.is_some() {
-            return Err(Broken("the wallet exists").into());
-        }
-        self.use_key(event.root_token_mac.key)?;
-        self.put(
-            Key::Wallet,
-            Value::Wallet(Wallet {
-                id: event.wallet,
-                created: at.time,
-                root: event.root,
-                root_token: event.root_token,
-                root_token_mac: event.root_token_mac,
-                keks: Vec::new(),
-            }),
-        );
-        Ok(())
-    }
-
-    fn kek_created(&mut self, at: At, event: &v1::KekCreated) -> Applied<S::Error> {
-        let mut wallet = self
-            .wallet()
-            .map_err(Error::Source)?
-            .ok_or(Broken("there is no wallet"))?;
-        let newest = wallet.keks.last().map_or(0, |kek| kek.version);
-        if newest.checked_add(1) != Some(event.version) {
-            return Err(Broken("a KEK version is not the next one").into());
-        }
-        wallet.keks.push(WalletKek {
-            version: event.version,
-            generation: event.generation,
-            fact_key: event.fact_key,
-            created: at.time,
-        });
-        self.put(Key::Wallet, Value::Wallet(wallet));
-        Ok(())
-    }
-
-    fn page_closed(&mut self, event: &v1::KeyPageClosed) -> Applied<S::Error> {
-        let mut page = self.page(&event.page).map_err(Error::Source)?;
-        page.closed = true;
-        self.put(Key::Page(event.page), Value::Page(page));
-        Ok(())
-    }
-
-    fn keys_destroyed(&mut self, event: &v1::KeysDestroyed) -> Applied<S::Error> {
-        for key in &event.keys {
-            let mut page = self.page(&key.page).map_err(Error::Source)?;
-            if !page.dying.has(key.slot) {
-                return Err(Broken("a key was destroyed that nothing gave up").into());
-            }
-            page.dying.remove(key.slot);
-            page.gone.insert(key.slot);
-            self.put(Key::Page(key.page), Value::Page(page));
-        }
-        Ok(())
     }
 
     fn mount_enabled(&mut self, at: At, event: &v1::MountEnabled) -> Applied<S::Error> {
@@ -416,28 +368,6 @@ impl<S: Source> State<S> {
             Some(_) => Ok(()),
             None => Err(Broken("there is no such mount").into()),
         }
-    }
-
-    fn use_key(&mut self, key: KeyRef) -> Applied<S::Error> {
-        let mut page = self.page(&key.page).map_err(Error::Source)?;
-        let used = page.live.has(key.slot) || page.dying.has(key.slot) || page.gone.has(key.slot);
-        if page.closed || used {
-            return Err(Broken("a key is used twice, or out of a closed page").into());
-        }
-        page.live.insert(key.slot);
-        self.put(Key::Page(key.page), Value::Page(page));
-        Ok(())
-    }
-
-    fn give_up(&mut self, key: KeyRef) -> Applied<S::Error> {
-        let mut page = self.page(&key.page).map_err(Error::Source)?;
-        if !page.live.has(key.slot) {
-            return Err(Broken("a key is given up that is not live").into());
-        }
-        page.live.remove(key.slot);
-        page.dying.insert(key.slot);
-        self.put(Key::Page(key.page), Value::Page(page));
-        Ok(())
     }
 
     /// The events of one command stand in one commit; each write adds the version that it wrote.

@@ -10,7 +10,7 @@ use crate::{
     cbor::{self, as_array},
     event::{
         CiphertextHash, SealedRef,
-        v1::{MountKind, Settings, TokenRole},
+        v1::{MountKind, RotationPolicy, Settings, TokenRole},
     },
     id::{CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, TokenId, WalletId},
     keys::{
@@ -390,6 +390,13 @@ pub struct Wallet {
     pub root_token_mac: SealedRef,
     /// Its KEK versions, oldest first; the last one is current.
     pub keks: Vec<WalletKek>,
+    /// Its unseal generations, oldest first; the last one wraps the KEK versions.
+    pub generations: Vec<WalletGeneration>,
+    /// The newest KEK version that was destroyed before the generation above it was replaced: what
+    /// was erased under it and older ones is gone from every copy.
+    pub complete: KekVersion,
+    /// When it makes a new KEK version by itself.
+    pub rotation: RotationPolicy,
 }
 
 as_array!(Wallet {
@@ -398,7 +405,41 @@ as_array!(Wallet {
     root,
     root_token,
     root_token_mac,
-    keks
+    keks,
+    generations,
+    complete,
+    rotation
+});
+
+impl Wallet {
+    /// The KEK version under which new keys are wrapped; none before the first.
+    #[must_use]
+    pub fn current_kek(&self) -> Option<&WalletKek> {
+        self.keks.last()
+    }
+
+    /// A KEK version.
+    #[must_use]
+    pub fn kek(&self, version: KekVersion) -> Option<&WalletKek> {
+        self.keks.iter().find(|kek| kek.version == version)
+    }
+}
+
+/// An unseal generation of the wallet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WalletGeneration {
+    /// Its number.
+    pub number: u32,
+    /// The name of its key manager.
+    pub manager: String,
+    /// Since when it wraps the KEK versions.
+    pub created: Millis,
+}
+
+as_array!(WalletGeneration {
+    number,
+    manager,
+    created
 });
 
 /// A KEK version of the wallet.
@@ -412,13 +453,28 @@ pub struct WalletKek {
     pub fact_key: FactKeyId,
     /// When it was made.
     pub created: Millis,
+    /// How many pages under it hold keys that something live refers to, or that are to be destroyed.
+    pub pages: u64,
+    /// How many pages were made under it and drawn from.
+    pub drawn: u64,
+    /// How many keys were destroyed that were under it.
+    pub erased: u64,
+    /// Since when it is to be destroyed.
+    pub retired: Option<Millis>,
+    /// Since when it is destroyed.
+    pub destroyed: Option<Millis>,
 }
 
 as_array!(WalletKek {
     version,
     generation,
     fact_key,
-    created
+    created,
+    pages,
+    drawn,
+    erased,
+    retired,
+    destroyed
 });
 
 /// A mount.
@@ -546,13 +602,16 @@ pub struct PageUse {
     pub dying: Slots,
     /// The keys that are destroyed: refused for ever, even if their bytes come back.
     pub gone: Slots,
+    /// The KEK version that wraps it; 0 while nothing was drawn from it.
+    pub kek: KekVersion,
 }
 
 as_array!(PageUse {
     closed,
     live,
     dying,
-    gone
+    gone,
+    kek
 });
 
 impl PageUse {
@@ -564,6 +623,12 @@ impl PageUse {
         } else {
             !self.dying.has(slot) && !self.gone.has(slot)
         }
+    }
+
+    /// Whether it holds keys that its KEK version cannot be destroyed for.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        !self.live.is_empty() || !self.dying.is_empty()
     }
 }
 

@@ -8,7 +8,7 @@ use billfold_core::{
     event::{Event, v1::ResolutionRequested},
     id::{CommandId, RecordId},
     judge::{Ruling, Verdict, judge, time_of},
-    state::{Key, Source, State, Value},
+    state::{Key, Source, State, Value, Wallet},
     subject::{Generation, Subject},
 };
 use billfold_streams::{
@@ -16,10 +16,10 @@ use billfold_streams::{
     custody::{self, Custody},
     log::{self, Filter, Tail},
 };
-use futures::{StreamExt as _, future::Either, stream};
+use futures::{StreamExt as _, stream};
 
 use crate::{
-    chain::{Broken, Chains, Opened, open, open_many},
+    chain::{Broken, Chains, Opened, open_all},
     fold::{self, Fold},
     keychain::{Ask, Error, Judged, Keychain, Material, Parts, Progress, desk::Question},
     view::{self, StoredRecord, View},
@@ -27,8 +27,6 @@ use crate::{
 
 /// How many messages are taken at once when many are there.
 const CHUNK: usize = 512;
-/// From how many on opening them is worth another thread.
-const WORTH_A_THREAD: usize = 16;
 /// How many chunks are opened at once.
 const AT_ONCE: usize = 3;
 /// How many events gather before they are written to the view: this bounds the memory of a rebuild.
@@ -43,6 +41,8 @@ pub(super) struct Follower {
     generation: Generation,
     chains: Chains,
     fold: Fold,
+    /// Whether it has come to where the log ended when it began.
+    caught_up: bool,
 }
 
 type Chunk = Result<Vec<Result<Opened, Broken>>, log::Error>;
@@ -68,6 +68,7 @@ impl Follower {
             log: Arc::clone(&parts.log),
             generation: parts.generation,
             keychain,
+            caught_up: false,
         }
     }
 
@@ -89,8 +90,11 @@ impl Follower {
                 }
                 progress.at(self.fold.head().seq, end);
             }
-            self.write()?;
+            self.write().await?;
         }
+        // Versions that were current in between may be destroyed by now.
+        self.caught_up = true;
+        self.adopt_keys().await?;
         progress.caught_up(commits);
         Ok(self)
     }
@@ -128,9 +132,26 @@ impl Follower {
             for opened in chunk? {
                 self.take(opened?).await?;
             }
-            self.write()?;
+            self.write().await?;
         }
         Ok(())
+    }
+
+    /// Uses the KEK version and epoch that are current in the view.
+    async fn adopt_keys(&self) -> Result<(), Error> {
+        let wallet = self.keychain.view.wallet()?;
+        let Some(kek) = wallet.as_ref().and_then(Wallet::current_kek) else {
+            return Ok(());
+        };
+        loop {
+            match self.keychain.custody.adopt(kek.version, kek.fact_key).await {
+                Err(custody::Error::Store(error)) => {
+                    tracing::warn!(%error, "the key store is needed to go on; trying again");
+                    tokio::time::sleep(RETRY).await;
+                }
+                other => return Ok(other?),
+            }
+        }
     }
 
     async fn take(&mut self, opened: Opened) -> Result<(), Error> {
@@ -138,12 +159,12 @@ impl Follower {
         if opened.header.subject.is_decided() {
             self.fold(&opened).await?;
             if self.fold.unwritten_events() >= GATHER {
-                self.write()?;
+                self.write().await?;
             }
             return Ok(());
         }
         // What was asked is answered by the view at exactly this place.
-        self.write()?;
+        self.write().await?;
         for entry in &opened.entries {
             if let Event::ResolutionRequested(asked) = &entry.fact.event {
                 self.judge(&opened, &entry.fact, asked)?;
@@ -165,9 +186,13 @@ impl Follower {
         }
     }
 
-    fn write(&mut self) -> Result<(), Error> {
+    async fn write(&mut self) -> Result<(), Error> {
         if self.fold.unwritten() > 0 {
             let touched = self.fold.write()?;
+            // Whoever waits for this place is to write under the keys that are current there.
+            if self.caught_up {
+                self.adopt_keys().await?;
+            }
             self.keychain.advance(self.fold.head());
             self.keychain.touch(touched);
         }
@@ -276,21 +301,13 @@ impl Source for Looked<'_> {
     }
 }
 
-/// The log's messages, opened, as many at once as are there. Many are opened on other threads.
+/// The log's messages, opened, as many at once as are there.
 fn chunks(tail: Tail, custody: Arc<Custody>) -> impl stream::Stream<Item = Chunk> + Unpin {
     let chunks = tail.ready_chunks(CHUNK).map(move |messages| {
         let custody = Arc::clone(&custody);
-        let messages: Result<Vec<_>, _> = messages.into_iter().collect();
-        match messages {
-            Err(error) => Either::Left(std::future::ready(Err(error))),
-            Ok(messages) if messages.len() < WORTH_A_THREAD => {
-                let opened = messages
-                    .iter()
-                    .map(|message| open(&custody, message))
-                    .collect();
-                Either::Left(std::future::ready(Ok(opened)))
-            }
-            Ok(messages) => Either::Right(async move { Ok(open_many(custody, messages).await) }),
+        async move {
+            let messages = messages.into_iter().collect::<Result<Vec<_>, _>>()?;
+            Ok(open_all(&custody, messages).await)
         }
     });
     Box::pin(chunks.buffered(AT_ONCE))

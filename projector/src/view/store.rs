@@ -13,7 +13,7 @@ use serde_bytes::{ByteArray, ByteBuf};
 
 use super::{Error, damaged, layout};
 
-const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 
 /// A file with this name in the view's folder asks for a rebuild.
 pub(super) const CONDEMNED: &str = "rebuild-this-view";
@@ -38,7 +38,8 @@ pub(crate) fn open(
     }
     let tree = open_tree(dir, cache_bytes)?;
     let wallet = custody.wallet();
-    let wrapping = &custody.keys().view;
+    let keys = custody.keys();
+    let wrapping = &keys.view;
     let place = |id: &[u8; 16]| Place::new().and(wallet.as_bytes()).and(id);
     if let Some(bytes) = tree.get(layout::KEY)? {
         let wire: Wire = cbor::decode(&bytes).map_err(|_| damaged("its key"))?;

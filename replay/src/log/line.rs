@@ -66,9 +66,15 @@ pub struct Line {
     /// The versions that fell off the end with it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trimmed: Vec<u32>,
-    /// The KEK version that it made.
+    /// The KEK version that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kek: Option<u32>,
+    /// The unseal generation that it made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
+    /// How many pages of the key store it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages: Option<usize>,
     /// The page of the key store that it is about.
     #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
     pub page: Option<PageId>,
@@ -194,6 +200,8 @@ impl Line {
             versions: Vec::new(),
             trimmed: Vec::new(),
             kek: None,
+            generation: None,
+            pages: None,
             page: None,
             keys: None,
             request: None,
@@ -221,6 +229,14 @@ impl Line {
             Event::KekCreated(event) => self.kek = Some(event.version),
             Event::KeyPageClosed(event) => self.page = Some(event.page),
             Event::KeysDestroyed(event) => self.keys = Some(event.keys.len()),
+            Event::KeysRewrapped(event) => {
+                self.kek = Some(event.version);
+                self.pages = Some(event.pages.len());
+            }
+            Event::KeksRetired(event) => self.kek = Some(event.version),
+            Event::KeksDestroyed(event) => self.kek = Some(event.version),
+            Event::GenerationReplaced(event) => self.generation = Some(event.generation),
+            Event::RotationPolicySet(_) => {}
             Event::MountEnabled(event) => self.mount = Some(event.mount),
             Event::MountTuned(event) => self.mount = Some(event.mount),
             Event::MountDisabled(event) => self.mount = Some(event.mount),

@@ -243,10 +243,11 @@ impl<'a> Names<'a> {
         asked: &ResolutionRequested,
     ) -> Option<RequestNames> {
         let (custody, sealed) = (self.walk.custody(), entry.names.as_ref()?);
+        let keys = custody.keys();
         let mut epochs = opened.header.fact_keys.iter();
         epochs.find_map(|id| {
             let place = request_names_place(custody.wallet(), *id, asked.request);
-            let epoch = custody.keys().epoch(id)?;
+            let epoch = keys.epoch(id)?;
             let plain = epoch.request_names.open(&place, sealed).ok()?;
             cbor::decode(plain.expose()).ok()
         })

@@ -86,6 +86,7 @@ impl Keys {
         opened: &Opened,
         findings: &mut Findings,
     ) -> Result<(), Error> {
+        let keys = self.custody.keys();
         for entry in &opened.entries {
             for used in used(entry) {
                 self.try_key(walk, &used).await?;
@@ -95,7 +96,7 @@ impl Keys {
             {
                 let opens = opened.header.fact_keys.iter().any(|id| {
                     let place = request_names_place(self.custody.wallet(), *id, asked.request);
-                    let epoch = self.custody.keys().epoch(id);
+                    let epoch = keys.epoch(id);
                     epoch.is_some_and(|epoch| epoch.request_names.open(&place, sealed).is_ok())
                 });
                 if !opens {

@@ -56,9 +56,7 @@ impl Wallet {
             root: PrincipalId::from_bytes([0x11; 16]),
             root_token: TOKEN,
             root_token_mac: custody.keys().token_mac.mac(b"hvs.canary-token"),
-            kek: custody.current_kek(),
-            generation: custody.generation(),
-            fact_key: custody.epoch().unwrap().id,
+            kek: custody.kek(),
             mounts: vec![NewMount {
                 mount: MOUNT,
                 kind: MountKind::KvV2,

@@ -207,7 +207,7 @@ async fn names_that_another_key_sealed_stop_the_fold() {
     let (first, key) = sound.payload_of("app/db", 1);
     sound
         .replace(key.page, |page| {
-            let other = Page::generate(page.id, page.owner, page.made, &mut Os::new());
+            let other = Page::generate(page.id, page.owner, page.made, page.kek, &mut Os::new());
             other.keeping(|slot| page.slots().has(slot))
         })
         .await;

@@ -91,7 +91,7 @@ impl Node {
             patience: PATIENCE,
         });
         let sweeper = Sweeper::new(custody.clone(), keychain.clone(), committer.clone());
-        let sweeping = tokio::spawn(sweeper.run());
+        let sweeping = tokio::spawn(async move { sweeper.run().await });
         Self {
             embedded,
             custody,

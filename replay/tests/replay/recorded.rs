@@ -79,7 +79,7 @@ impl Recorded {
         entries: &[Entry],
     ) -> u64 {
         let last = self.last_on(subject);
-        let epoch = custody.epoch().unwrap();
+        let epoch = custody.epoch();
         let header = Header {
             wallet: custody.wallet(),
             subject,
@@ -92,7 +92,7 @@ impl Recorded {
         self.messages.push(Message {
             seq,
             subject,
-            bytes: commit::encode(&header, entries, epoch, &mut Os::new()),
+            bytes: commit::encode(&header, entries, &epoch, &mut Os::new()),
         });
         seq.0
     }

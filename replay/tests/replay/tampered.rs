@@ -222,6 +222,7 @@ async fn a_forged_event_does_not_follow_from_the_state() {
     let kek = Event::KekCreated(KekCreated {
         version: 3,
         generation: 1,
+        manager: "key-file".to_owned(),
         fact_key: FactKeyId::default(),
     });
     let deleted = Event::VersionsDeleted(VersionsDeleted {

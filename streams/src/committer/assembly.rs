@@ -16,7 +16,7 @@ use bytes::Bytes;
 use crate::{
     clock::Clock,
     committer::{Committed, Error, Waiting},
-    custody::{self, Custody},
+    custody::Custody,
     entropy::Os,
     pool::{Drawing, Pool},
     replica::Head,
@@ -222,13 +222,8 @@ impl Batch {
     }
 
     /// The commit after `head`.
-    pub(super) fn encode(
-        &self,
-        custody: &Custody,
-        subject: Subject,
-        head: Head,
-    ) -> Result<Bytes, custody::Error> {
-        let epoch = custody.epoch()?;
+    pub(super) fn encode(&self, custody: &Custody, subject: Subject, head: Head) -> Bytes {
+        let epoch = custody.epoch();
         let header = Header {
             wallet: custody.wallet(),
             subject,
@@ -237,12 +232,7 @@ impl Batch {
             time: self.time,
             fact_keys: vec![epoch.id],
         };
-        Ok(commit::encode(
-            &header,
-            &self.entries,
-            epoch,
-            &mut Os::new(),
-        ))
+        commit::encode(&header, &self.entries, &epoch, &mut Os::new())
     }
 
     /// Whether its commands change nothing.

@@ -47,7 +47,8 @@ impl<R: Replica> Committer<R> {
         let Some(plain) = handover::encode(chosen.map(|waiting| &waiting.command)) else {
             return;
         };
-        let (me, key) = (self.custody.process(), &self.custody.keys().command);
+        let (me, keys) = (self.custody.process(), self.custody.keys());
+        let key = &keys.command;
         let place = handover::place(self.custody.wallet(), me, winner);
         let mut parcel = me.as_bytes().to_vec();
         parcel.extend_from_slice(&key.seal_hand_over(&place, &plain, &mut Os::new()));
@@ -158,7 +159,8 @@ impl Inbox {
 
 /// Decides a parcel's commands with this node's own, and answers when all are answered.
 async fn serve(custody: Arc<Custody>, queue: mpsc::Sender<Waiting>, parcel: Parcel) {
-    let key = &custody.keys().command;
+    let keys = custody.keys();
+    let key = &keys.command;
     let Some((from, sealed)) = parcel.bytes.split_first_chunk::<16>() else {
         return;
     };

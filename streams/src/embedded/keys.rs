@@ -59,6 +59,38 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// Removes the writings of a slot whose revision is to go, given the current one.
+    async fn remove_while(
+        &self,
+        slot: Slot,
+        goes: impl Fn(Revision, Revision) -> bool + Send + 'static,
+    ) -> Result<usize, Error> {
+        self.change(move |txn| {
+            let mut table = txn.open_table(WRITINGS)?;
+            let Some(current) = current(&table, slot)? else {
+                return Ok((0, Change::None));
+            };
+            let text = slot.to_string();
+            let all = (text.as_str(), 0)..=(text.as_str(), u64::MAX);
+            let chosen =
+                |(_, revision): (&str, u64), _: &[u8]| goes(Revision(revision), current.revision);
+            let mut removed = 0;
+            for entry in table.extract_from_if(all, chosen)? {
+                entry?;
+                removed += 1;
+            }
+            let change = if removed == 0 {
+                Change::None
+            } else {
+                Change::Some
+            };
+            Ok((removed, change))
+        })
+        .await
+    }
+}
+
 async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
     let joined = tokio::task::spawn_blocking(f).await;
     joined.map_err(|error| Error::Unavailable(error.to_string()))
@@ -107,31 +139,19 @@ impl KeyStore for Keys {
 
     async fn erase_older(&self, slot: Slot) -> Result<usize, Error> {
         let removed = self
-            .change(move |txn| {
-                let mut table = txn.open_table(WRITINGS)?;
-                let Some(current) = current(&table, slot)? else {
-                    return Ok((0, Change::None));
-                };
-                let text = slot.to_string();
-                let older = (text.as_str(), 0)..(text.as_str(), current.revision.0);
-                let mut removed = 0;
-                for entry in table.extract_from_if(older, |_, _| true)? {
-                    entry?;
-                    removed += 1;
-                }
-                Ok((
-                    removed,
-                    if removed == 0 {
-                        Change::None
-                    } else {
-                        Change::Some
-                    },
-                ))
-            })
+            .remove_while(slot, |revision, current| revision < current)
             .await?;
         match self.writings(slot).await? {
             0 | 1 => Ok(removed),
             left => Err(Error::NotErased(left - 1)),
+        }
+    }
+
+    async fn remove(&self, slot: Slot) -> Result<(), Error> {
+        self.remove_while(slot, |_, _| true).await?;
+        match self.writings(slot).await? {
+            0 => Ok(()),
+            left => Err(Error::NotErased(left)),
         }
     }
 

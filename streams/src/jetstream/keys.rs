@@ -78,6 +78,12 @@ impl Keys {
         Ok(sequences)
     }
 
+    async fn delete_all(&self, sequences: Vec<u64>) {
+        futures::stream::iter(sequences)
+            .for_each_concurrent(DELETES, |seq| self.delete(seq))
+            .await;
+    }
+
     /// A failure shows when the slot is read back.
     async fn delete(&self, seq: u64) {
         let asked = format!("STREAM.MSG.DELETE.{STREAM}");
@@ -154,12 +160,19 @@ impl KeyStore for Keys {
         let mut older = self.sequences(&subject).await?;
         older.pop();
         let count = older.len();
-        futures::stream::iter(older)
-            .for_each_concurrent(DELETES, |seq| self.delete(seq))
-            .await;
+        self.delete_all(older).await;
         match self.sequences(&subject).await?.len() {
             0 | 1 => Ok(count),
             left => Err(Error::NotErased(left - 1)),
+        }
+    }
+
+    async fn remove(&self, slot: Slot) -> Result<(), Error> {
+        let subject = subject(slot);
+        self.delete_all(self.sequences(&subject).await?).await;
+        match self.sequences(&subject).await?.len() {
+            0 => Ok(()),
+            left => Err(Error::NotErased(left)),
         }
     }
 

@@ -12,13 +12,10 @@ use billfold_core::{
     Millis, SecretBytes,
     command::{Action, Change, Command, NewNames, What},
     commit::{self, CommitHash, Entry, Header},
-    decide::{Decision, Sealer, Supply, decide},
+    decide::{Decision, Drawn, Sealer, Supply, decide},
     event::Actor,
     id::{ProcessId, RecordId, Seq},
-    keys::{
-        Dek,
-        page::{KeyRef, Page},
-    },
+    keys::page::{KeyRef, Page},
     names::Names,
     state::{At, Memory, State},
     subject::{Generation, Subject},
@@ -195,17 +192,16 @@ struct Pages {
 }
 
 impl Supply for Pages {
-    fn draw(&mut self) -> Option<(KeyRef, Dek)> {
+    fn draw(&mut self) -> Option<Drawn> {
         let page = self.made.last()?;
         let slot = u8::try_from(self.slot).ok()?;
         self.slot += 1;
-        Some((
-            KeyRef {
-                page: page.id,
-                slot,
-            },
-            page.key(slot)?,
-        ))
+        let key = KeyRef {
+            page: page.id,
+            slot,
+        };
+        let (dek, kek) = (page.key(slot)?, page.kek);
+        Some(Drawn { key, dek, kek })
     }
 }
 
@@ -281,10 +277,9 @@ async fn fill(url: &str, backend: &Backend, custody: &Custody, events: u64, sing
             previous,
             writer: custody.process(),
             time,
-            fact_keys: vec![custody.epoch().unwrap().id],
+            fact_keys: vec![custody.epoch().id],
         };
-        let bytes: Bytes =
-            commit::encode(&header, &entries, custody.epoch().unwrap(), &mut entropy);
+        let bytes: Bytes = commit::encode(&header, &entries, &custody.epoch(), &mut entropy);
         previous = CommitHash::of(&bytes);
         acks.push(context.publish(subject.to_string(), bytes).await.unwrap());
         if acks.len() == 512 {

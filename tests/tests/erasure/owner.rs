@@ -43,7 +43,7 @@ async fn an_owner_goes_on_when_its_pages_are_closed(owner_at: Setup, other_at: S
     let owner = Arc::new(owner_at.create().await);
     let mount = owner.mount("secret/");
     let other = other_at.start().await;
-    let sweeping = [&*owner, &other].map(|node| tokio::spawn(node.sweeper().run()));
+    let sweeping = [&*owner, &other].map(Node::sweep);
     let goes_on = Arc::new(AtomicBool::new(true));
     let writing = {
         let (owner, goes_on) = (owner.clone(), goes_on.clone());
@@ -105,7 +105,7 @@ async fn inv07_a_destroyed_key_is_not_given_out_again() {
     let node = setup.create().await;
     let other = setup.start().await;
     let mount = node.mount("secret/");
-    let sweeping = tokio::spawn(node.sweeper().run());
+    let sweeping = node.sweep();
     for round in 0..20 {
         let path = format!("s{round}");
         let done = node.put(mount, &path, None, b"x").await.unwrap();

@@ -118,9 +118,7 @@ impl Setup {
             root: PrincipalId::from_bytes(tools::random()),
             root_token: TokenId::from_bytes(tools::random()),
             root_token_mac: custody.keys().token_mac.mac(b"root"),
-            kek: custody.current_kek(),
-            generation: custody.generation(),
-            fact_key: custody.epoch().unwrap().id,
+            kek: custody.kek(),
             mounts: vec![mount(&custody, "secret/")],
         });
         let done = node.order(None, Actor::System, action).await.unwrap();
@@ -295,6 +293,12 @@ impl Node {
             Arc::clone(&self.keychain),
             self.committer.clone(),
         )
+    }
+
+    /// Keeps the key store in step with the fold, in a task of its own.
+    pub fn sweep(&self) -> tokio::task::JoinHandle<()> {
+        let sweeper = self.sweeper();
+        tokio::spawn(async move { sweeper.run().await })
     }
 
     /// Waits until its view has come to this sequence.

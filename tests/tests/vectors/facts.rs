@@ -5,10 +5,11 @@ use billfold_core::{
     event::{
         Actor, CommandRef, Event, Fact, SealedRef,
         v1::{
-            CredentialWritten, KekCreated, KeyPageClosed, KeysDestroyed, MetadataChanged,
-            MetadataDeleted, MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned,
-            Operation, RequestsRefused, ResolutionRequested, Retired, Settings, VersionsDeleted,
-            VersionsDestroyed, VersionsUndeleted, WalletCreated,
+            CredentialWritten, GenerationReplaced, KekCreated, KeksDestroyed, KeksRetired,
+            KeyPageClosed, KeysDestroyed, KeysRewrapped, MetadataChanged, MetadataDeleted,
+            MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned, Operation,
+            RequestsRefused, ResolutionRequested, Retired, RotationPolicy, RotationPolicySet,
+            Settings, VersionsDeleted, VersionsDestroyed, VersionsUndeleted, WalletCreated,
         },
     },
     id::{
@@ -68,6 +69,15 @@ pub(crate) fn fact(actor: Actor, event: Event) -> Fact {
     }
 }
 
+fn next_kek() -> KekCreated {
+    KekCreated {
+        version: 2,
+        generation: 2,
+        manager: "key-file".to_owned(),
+        fact_key: FactKeyId::from_bytes([0x78; 16]),
+    }
+}
+
 fn of_the_wallet() -> Vec<(&'static str, Fact)> {
     let created = WalletCreated {
         wallet: WalletId::from_bytes([0x55; 16]),
@@ -78,6 +88,7 @@ fn of_the_wallet() -> Vec<(&'static str, Fact)> {
     let kek = KekCreated {
         version: 1,
         generation: 2,
+        manager: "key-file".to_owned(),
         fact_key: FactKeyId::from_bytes([0x77; 16]),
     };
     let closed = KeyPageClosed {
@@ -124,6 +135,50 @@ fn of_the_wallet() -> Vec<(&'static str, Fact)> {
         (
             "keys-destroyed",
             fact(Actor::System, Event::KeysDestroyed(destroyed)),
+        ),
+        ("kek-rotated", fact(root(), Event::KekCreated(next_kek()))),
+        (
+            "keys-rewrapped",
+            fact(
+                Actor::System,
+                Event::KeysRewrapped(KeysRewrapped {
+                    version: 2,
+                    pages: vec![PageId::from_bytes([0x66; 16])],
+                }),
+            ),
+        ),
+        (
+            "keks-retired",
+            fact(root(), Event::KeksRetired(KeksRetired { version: 1 })),
+        ),
+        (
+            "keks-destroyed",
+            fact(
+                Actor::System,
+                Event::KeksDestroyed(KeksDestroyed { version: 1 }),
+            ),
+        ),
+        (
+            "generation-replaced",
+            fact(
+                root(),
+                Event::GenerationReplaced(GenerationReplaced {
+                    generation: 3,
+                    manager: "shamir".to_owned(),
+                }),
+            ),
+        ),
+        (
+            "rotation-policy-set",
+            fact(
+                root(),
+                Event::RotationPolicySet(RotationPolicySet {
+                    policy: RotationPolicy {
+                        max_age: 7_776_000_000,
+                        max_wraps: 0x1_0000_0000,
+                    },
+                }),
+            ),
         ),
         ("mount-enabled", fact(root(), Event::MountEnabled(enabled))),
         (

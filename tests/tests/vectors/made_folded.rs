@@ -92,6 +92,18 @@ pub(crate) fn folded() -> Made {
         (3, start + 9, vec![of("policy-written-ending")]),
         (4, start + 10, vec![of("policy-written")]),
     ];
+    // The keys come under a second KEK version, and the first one goes.
+    let rotated = [
+        (1, start, vec![of("wallet-created"), of("kek-created")]),
+        (2, start + 1, vec![of("mount-enabled")]),
+        (3, start + 2, vec![of("kek-rotated")]),
+        (4, start + 3, vec![of("key-page-closed")]),
+        (5, start + 4, vec![of("keys-rewrapped")]),
+        (6, start + 5, vec![of("keks-retired")]),
+        (7, start + 6, vec![of("keks-destroyed")]),
+        (8, start + 7, vec![of("generation-replaced")]),
+        (9, start + 8, vec![of("rotation-policy-set")]),
+    ];
     let cases = [
         ("wallet", 1, "a wallet"),
         (
@@ -121,6 +133,16 @@ pub(crate) fn folded() -> Made {
             "metadata",
             &described[..],
             "the metadata of a secret was changed once",
+        ),
+        (
+            "rotated",
+            &rotated[..5],
+            "a second KEK version, and all keys under it",
+        ),
+        (
+            "first-kek-destroyed",
+            &rotated[..],
+            "the first KEK version was destroyed, and the unseal generation replaced",
         ),
         ("policy", &policies[..], "a policy that was deleted before"),
         (

@@ -6,7 +6,7 @@ use billfold_core::{
     id::{FactKeyId, PageId, ProcessId, WalletId},
     keys::{
         CommandKey, FactKey, FileKey, IdKey, Kek, RequestNameKey, TokenMacKey, ViewWrapKey,
-        keyring::Keyring,
+        keyring::{Generation, Keks, Keyring},
         manager::GenerationId,
         page::Page,
         wallet::{Epoch, WalletKeys},
@@ -28,11 +28,17 @@ pub(crate) fn pages() -> Made {
     let id = PageId::from_bytes([0x66; 16]);
     let owner = ProcessId::from_bytes([0xcc; 16]);
     let kek = Kek::danger_from_bytes(&key(0xe1));
-    let whole = Page::generate(id, owner, Millis(1_800_000_000_000), &mut Counter::new(40));
+    let whole = Page::generate(
+        id,
+        owner,
+        Millis(1_800_000_000_000),
+        3,
+        &mut Counter::new(40),
+    );
     let mut drawn = Counter::new(40);
     let keys: Vec<[u8; 32]> = (0..256).map(|_| drawn.bytes()).collect();
     let vector = |comment: &str, page: &Page, listed: &[usize], absent: &[u8], seed| {
-        let body = page.wrap(WALLET, 3, &kek, &mut Counter::new(seed));
+        let body = page.wrap(WALLET, &kek, &mut Counter::new(seed));
         let mut vector = Vector::new(comment, OPENS, body)
             .with("kek", format!("3 {}", hex::encode(key(0xe1))))
             .with("wallet", WALLET)
@@ -218,33 +224,60 @@ pub(crate) fn keyrings() -> Made {
         number: 2,
     };
     let file = FileKey::danger_from_bytes(&key(0xf1));
-    let mut first: Counter = Counter::new(60);
-    let generation_bytes: [u8; 32] = first.bytes();
-    let mut second = Counter::new(61);
-    let kek_bytes: [u8; 32] = second.bytes();
+    let generation_bytes: [u8; 32] = Counter::new(60).bytes();
+    let kek_bytes: [u8; 32] = Counter::new(61).bytes();
+    let next_bytes: [u8; 32] = Counter::new(63).bytes();
     let (generation, wrapped) = file.create_generation(id, &mut Counter::new(60));
-    let (keyring, _) = Keyring::create(id, "key-file", wrapped, &generation, &mut Counter::new(61));
-    let healthy = Vector::new("one KEK version under a key file", OPENS, keyring.encode())
-        .with_hex("file-key", key(0xf1))
-        .with_hex("generation-key", generation_bytes)
-        .with("wallet", WALLET)
-        .with("generation", 2)
-        .with("manager", "key-file")
-        .with("current", 1)
-        .with("kek", format!("1 {}", hex::encode(kek_bytes)));
+    let keks = Keks::generate(1, &mut Counter::new(61));
+    let under = Generation {
+        id,
+        manager: "key-file",
+        wrapped,
+        key: &generation,
+    };
+    let keyring = Keyring::wrap(under, &keks, &mut Counter::new(62)).unwrap();
+    let two = keyring.with_next(2, &generation, &mut Counter::new(63));
+    let vector = |comment: &str, keyring: &Keyring, keks: &[(u32, [u8; 32])]| {
+        let mut vector = Vector::new(comment, OPENS, keyring.encode())
+            .with_hex("file-key", key(0xf1))
+            .with_hex("generation-key", generation_bytes)
+            .with("wallet", WALLET)
+            .with("generation", 2)
+            .with("manager", "key-file");
+        for (version, bytes) in keks {
+            vector = vector.with("kek", format!("{version} {}", hex::encode(bytes)));
+        }
+        vector
+    };
+    let one = [(1, kek_bytes)];
+    let both = [(1, kek_bytes), (2, next_bytes)];
+    let healthy = vector("one KEK version under a key file", &keyring, &one);
+    let two_versions = vector("two KEK versions", &two, &both);
+    let retired = vector(
+        "the second KEK version, when the first was destroyed",
+        &two.without(1),
+        &both[1..],
+    );
     let end = healthy.body.len() - 1;
     // [ format, wallet: bstr .16, generation, … ]
-    assert_eq!(healthy.body[..3], [0x87, 0x01, 0x50]);
+    assert_eq!(healthy.body[..3], [0x87, 0x02, 0x50]);
     assert_eq!(healthy.body[19], 2);
+    let handed_on = healthy.body.len() - keyring_tail(&healthy.body);
     vec![
         (
             "changed-kek",
             healthy.but(
                 "the last byte of the wrapped KEK is changed",
                 NO_OPEN,
-                |b| {
-                    b[end] ^= 1;
-                },
+                |b| b[end] ^= 1,
+            ),
+        ),
+        (
+            "changed-handed-on",
+            healthy.but(
+                "the last byte of the generation key that is handed on is changed",
+                NO_OPEN,
+                |b| b[handed_on - 1] ^= 1,
             ),
         ),
         (
@@ -263,7 +296,7 @@ pub(crate) fn keyrings() -> Made {
         ),
         (
             "unknown-format",
-            healthy.but("format 2", NO_PARSE, |b| b[1] = 2),
+            healthy.but("format 3", NO_PARSE, |b| b[1] = 3),
         ),
         (
             "cut",
@@ -280,5 +313,16 @@ pub(crate) fn keyrings() -> Made {
             }),
         ),
         ("key-file", healthy),
+        ("two-versions", two_versions),
+        ("first-destroyed", retired),
     ]
+}
+
+/// How many bytes the KEK versions take at the end of a keyring with one of them: an array of one
+/// array of two, a small number, and a byte string whose length takes one byte.
+fn keyring_tail(bytes: &[u8]) -> usize {
+    let header = bytes
+        .windows(4)
+        .rposition(|w| w == [0x81, 0x82, 0x01, 0x58]);
+    bytes.len() - header.unwrap()
 }

@@ -128,6 +128,7 @@ fn inv09_wallets_and_mounts_that_do_not_follow() {
         let event = crate::event::v1::KekCreated {
             version,
             generation: 1,
+            manager: String::new(),
             fact_key: FactKeyId::default(),
         };
         assert_eq!(stage.takes(Event::KekCreated(event)), fits, "{version}");
@@ -363,6 +364,7 @@ fn inv07_a_page_keeps_what_is_used_and_what_may_still_be() {
         live: [live].into_iter().collect(),
         dying: [dying].into_iter().collect(),
         gone: [gone].into_iter().collect(),
+        kek: 1,
     };
     let kept = |page: &PageUse| -> Vec<bool> { (0..4).map(|slot| page.keeps(slot)).collect() };
     assert_eq!(kept(&page(false, 0, 1, 2)), [true, false, false, true]);

@@ -57,6 +57,11 @@ pub(super) fn write(world: &mut World, path: usize) {
     ask(world, START, None, Wish::Change(vec![put(path, None)])).unwrap();
 }
 
+/// The command that writes a version of the secret at this path of mount 0.
+pub(super) fn to_write(world: &World, path: usize) -> Command {
+    world.command(ROOT, None, &Wish::Change(vec![put(path, None)]))
+}
+
 /// One command in a commit of its own.
 fn ask(
     world: &mut World,

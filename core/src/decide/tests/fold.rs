@@ -152,6 +152,7 @@ fn wallet_event() -> impl Strategy<Value = Event> {
             Event::KekCreated(v1::KekCreated {
                 version,
                 generation,
+                manager: "key-file".to_owned(),
                 fact_key: FactKeyId::from_bytes(id),
             })
         }),
@@ -160,6 +161,29 @@ fn wallet_event() -> impl Strategy<Value = Event> {
             Event::KeyPageClosed(v1::KeyPageClosed { page })
         }),
         vec(key(), 0..3).prop_map(|keys| Event::KeysDestroyed(v1::KeysDestroyed { keys })),
+        kek_event(),
+    ]
+}
+
+fn kek_event() -> impl Strategy<Value = Event> {
+    let pages = vec(few().prop_map(PageId::from_bytes), 0..3);
+    prop_oneof![
+        (number(), pages).prop_map(|(version, pages)| {
+            Event::KeysRewrapped(v1::KeysRewrapped { version, pages })
+        }),
+        number().prop_map(|version| Event::KeksRetired(v1::KeksRetired { version })),
+        number().prop_map(|version| Event::KeksDestroyed(v1::KeksDestroyed { version })),
+        number().prop_map(|generation| {
+            let manager = "shamir".to_owned();
+            Event::GenerationReplaced(v1::GenerationReplaced {
+                generation,
+                manager,
+            })
+        }),
+        (0..2_u64, 0..2_u64).prop_map(|(max_age, max_wraps)| {
+            let policy = v1::RotationPolicy { max_age, max_wraps };
+            Event::RotationPolicySet(v1::RotationPolicySet { policy })
+        }),
     ]
 }
 
@@ -365,6 +389,7 @@ fn beginning() -> Vec<Logged> {
             root_token: TokenId::from_bytes(id),
             root_token_mac: key(20),
         }),
+        kek_created(1),
         Event::MountEnabled(v1::MountEnabled {
             mount: MountId::from_bytes(id),
             kind: MountKind::KvV2,
@@ -407,12 +432,37 @@ fn beginning() -> Vec<Logged> {
             trimmed: Vec::new(),
         }),
     ];
-    let fact = |event| Fact {
+    commits(events.into_iter().map(|event| (Millis(0), system(event))))
+}
+
+/// The same, and then a rotation that left no key under the first KEK version.
+fn rotated() -> Vec<Logged> {
+    let page = PageId::from_bytes([0; 16]);
+    let pages = vec![page];
+    let events = [
+        Event::KeyPageClosed(v1::KeyPageClosed { page }),
+        kek_created(2),
+        Event::KeysRewrapped(v1::KeysRewrapped { version: 2, pages }),
+    ];
+    let more = commits(events.into_iter().map(|event| (Millis(0), system(event))));
+    [beginning(), more].concat()
+}
+
+fn kek_created(version: u32) -> Event {
+    Event::KekCreated(v1::KekCreated {
+        version,
+        generation: 1,
+        manager: "key-file".to_owned(),
+        fact_key: FactKeyId::from_bytes([3; 16]),
+    })
+}
+
+const fn system(event: Event) -> Fact {
+    Fact {
         actor: Actor::System,
         command: None,
         event,
-    };
-    commits(events.into_iter().map(|event| (Millis(0), fact(event))))
+    }
 }
 
 fn commits(facts: impl IntoIterator<Item = (Millis, Fact)>) -> Vec<Logged> {
@@ -454,8 +504,9 @@ proptest! {
     fn inv08_any_facts_fold_to_the_same_in_any_layers_and_none_panics(
         facts in vec((time(), fact()), 1..40),
         cuts in vec(any::<bool>(), 40),
+        late in any::<bool>(),
     ) {
-        let mut log = beginning();
+        let mut log = if late { rotated() } else { beginning() };
         log.extend(commits(facts));
         let whole = fold_what_fits(&log, |_| false);
         prop_assert_eq!(&whole, &fold_what_fits(&log, |_| true));
@@ -494,9 +545,13 @@ fn random_facts_of_every_kind_are_folded() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let strategy = vec((time(), fact()), 40);
     let mut fitted = std::collections::BTreeSet::new();
-    for _ in 0..150 {
+    for turn in 0..150 {
         let facts = strategy.new_tree(&mut runner).unwrap();
-        let mut log = beginning();
+        let mut log = if turn % 2 == 0 {
+            beginning()
+        } else {
+            rotated()
+        };
         log.extend(commits(proptest::strategy::ValueTree::current(&facts)));
         let (_, fits) = fold_what_fits(&log, |_| false);
         let kinds = log.iter().zip(fits).filter(|(_, fits)| *fits);

@@ -19,7 +19,7 @@ use crate::{
     },
     id::{RequestId, Seq, TokenId},
     judge::{Verdict, judge},
-    keys::{Content, page::KeyRef},
+    keys::{Content, keyring::KekVersion, page::KeyRef},
     names::{Names, mount_names_place, names_place, payload_place},
     state::{Digest, Key, Memory, Record, State, Value},
 };
@@ -103,6 +103,8 @@ proptest! {
             }
             keys.check(&game);
             keys.confirm_and_close(&mut game, &picks);
+            keys.check(&game);
+            rotate_and_rewrap(&mut game, &picks);
             keys.check(&game);
             game.world.commit(batch.settled);
         }
@@ -314,9 +316,13 @@ impl Accounts {
     fn check(&self, game: &Game) {
         let (used, live) = (Self::used(game), Self::referred_to(game));
         let Game { world, .. } = game;
+        let mut under: BTreeMap<KekVersion, u64> = BTreeMap::new();
         for number in 0..=world.pool.drawn / super::Pool::PER_PAGE {
             let id = super::Pool::page(number);
             let Ok(page) = world.decider.page(&id);
+            if page.counts() {
+                *under.entry(page.kek).or_default() += 1;
+            }
             for slot in 0..=u8::MAX {
                 let key = KeyRef { page: id, slot };
                 let gone = self.gone.contains(&key);
@@ -332,6 +338,13 @@ impl Accounts {
                 assert!(!page.keeps(slot) || !(dying || gone));
             }
         }
+        let Ok(wallet) = world.decider.wallet();
+        for kek in wallet.unwrap().keks {
+            let counted = under.remove(&kek.version).unwrap_or_default();
+            assert_eq!(kek.pages, counted, "KEK version {}", kek.version);
+            assert!(kek.retired.is_none() || counted == 0);
+        }
+        assert_eq!(under, BTreeMap::new());
     }
 
     /// Confirms some destructions, among them such as were never due, and closes a page.
@@ -347,6 +360,33 @@ impl Accounts {
         let close = system(Action::ClosePages(vec![game.world.pool.current_page()]));
         game.world.decide(&close).unwrap();
     }
+}
+
+/// Rotates now and then, says of some pages that they are rewrapped, among them such as never were
+/// drawn from or are open, and tries to retire a version.
+fn rotate_and_rewrap(game: &mut Game, picks: &[prop::sample::Index]) {
+    let world = &mut game.world;
+    let turn = picks[0].index(4);
+    if turn == 0 {
+        let version = world.pool.kek + 1;
+        let rotated = system(Action::RotateKek(super::new_kek(version)));
+        world.decide(&rotated).unwrap();
+        world.pool.kek = version;
+    }
+    let count = usize::try_from(world.pool.drawn / super::Pool::PER_PAGE).unwrap() + 2;
+    let page =
+        |pick: &prop::sample::Index| super::Pool::page(u32::try_from(pick.index(count)).unwrap());
+    let pages: Vec<_> = picks.iter().map(page).collect();
+    if turn < 2 {
+        world
+            .decide(&system(Action::ClosePages(pages.clone())))
+            .unwrap();
+    }
+    let version = world.pool.kek - u32::from(turn == 3);
+    let rewrapped = Action::ConfirmRewrapped { version, pages };
+    world.decide(&system(rewrapped)).unwrap();
+    // Refused as long as a key is under it.
+    let _ = world.decide(&system(Action::RetireKeks(world.pool.kek - 1)));
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct KekCreated {
     pub version: KekVersion,
     /// The unseal generation that wraps it.
     pub generation: u32,
+    /// The name of that generation's key manager.
+    pub manager: String,
     /// The epoch that began with it.
     pub fact_key: FactKeyId,
 }
@@ -41,6 +43,7 @@ pub struct KekCreated {
 as_array!(KekCreated {
     version,
     generation,
+    manager,
     fact_key
 });
 
@@ -61,3 +64,69 @@ pub struct KeysDestroyed {
 }
 
 as_array!(KeysDestroyed { keys });
+
+/// The keys of these pages are wrapped under this KEK version now, and no writing of the pages under
+/// an older one can be read any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeysRewrapped {
+    /// The version, which is the current one.
+    pub version: KekVersion,
+    /// The pages, each closed before.
+    pub pages: Vec<PageId>,
+}
+
+as_array!(KeysRewrapped { version, pages });
+
+/// This KEK version and all before it are to be destroyed: no key is under them any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeksRetired {
+    /// The newest of them.
+    pub version: KekVersion,
+}
+
+as_array!(KeksRetired { version });
+
+/// The outcome of a retirement: this KEK version and all before it are in no keyring that can still
+/// be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeksDestroyed {
+    /// The newest of them.
+    pub version: KekVersion,
+}
+
+as_array!(KeksDestroyed { version });
+
+/// A new unseal generation wraps all KEK versions, and no keyring under an older one can still be
+/// read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GenerationReplaced {
+    /// The number of the new one.
+    pub generation: u32,
+    /// The name of its key manager.
+    pub manager: String,
+}
+
+as_array!(GenerationReplaced {
+    generation,
+    manager
+});
+
+/// When the wallet makes a new KEK version by itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RotationPolicy {
+    /// How old the current version gets at most, in milliseconds; 0 is no bound.
+    pub max_age: u64,
+    /// How many keys it wraps at most; 0 is no bound.
+    pub max_wraps: u64,
+}
+
+as_array!(RotationPolicy { max_age, max_wraps });
+
+/// From now on this policy says when the wallet makes a new KEK version by itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RotationPolicySet {
+    /// The policy.
+    pub policy: RotationPolicy,
+}
+
+as_array!(RotationPolicySet { policy });

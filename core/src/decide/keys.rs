@@ -1,0 +1,150 @@
+//! Deciding about the wallet's own keys. What these events say was made so before, in the key
+//! store; whoever comes second finds that nothing is left to say.
+
+use super::{Decided, Deciding, Error, Refusal};
+use crate::{
+    command::NewKek,
+    event::{Event, v1},
+    id::PageId,
+    keys::{keyring::KekVersion, page::KeyRef},
+    state::{Source, Wallet},
+};
+
+impl<S: Source> Deciding<'_, S> {
+    pub(super) fn close_pages(&mut self, pages: &[PageId]) -> Decided<S::Error> {
+        for page in pages {
+            if !self.state.page(page).map_err(Error::Source)?.closed {
+                let event = v1::KeyPageClosed { page: *page };
+                self.happen(Event::KeyPageClosed(event), None, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn confirm_destroyed(&mut self, keys: &[KeyRef]) -> Decided<S::Error> {
+        let mut confirmed = Vec::new();
+        for key in keys {
+            // Another node may have confirmed it first.
+            let page = self.state.page(&key.page).map_err(Error::Source)?;
+            if page.dying.has(key.slot) && !confirmed.contains(key) {
+                confirmed.push(*key);
+            }
+        }
+        if confirmed.is_empty() {
+            return Ok(());
+        }
+        let event = v1::KeysDestroyed { keys: confirmed };
+        self.happen(Event::KeysDestroyed(event), None, None)
+    }
+
+    /// Another node that rotates at the same time makes the same version: one of them is enough.
+    pub(super) fn rotate_kek(&mut self, new: &NewKek) -> Decided<S::Error> {
+        let wallet = self.wallet()?;
+        let current = wallet.keks.last().map_or(0, |kek| kek.version);
+        if new.version <= current {
+            return Ok(());
+        }
+        let event = v1::KekCreated {
+            version: new.version,
+            generation: new.generation,
+            manager: new.manager.clone(),
+            fact_key: new.fact_key,
+        };
+        self.happen(Event::KekCreated(event), None, None)
+    }
+
+    pub(super) fn set_rotation_policy(&mut self, policy: v1::RotationPolicy) -> Decided<S::Error> {
+        if self.wallet()?.rotation == policy {
+            return Ok(());
+        }
+        let event = v1::RotationPolicySet { policy };
+        self.happen(Event::RotationPolicySet(event), None, None)
+    }
+
+    pub(super) fn confirm_rewrapped(
+        &mut self,
+        version: KekVersion,
+        pages: &[PageId],
+    ) -> Decided<S::Error> {
+        // They are under a version that is not current any more: they are rewrapped once more.
+        if self.wallet()?.keks.last().map(|kek| kek.version) != Some(version) {
+            return Ok(());
+        }
+        let mut confirmed = Vec::new();
+        for id in pages {
+            let page = self.state.page(id).map_err(Error::Source)?;
+            let due = page.closed && page.counts() && page.kek < version;
+            if due && !confirmed.contains(id) {
+                confirmed.push(*id);
+            }
+        }
+        if confirmed.is_empty() {
+            return Ok(());
+        }
+        let event = v1::KeysRewrapped {
+            version,
+            pages: confirmed,
+        };
+        self.happen(Event::KeysRewrapped(event), None, None)
+    }
+
+    pub(super) fn retire_keks(&mut self, version: KekVersion) -> Decided<S::Error> {
+        let wallet = self.wallet()?;
+        let current = wallet.keks.last().map_or(0, |kek| kek.version);
+        if version >= current {
+            return Err(Refusal::KekCurrent.into());
+        }
+        let mut older = wallet.keks.iter().filter(|kek| kek.version <= version);
+        if older.clone().all(|kek| kek.retired.is_some()) {
+            return Ok(());
+        }
+        if let Some(kek) = older.find(|kek| kek.pages > 0) {
+            return Err(Refusal::KekInUse {
+                version: kek.version,
+                pages: kek.pages,
+            }
+            .into());
+        }
+        let event = v1::KeksRetired { version };
+        self.happen(Event::KeksRetired(event), None, None)
+    }
+
+    pub(super) fn confirm_keks_destroyed(&mut self, version: KekVersion) -> Decided<S::Error> {
+        let wallet = self.wallet()?;
+        let retired = |kek: &&crate::state::WalletKek| {
+            kek.version <= version && kek.retired.is_some() && kek.destroyed.is_none()
+        };
+        let Some(newest) = wallet.keks.iter().rev().find(retired) else {
+            return Ok(());
+        };
+        let event = v1::KeksDestroyed {
+            version: newest.version,
+        };
+        self.happen(Event::KeksDestroyed(event), None, None)
+    }
+
+    pub(super) fn replace_generation(
+        &mut self,
+        generation: u32,
+        manager: &str,
+    ) -> Decided<S::Error> {
+        let wallet = self.wallet()?;
+        if wallet
+            .generations
+            .last()
+            .is_some_and(|last| last.number >= generation)
+        {
+            return Ok(());
+        }
+        let event = v1::GenerationReplaced {
+            generation,
+            manager: manager.to_owned(),
+        };
+        self.happen(Event::GenerationReplaced(event), None, None)
+    }
+
+    fn wallet(&self) -> Result<Wallet, Error<S::Error>> {
+        let wallet = self.state.wallet().map_err(Error::Source)?;
+        wallet.ok_or_else(|| Refusal::NoWallet.into())
+    }
+}

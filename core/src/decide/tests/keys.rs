@@ -1,0 +1,137 @@
+//! Deciding about the wallet's own keys.
+
+use super::{Pool, World, examples, new_kek, system};
+use crate::{
+    command::Action,
+    decide::{Decision, Refusal},
+    event::Event,
+    id::PageId,
+    state::Wallet,
+};
+
+/// A wallet with a secret under its first KEK version, whose page is closed.
+fn closed() -> World {
+    let mut world = examples::mounted();
+    examples::write(&mut world, 0);
+    let pages = (0..=world.pool.drawn / Pool::PER_PAGE)
+        .map(Pool::page)
+        .collect();
+    done(&mut world, Action::ClosePages(pages));
+    // The next key is drawn from a page that is not closed.
+    world.pool.drawn = world.pool.drawn.next_multiple_of(Pool::PER_PAGE);
+    world.pool.drawn += Pool::PER_PAGE;
+    world
+}
+
+fn done(world: &mut World, action: Action) -> Vec<Event> {
+    match world.decide(&system(action)).unwrap() {
+        Decision::Events { entries, .. } => {
+            entries.into_iter().map(|entry| entry.fact.event).collect()
+        }
+        Decision::Already(_) => unreachable!("nothing here has an id"),
+    }
+}
+
+fn refused(world: &mut World, action: Action) -> Refusal {
+    match world.decide(&system(action)) {
+        Err(crate::decide::Error::Refused(refusal)) => refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn wallet(world: &World) -> Wallet {
+    let Ok(wallet) = world.decider.wallet();
+    wallet.unwrap()
+}
+
+fn used_pages(world: &World) -> Vec<PageId> {
+    let pages = (0..=world.pool.drawn / Pool::PER_PAGE).map(Pool::page);
+    pages
+        .filter(|id| {
+            let Ok(page) = world.decider.page(id);
+            page.counts()
+        })
+        .collect()
+}
+
+fn rotate(world: &mut World, version: u32) -> Vec<Event> {
+    let events = done(world, Action::RotateKek(new_kek(version)));
+    world.pool.kek = wallet(world).keks.last().unwrap().version;
+    events
+}
+
+#[test]
+fn two_rotations_to_one_version_are_one() {
+    let mut world = closed();
+    assert_eq!(rotate(&mut world, 2).len(), 1);
+    assert_eq!(rotate(&mut world, 2).len(), 0);
+    assert_eq!(rotate(&mut world, 1).len(), 0);
+    assert_eq!(wallet(&world).keks.len(), 2);
+}
+
+#[test]
+fn inv06_no_key_under_an_older_version_is_used() {
+    let mut world = closed();
+    rotate(&mut world, 2);
+    // Keys of a node that did not hear of the rotation: they run out, and nothing is written.
+    world.pool.kek = 1;
+    world.pool.left = 7;
+    let write = examples::to_write(&world, 0);
+    assert!(matches!(
+        world.decide(&write),
+        Err(crate::decide::Error::OutOfKeys)
+    ));
+    world.pool.kek = 2;
+    world.pool.left = 7;
+    world.decide(&write).unwrap();
+    assert_eq!(wallet(&world).keks[1].pages, 1);
+}
+
+#[test]
+fn inv06_a_version_is_retired_once_nothing_is_under_it() {
+    let mut world = closed();
+    assert_eq!(
+        refused(&mut world, Action::RetireKeks(1)),
+        Refusal::KekCurrent
+    );
+    rotate(&mut world, 2);
+    let pages = used_pages(&world);
+    assert_eq!(
+        refused(&mut world, Action::RetireKeks(1)),
+        Refusal::KekInUse {
+            version: 1,
+            pages: pages.len() as u64
+        }
+    );
+    let rewrapped = |version, pages: &[PageId]| Action::ConfirmRewrapped {
+        version,
+        pages: pages.to_vec(),
+    };
+    assert_eq!(done(&mut world, rewrapped(1, &pages)), [], "not current");
+    assert_eq!(done(&mut world, rewrapped(2, &pages)).len(), 1);
+    assert_eq!(done(&mut world, rewrapped(2, &pages)), [], "never twice");
+    assert_eq!(wallet(&world).keks[0].pages, 0);
+    assert_eq!(done(&mut world, Action::RetireKeks(1)).len(), 1);
+    assert_eq!(done(&mut world, Action::RetireKeks(1)), []);
+    assert_eq!(wallet(&world).complete, 0);
+    assert_eq!(done(&mut world, Action::ConfirmKeksDestroyed(1)).len(), 1);
+    assert_eq!(done(&mut world, Action::ConfirmKeksDestroyed(1)), []);
+    let replaced = Action::ReplaceGeneration {
+        generation: 2,
+        manager: "shamir".to_owned(),
+    };
+    assert_eq!(
+        wallet(&world).complete,
+        0,
+        "the generation above it is there"
+    );
+    assert_eq!(done(&mut world, replaced).len(), 1);
+    assert_eq!(wallet(&world).complete, 1);
+}
+
+#[test]
+fn a_version_without_keys_is_destroyed_only_if_it_was_retired() {
+    let mut world = closed();
+    rotate(&mut world, 2);
+    assert_eq!(done(&mut world, Action::ConfirmKeksDestroyed(1)), []);
+}

@@ -1,0 +1,258 @@
+//! The fold of the wallet's own keys: KEK versions, unseal generations, and pages of DEKs.
+
+use crate::{
+    event::v1,
+    id::PageId,
+    keys::{
+        keyring::{self, KekVersion},
+        page::KeyRef,
+    },
+    state::{
+        At, Key, PageUse, Source, State, Value, Wallet, WalletGeneration, WalletKek,
+        apply::{Applied, Broken, Error},
+    },
+};
+
+impl<S: Source> State<S> {
+    pub(super) fn wallet_created(
+        &mut self,
+        at: At,
+        event: &v1::WalletCreated,
+    ) -> Applied<S::Error> {
+        if self.wallet().map_err(Error::Source)?.is_some() {
+            return Err(Broken("the wallet exists").into());
+        }
+        let wallet = Wallet {
+            id: event.wallet,
+            created: at.time,
+            root: event.root,
+            root_token: event.root_token,
+            root_token_mac: event.root_token_mac,
+            keks: Vec::new(),
+            generations: Vec::new(),
+            complete: 0,
+            rotation: v1::RotationPolicy::default(),
+        };
+        self.put(Key::Wallet, Value::Wallet(wallet));
+        Ok(())
+    }
+
+    pub(super) fn kek_created(&mut self, at: At, event: &v1::KekCreated) -> Applied<S::Error> {
+        let mut wallet = self.require_wallet()?;
+        let newest = wallet.keks.last().map_or(0, |kek| kek.version);
+        if newest.checked_add(1) != Some(event.version) {
+            return Err(Broken("a KEK version is not the next one").into());
+        }
+        wallet.keks.push(WalletKek {
+            version: event.version,
+            generation: event.generation,
+            fact_key: event.fact_key,
+            created: at.time,
+            pages: 0,
+            drawn: 0,
+            erased: 0,
+            retired: None,
+            destroyed: None,
+        });
+        match wallet.generations.last() {
+            None => wallet.generations.push(WalletGeneration {
+                number: event.generation,
+                manager: event.manager.clone(),
+                created: at.time,
+            }),
+            // It may have been made before the generation above it was replaced.
+            Some(last) if event.generation <= last.number => {}
+            Some(_) => return Err(Broken("a KEK version is of a generation to come").into()),
+        }
+        let mac = wallet.root_token_mac.key;
+        self.put(Key::Wallet, Value::Wallet(wallet));
+        // The wallet's first key was drawn before there was a version to count it under.
+        if event.version == keyring::FIRST {
+            self.use_key(mac)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn page_closed(&mut self, event: &v1::KeyPageClosed) -> Applied<S::Error> {
+        let mut page = self.page(&event.page).map_err(Error::Source)?;
+        page.closed = true;
+        self.put(Key::Page(event.page), Value::Page(page));
+        Ok(())
+    }
+
+    pub(super) fn keys_destroyed(&mut self, event: &v1::KeysDestroyed) -> Applied<S::Error> {
+        for key in &event.keys {
+            let before = self.page(&key.page).map_err(Error::Source)?;
+            if !before.dying.has(key.slot) {
+                return Err(Broken("a key was destroyed that nothing gave up").into());
+            }
+            let mut page = before;
+            page.dying.remove(key.slot);
+            page.gone.insert(key.slot);
+            self.put_page(key.page, before, page)?;
+            self.count(page.kek, |kek| {
+                kek.erased = kek.erased.checked_add(1)?;
+                Some(())
+            })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn keys_rewrapped(&mut self, event: &v1::KeysRewrapped) -> Applied<S::Error> {
+        if self.current_kek()? != event.version {
+            return Err(Broken("keys are wrapped under a KEK version that is not current").into());
+        }
+        for id in &event.pages {
+            let before = self.page(id).map_err(Error::Source)?;
+            if !before.closed || !before.counts() || before.kek >= event.version {
+                return Err(Broken("a page is rewrapped that did not need it").into());
+            }
+            let page = PageUse {
+                kek: event.version,
+                ..before
+            };
+            self.put_page(*id, before, page)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn generation_replaced(
+        &mut self,
+        at: At,
+        event: &v1::GenerationReplaced,
+    ) -> Applied<S::Error> {
+        let mut wallet = self.require_wallet()?;
+        let last = wallet.generations.last().map_or(0, |last| last.number);
+        if last.checked_add(1) != Some(event.generation) {
+            return Err(Broken("an unseal generation is not the next one").into());
+        }
+        wallet.generations.push(WalletGeneration {
+            number: event.generation,
+            manager: event.manager.clone(),
+            created: at.time,
+        });
+        let mut newest_first = wallet.keks.iter().rev();
+        let destroyed = newest_first.find(|kek| kek.destroyed.is_some());
+        wallet.complete = destroyed.map_or(0, |kek| kek.version);
+        self.put(Key::Wallet, Value::Wallet(wallet));
+        Ok(())
+    }
+
+    pub(super) fn keks_retired(&mut self, at: At, event: &v1::KeksRetired) -> Applied<S::Error> {
+        let mut wallet = self.require_wallet()?;
+        if wallet
+            .keks
+            .last()
+            .is_none_or(|kek| kek.version <= event.version)
+        {
+            return Err(Broken("the current KEK version is retired").into());
+        }
+        let older = wallet.keks.iter_mut();
+        for kek in older.filter(|kek| kek.version <= event.version) {
+            if kek.pages > 0 {
+                return Err(Broken("a KEK version is retired that keys are under").into());
+            }
+            kek.retired = kek.retired.or(Some(at.time));
+        }
+        self.put(Key::Wallet, Value::Wallet(wallet));
+        Ok(())
+    }
+
+    pub(super) fn keks_destroyed(
+        &mut self,
+        at: At,
+        event: &v1::KeksDestroyed,
+    ) -> Applied<S::Error> {
+        let mut wallet = self.require_wallet()?;
+        let older = wallet.keks.iter_mut();
+        for kek in older.filter(|kek| kek.version <= event.version) {
+            if kek.retired.is_none() {
+                return Err(Broken("a KEK version was destroyed that is not retired").into());
+            }
+            kek.destroyed = kek.destroyed.or(Some(at.time));
+        }
+        self.put(Key::Wallet, Value::Wallet(wallet));
+        Ok(())
+    }
+
+    pub(super) fn use_key(&mut self, key: KeyRef) -> Applied<S::Error> {
+        let before = self.page(&key.page).map_err(Error::Source)?;
+        let used =
+            before.live.has(key.slot) || before.dying.has(key.slot) || before.gone.has(key.slot);
+        if before.closed || used {
+            return Err(Broken("a key is used twice, or out of a closed page").into());
+        }
+        let current = self.current_kek()?;
+        let mut page = before;
+        if page.kek == 0 {
+            page.kek = current;
+            self.count(current, |kek| {
+                kek.drawn = kek.drawn.checked_add(1)?;
+                Some(())
+            })?;
+        }
+        if page.kek != current {
+            return Err(Broken("a key is under a KEK version that is not current").into());
+        }
+        page.live.insert(key.slot);
+        self.put_page(key.page, before, page)
+    }
+
+    pub(super) fn give_up(&mut self, key: KeyRef) -> Applied<S::Error> {
+        let before = self.page(&key.page).map_err(Error::Source)?;
+        if !before.live.has(key.slot) {
+            return Err(Broken("a key is given up that is not live").into());
+        }
+        let mut page = before;
+        page.live.remove(key.slot);
+        page.dying.insert(key.slot);
+        self.put_page(key.page, before, page)
+    }
+
+    /// Puts a page, and counts it under the KEK version that cannot be destroyed for it.
+    fn put_page(&mut self, id: PageId, before: PageUse, page: PageUse) -> Applied<S::Error> {
+        self.put(Key::Page(id), Value::Page(page));
+        let under = |page: &PageUse| page.counts().then_some(page.kek);
+        let (was, is) = (under(&before), under(&page));
+        if was == is {
+            return Ok(());
+        }
+        if let Some(version) = was {
+            self.count(version, |kek| {
+                kek.pages = kek.pages.checked_sub(1)?;
+                Some(())
+            })?;
+        }
+        if let Some(version) = is {
+            self.count(version, |kek| {
+                kek.pages = kek.pages.checked_add(1)?;
+                Some(())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn count(
+        &mut self,
+        version: KekVersion,
+        change: impl Fn(&mut WalletKek) -> Option<()>,
+    ) -> Applied<S::Error> {
+        let mut wallet = self.require_wallet()?;
+        let mut keks = wallet.keks.iter_mut();
+        keks.find(|kek| kek.version == version)
+            .and_then(change)
+            .ok_or(Broken("the pages of a KEK version do not add up"))?;
+        self.put(Key::Wallet, Value::Wallet(wallet));
+        Ok(())
+    }
+
+    fn current_kek(&self) -> Result<KekVersion, Error<S::Error>> {
+        let current = self.require_wallet()?.keks.last().map(|kek| kek.version);
+        current.ok_or_else(|| Broken("a key is used before there is a KEK version").into())
+    }
+
+    pub(super) fn require_wallet(&self) -> Result<Wallet, Error<S::Error>> {
+        let wallet = self.wallet().map_err(Error::Source)?;
+        wallet.ok_or_else(|| Broken("there is no wallet").into())
+    }
+}

@@ -1,0 +1,42 @@
+//! Places where a test may end the process, as a crash would: between any two steps of the work on
+//! the wallet's keys.
+
+/// Between the steps of destroying keys.
+pub const SWEEPING: [&str; 5] = [
+    "pages closed",
+    "page removed",
+    "page written",
+    "older pages erased",
+    "destruction confirmed",
+];
+
+/// Between the steps of a rotation.
+pub const ROTATING: [&str; 2] = ["KEK stored", "epoch stored"];
+
+/// Between the steps of a rewrap.
+pub const REWRAPPING: [&str; 6] = [
+    "older keyrings erased",
+    "pages closed",
+    "page removed",
+    "page written",
+    "older pages erased",
+    "rewrap confirmed",
+];
+
+/// Between the steps of destroying retired KEK versions.
+pub const RETIRING: [&str; 3] = [
+    "KEK taken out",
+    "older keyrings erased",
+    "KEK destruction confirmed",
+];
+
+/// Ends the process here if a test asked for it: `BILLFOLD_FAULT` names the place. It can only
+/// stop a node, which anyone who sets its environment can anyway.
+pub(crate) fn fault_point(at: &str) {
+    let mut known = [&SWEEPING[..], &ROTATING, &REWRAPPING, &RETIRING].into_iter();
+    debug_assert!(known.any(|places| places.contains(&at)), "{at}");
+    if std::env::var_os("BILLFOLD_FAULT").is_some_and(|wanted| wanted == at) {
+        tracing::error!(at, "ending the process, as BILLFOLD_FAULT asks");
+        std::process::abort();
+    }
+}
