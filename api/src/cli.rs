@@ -4,6 +4,7 @@ mod arguments;
 mod dev;
 mod init;
 mod input;
+mod keys;
 mod logging;
 mod login;
 mod output;
@@ -74,6 +75,12 @@ enum Client {
     /// Policies
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Show the KEK versions of the wallet, and what is under them
+    Keys(keys::Keys),
+    /// Make a new KEK version, and bring all keys under it
+    Rotate(keys::Rotate),
+    /// Destroy a KEK version and all before it; nothing may be under them
+    Retire(keys::Retire),
     /// Print what a shell needs to complete these commands
     Completions(shell::Completions),
     /// Write manual pages into a folder
@@ -167,6 +174,9 @@ impl Client {
             Self::Tx(tx) => values::tx(tx).await,
             Self::Token(command) => token::run(command).await,
             Self::Policy(command) => policy::run(command).await,
+            Self::Keys(shown) => keys::show(shown).await,
+            Self::Rotate(rotate) => keys::rotate(rotate).await,
+            Self::Retire(retire) => keys::retire(retire).await,
             Self::Completions(completions) => shell::completions(&completions),
             Self::Man(man) => shell::man(&man),
         }

@@ -7,6 +7,7 @@ mod address;
 mod answer;
 mod environment;
 mod error;
+mod keys;
 mod kv;
 mod mount;
 mod policies;
@@ -25,6 +26,7 @@ pub use self::{
     answer::Answer,
     environment::{Choices, Settings, Variables},
     error::Error,
+    keys::{ErasureStatus, KekStatus, KeyStatus, RewrapStatus},
     kv::{Metadata, Reading, Version},
     mount::{Kv, Place},
     request::{Method, Request},

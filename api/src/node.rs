@@ -151,6 +151,7 @@ impl Node {
             recorder,
             Arc::clone(&audit),
             settings.patience(),
+            settings.rewrap_pace(),
         );
         let wallet = Arc::new(wallet.await?);
         let auditing = tokio::spawn(keep_audit(
@@ -277,17 +278,19 @@ fn open_audit(settings: &Settings, custody: &Custody) -> Result<Arc<audit::Index
     )?)
 }
 
-/// Clears away tokens that have ended, now and then. Whichever node comes first does it.
+/// Clears away tokens that have ended, and rotates when the policy wants it, now and then. Whichever
+/// node comes first does it.
 async fn keep_tidy(wallet: Weak<Wallet>) {
     const PAUSE: Duration = Duration::from_secs(60);
-    loop {
-        tokio::time::sleep(PAUSE).await;
-        let Some(wallet) = wallet.upgrade() else {
-            return;
-        };
+    while let Some(wallet) = wallet.upgrade() {
         if let Err(error) = wallet.clear_tokens().await {
             tracing::debug!(%error, "tokens that have ended are cleared away later");
         }
+        if let Err(error) = wallet.rotate_if_due().await {
+            tracing::warn!(%error, "the KEK could not be rotated; trying again");
+        }
+        drop(wallet);
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod credentials;
+mod keys;
 mod transactions;
 
 use axum::http::StatusCode;
@@ -29,6 +30,9 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
             call.allowed(Operation::Read)?;
             Ok(state(call))
         }
+        Endpoint::WalletRotate => keys::rotate(call).await,
+        Endpoint::WalletKeyStatus => keys::status(call).await,
+        Endpoint::WalletRetire => keys::retire(call).await,
         Endpoint::Audit => audit::read(call).await,
         Endpoint::Metrics => {
             call.allowed(Operation::Read)?;

@@ -2,6 +2,7 @@
 
 mod cubbyhole;
 pub(crate) mod duration;
+mod keys;
 mod kv;
 mod kv1;
 mod metadata;
@@ -89,6 +90,10 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         Endpoint::CubbyholeWrite => cubbyhole::write(call).await,
         Endpoint::CubbyholeDelete => cubbyhole::delete(call).await,
         Endpoint::CubbyholeList => cubbyhole::list(call).await,
+        Endpoint::KeyTerm => keys::status(call).await,
+        Endpoint::Rotate => keys::rotate(call).await,
+        Endpoint::ReadRotation => keys::read_policy(call).await,
+        Endpoint::WriteRotation => keys::write_policy(call).await,
         Endpoint::ToolsHash => tools::hash(call).await,
         Endpoint::ToolsRandom => tools::random(call).await,
         Endpoint::AuthMethods => mounts::auth::all(call).await,

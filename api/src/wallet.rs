@@ -5,6 +5,7 @@ mod answer;
 mod audit;
 mod cubbyhole;
 mod details;
+mod keys;
 mod metadata;
 mod mounts;
 mod permission;
@@ -15,7 +16,7 @@ mod tokens;
 mod wrapping;
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use billfold_core::{
     Millis,
@@ -33,6 +34,7 @@ pub use answer::{Credential, Secret, SecretMetadata, VersionFacts};
 pub use audit::AuditRow;
 pub use cubbyhole::Kept;
 pub use details::Detail;
+pub use keys::KeyFacts;
 pub use metadata::{NewCustom, NewMetadata, NewSettings};
 pub use mounts::{Mount, Mounts, NewMount};
 pub use policies::{End, PolicyFacts, PolicyTerms};
@@ -51,6 +53,8 @@ pub struct Wallet {
     root: Root,
     /// How long a caller waits for its place in the log.
     patience: Duration,
+    /// How many pages this node rewraps in a second at most.
+    rewrap_pace: Option<NonZeroU32>,
 }
 
 #[derive(Debug)]
@@ -147,6 +151,7 @@ impl Wallet {
         recorder: recorder::Handle,
         audit: Arc<billfold_projector::audit::Index>,
         patience: Duration,
+        rewrap_pace: Option<NonZeroU32>,
     ) -> Result<Self, Error> {
         let root = access::open_root(&keychain).await?;
         let mounts = Mounts::default();
@@ -159,6 +164,7 @@ impl Wallet {
             mounts,
             root,
             patience,
+            rewrap_pace,
         })
     }
 

@@ -6,6 +6,7 @@
 
 mod apply;
 mod entry;
+pub mod key_status;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

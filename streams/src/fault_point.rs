@@ -30,12 +30,19 @@ pub const RETIRING: [&str; 3] = [
     "KEK destruction confirmed",
 ];
 
-/// Ends the process here if a test asked for it: `BILLFOLD_FAULT` names the place. It can only
-/// stop a node, which anyone who sets its environment can anyway.
+/// Ends the process here if a test asked for it: `BILLFOLD_FAULT` names the place, or with `@` before
+/// it a file that does. It can only stop a node, which anyone who sets its environment can anyway.
 pub(crate) fn fault_point(at: &str) {
     let mut known = [&SWEEPING[..], &ROTATING, &REWRAPPING, &RETIRING].into_iter();
     debug_assert!(known.any(|places| places.contains(&at)), "{at}");
-    if std::env::var_os("BILLFOLD_FAULT").is_some_and(|wanted| wanted == at) {
+    let Ok(wanted) = std::env::var("BILLFOLD_FAULT") else {
+        return;
+    };
+    let wanted = match wanted.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).unwrap_or_default(),
+        None => wanted,
+    };
+    if wanted == at {
         tracing::error!(at, "ending the process, as BILLFOLD_FAULT asks");
         std::process::abort();
     }

@@ -8,7 +8,10 @@ use std::{
 
 use billfold_core::{
     decide::{Drawn, Supply},
-    keys::page::{KeyRef, Page, SLOTS},
+    keys::{
+        keyring::KekVersion,
+        page::{KeyRef, Page, SLOTS},
+    },
 };
 use tokio::sync::Notify;
 
@@ -38,6 +41,11 @@ struct Shelf {
 }
 
 impl Shelf {
+    /// Drops what was made before a rotation: it is not drawn from any more.
+    fn keep_under(&mut self, kek: KekVersion) {
+        self.pages.retain(|(page, _)| page.kek == kek);
+    }
+
     fn keys(&self) -> usize {
         self.pages.iter().map(|(_, next)| SLOTS - next).sum()
     }
@@ -62,9 +70,13 @@ impl Pool {
     /// Keeps the pool filled, for ever.
     pub async fn run(self: Arc<Self>) {
         loop {
+            let current = self.custody.current_kek();
             let missing = self.missing();
             if missing == 0 {
-                self.drawn.notified().await;
+                tokio::select! {
+                    () = self.drawn.notified() => {}
+                    () = self.custody.rotated(current) => {}
+                }
                 continue;
             }
             let pages = (0..missing).map(|_| self.custody.make_page(self.clock.now()));
@@ -110,7 +122,8 @@ impl Pool {
     }
 
     fn missing(&self) -> usize {
-        let shelf = self.shelf();
+        let mut shelf = self.shelf();
+        shelf.keep_under(self.custody.current_kek());
         let whole = shelf.keys().div_ceil(SLOTS);
         // Refilled from the half: pages are then made a few at a time, side by side.
         if whole > shelf.wanted / 2 {
@@ -133,8 +146,7 @@ impl Supply for Drawing<'_> {
     fn draw(&mut self) -> Option<Drawn> {
         let current = self.0.custody.current_kek();
         let mut shelf = self.0.shelf();
-        // What was made before a rotation is not drawn from any more.
-        shelf.pages.retain(|(page, _)| page.kek == current);
+        shelf.keep_under(current);
         let drawn = loop {
             let Some((page, next)) = shelf.pages.front_mut() else {
                 break None;

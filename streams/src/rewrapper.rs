@@ -48,6 +48,8 @@ enum Walked {
     Done,
     /// So many pages.
     Left(usize),
+    /// Everything: another version is current.
+    Rotated,
 }
 
 impl<L: Ledger> Rewrapper<L> {
@@ -68,6 +70,7 @@ impl<L: Ledger> Rewrapper<L> {
                         tokio::time::sleep(RETRY).await;
                     }
                 },
+                Ok(Walked::Rotated) => {}
                 Ok(Walked::Left(pages)) => {
                     tracing::info!(pages, "key pages are left to be rewrapped");
                     tokio::time::sleep(RETRY).await;
@@ -126,8 +129,7 @@ impl<L: Ledger> Rewrapper<L> {
             left += self.sweeper.sweep(pages).await.len();
             self.keep_pace(began, rewrapped).await;
             if self.custody().current_kek() != current {
-                // Everything is to be rewrapped once more.
-                return Ok(Walked::Left(batch.len()));
+                return Ok(Walked::Rotated);
             }
         }
         Ok(if left == 0 {

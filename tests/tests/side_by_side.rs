@@ -96,6 +96,7 @@ areas! {
     "token-ends": true,
     "cubbyhole": true,
     "wrapping": true,
+    "rotation": true,
     "tools": true,
 }
 

@@ -57,6 +57,14 @@ impl Endpoint {
             Self::Capabilities => "What a token may do at paths.",
             Self::CapabilitiesSelf => "What the caller may do at paths.",
             Self::CapabilitiesAccessor => "What the token of an accessor may do at paths.",
+            Self::KeyTerm => "The KEK version that new keys are wrapped under.",
+            Self::Rotate | Self::WalletRotate => {
+                "Make a new KEK version, and bring all keys under it."
+            }
+            Self::ReadRotation => "When the wallet makes a new KEK version by itself.",
+            Self::WriteRotation => "Say when the wallet makes a new KEK version by itself.",
+            Self::WalletKeyStatus => "The KEK versions, what is under them, and what is erased.",
+            Self::WalletRetire => "Destroy a KEK version and all before it.",
             Self::ToolsHash => "The hash of what is sent.",
             Self::ToolsRandom => "Random bytes.",
             Self::AuthMethods => "The ways to log in: tokens.",

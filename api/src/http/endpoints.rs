@@ -102,6 +102,10 @@ pub enum Endpoint {
     Capabilities,
     CapabilitiesSelf,
     CapabilitiesAccessor,
+    KeyTerm,
+    Rotate,
+    ReadRotation,
+    WriteRotation,
     ToolsHash,
     ToolsRandom,
     AuthMethods,
@@ -138,6 +142,9 @@ pub enum Endpoint {
     Transaction,
     State,
     Audit,
+    WalletRotate,
+    WalletKeyStatus,
+    WalletRetire,
     Metrics,
 }
 
@@ -311,6 +318,17 @@ pub const ROUTES: &[Route] = &[
         Endpoint::UiMount,
     ),
     token(GET, "v1/sys/internal/specs/openapi", Endpoint::OpenApi),
+    token(GET, "v1/sys/key-status", Endpoint::KeyTerm),
+    token(WRITE, "v1/sys/rotate", Endpoint::Rotate),
+    token(WRITE, "v1/sys/rotate/keyring", Endpoint::Rotate),
+    token(GET, "v1/sys/rotate/config", Endpoint::ReadRotation),
+    token(WRITE, "v1/sys/rotate/config", Endpoint::WriteRotation),
+    token(GET, "v1/sys/rotate/keyring/config", Endpoint::ReadRotation),
+    token(
+        WRITE,
+        "v1/sys/rotate/keyring/config",
+        Endpoint::WriteRotation,
+    ),
     token(
         READ_OR_WRITE,
         "v1/auth/token/lookup-self",
@@ -595,6 +613,21 @@ pub const ROUTES: &[Route] = &[
         "api/internal/secret-audit",
         Access::Token,
         Endpoint::Audit,
+    ),
+    token(
+        WRITE,
+        "api/internal/wallet/rotate-kek",
+        Endpoint::WalletRotate,
+    ),
+    token(
+        GET,
+        "api/internal/wallet/key-status",
+        Endpoint::WalletKeyStatus,
+    ),
+    token(
+        WRITE,
+        "api/internal/wallet/retire-kek",
+        Endpoint::WalletRetire,
     ),
     route(GET, "metrics", Access::Token, Endpoint::Metrics),
 ];

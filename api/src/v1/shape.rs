@@ -67,6 +67,7 @@ pub(super) struct Errors<'a> {
 }
 
 /// A time as Go writes it: RFC 3339, without the zeros at the end of its fraction.
+#[derive(Clone, Copy)]
 pub(super) struct Time(pub(super) Option<Millis>);
 
 impl Serialize for Time {

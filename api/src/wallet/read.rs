@@ -614,7 +614,7 @@ impl Wallet {
 }
 
 /// A question about the wallet itself, by the path of the API.
-fn about_system(operation: Operation, path: &str) -> Result<Question<'_>, Error> {
+pub(super) fn about_system(operation: Operation, path: &str) -> Result<Question<'_>, Error> {
     Ok(Question {
         operation,
         mount: None,

@@ -98,10 +98,10 @@ impl<S: Source> Deciding<'_, S> {
         if older.clone().all(|kek| kek.retired.is_some()) {
             return Ok(());
         }
-        if let Some(kek) = older.find(|kek| kek.pages > 0) {
+        if let Some(kek) = older.find(|kek| kek.live + kek.dying > 0) {
             return Err(Refusal::KekInUse {
                 version: kek.version,
-                pages: kek.pages,
+                keys: kek.live + kek.dying,
             }
             .into());
         }

@@ -130,12 +130,12 @@ pub enum Refusal {
     #[error("the current KEK version cannot be retired: rotate first")]
     KekCurrent,
     /// Keys are under it.
-    #[error("KEK version {version} cannot be retired: {pages} key pages are still under it")]
+    #[error("KEK version {version} cannot be retired: {keys} keys are still under it")]
     KekInUse {
         /// The version.
         version: u32,
-        /// How many pages.
-        pages: u64,
+        /// How many keys.
+        keys: u64,
     },
     /// The record has had as many versions as can be counted.
     #[error("the secret has reached the last version number")]

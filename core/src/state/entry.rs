@@ -453,12 +453,16 @@ pub struct WalletKek {
     pub fact_key: FactKeyId,
     /// When it was made.
     pub created: Millis,
-    /// How many pages under it hold keys that something live refers to, or that are to be destroyed.
-    pub pages: u64,
-    /// How many pages were made under it and drawn from.
-    pub drawn: u64,
+    /// How many keys were taken into use under it.
+    pub used: u64,
+    /// How many keys under it something live refers to.
+    pub live: u64,
+    /// How many keys under it are to be destroyed.
+    pub dying: u64,
     /// How many keys were destroyed that were under it.
     pub erased: u64,
+    /// How many pages hold those that are live or to be destroyed.
+    pub pages: u64,
     /// Since when it is to be destroyed.
     pub retired: Option<Millis>,
     /// Since when it is destroyed.
@@ -470,9 +474,11 @@ as_array!(WalletKek {
     generation,
     fact_key,
     created,
-    pages,
-    drawn,
+    used,
+    live,
+    dying,
     erased,
+    pages,
     retired,
     destroyed
 });

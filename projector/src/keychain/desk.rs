@@ -13,6 +13,7 @@ use billfold_core::{
     access::Need,
     id::{RecordId, RequestId, Seq},
     judge::Verdict,
+    state::Wallet,
 };
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -30,6 +31,8 @@ pub enum Ask {
     Folder([u8; 16], usize),
     /// All records below a folder, by its blinded id.
     Everything([u8; 16]),
+    /// The wallet and its KEK versions.
+    Wallet,
     /// Nothing.
     Nothing,
 }
@@ -45,6 +48,8 @@ pub enum Material {
     Record(Box<StoredRecord>),
     /// The lines of a folder, or all records.
     Lines(Found),
+    /// The wallet.
+    Wallet(Box<Wallet>),
 }
 
 /// A request that was judged.

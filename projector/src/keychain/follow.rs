@@ -213,7 +213,7 @@ impl Follower {
         let view = &self.keychain.view;
         let about = match ask {
             Ask::Version(id) | Ask::Names(id) => view.stored_record(&id)?.map(|found| (id, found)),
-            Ask::Folder(..) | Ask::Everything(_) | Ask::Nothing => None,
+            Ask::Folder(..) | Ask::Everything(_) | Ask::Wallet | Ask::Nothing => None,
         };
         let state = State::over(
             Looked {
@@ -268,6 +268,11 @@ impl Follower {
             }
             (Verdict::Listing, Ask::Folder(folder, depth), _) => {
                 Material::Lines(view.list(&folder, depth)?)
+            }
+            (Verdict::Listing, Ask::Wallet, _) => {
+                view.wallet()?.map_or(Material::Nothing, |wallet| {
+                    Material::Wallet(Box::new(wallet))
+                })
             }
             (Verdict::Listing, Ask::Everything(folder), _) => {
                 Material::Lines(view.all_below(&folder)?)

@@ -175,6 +175,7 @@ impl Keys {
             forgive_later(source, walk, &mut suspects).await?;
         }
         let (undead, unswept) = self.undead(walk).await?;
+        self.put_back(walk, findings).await?;
         locate(source, walk.last(), &suspects, &undead, findings).await?;
         findings.extend(self.damaged());
         Ok(unswept)
@@ -185,6 +186,33 @@ impl Keys {
         let what = |page| format!("key page {page} does not open");
         let pages = self.damaged.iter();
         pages.map(move |page| Finding::new(Check::Key, None, what(page)))
+    }
+
+    /// The pages that are under an older KEK version than the log says: someone put an older writing
+    /// back.
+    async fn put_back(&self, walk: &Walk, findings: &mut Findings) -> Result<(), Error> {
+        for page in walk.view().pages() {
+            let (id, using) = page?;
+            if !using.counts() {
+                continue;
+            }
+            let Some(stored) = self.custody.store().read(Slot::Page(id)).await? else {
+                continue;
+            };
+            // What does not open is reported elsewhere.
+            let Ok(found) = Page::wrapped_under(&stored.bytes) else {
+                continue;
+            };
+            if found < using.kek {
+                let what = format!(
+                    "key page {id} is under KEK version {found}, but the log says that it came \
+                     under {}: an older writing was put back",
+                    using.kek
+                );
+                findings.push(Finding::new(Check::Key, None, what));
+            }
+        }
+        Ok(())
     }
 
     /// The keys that the log destroyed and the key store still has; and how many pages have older

@@ -232,6 +232,25 @@ impl Plan<'_> {
                 let made = json!({ "type": words.word('x'), "input": words.word('v') });
                 vec![call(at, if verb == "DELETE" { 204 } else { 400 }).body(made)]
             }
+            Endpoint::KeyTerm | Endpoint::ReadRotation | Endpoint::WalletKeyStatus => {
+                vec![call(at + &query, 200)]
+            }
+            Endpoint::Rotate => vec![call(at, 204).body(json!({ unknown: words.word('x') }))],
+            Endpoint::WriteRotation => vec![
+                call(at.clone(), 204).body(json!({ "interval": "48h", unknown: words.word('x') })),
+                call(at.clone(), 400).body(json!({ "interval": words.word('x') })),
+                call(at.clone(), 400).body(json!({ "max_operations": words.word('x') })),
+                call(at, 400).body(json!({ "enabled": words.word('x') })),
+            ],
+            Endpoint::WalletRotate => vec![
+                call(at.clone(), 200),
+                call(at, 422).body(json!({ unknown: words.word('x') })),
+            ],
+            Endpoint::WalletRetire => vec![
+                call(at.clone(), 422).body(json!({ "version": words.word('x') })),
+                call(at.clone(), 422).body(json!({ "version": 1, unknown: words.word('x') })),
+                call(at, 400).body(json!({ "version": u32::MAX })),
+            ],
             Endpoint::ToolsHash => vec![call(at, 400).body(json!({ "input": words.word('v') }))],
             Endpoint::ToolsRandom => vec![
                 call(at.clone(), 400).body(json!({ "format": words.word('x') })),
@@ -613,6 +632,8 @@ impl Plan<'_> {
                 // Any object is a secret, and members that mean nothing to a change are left out.
                 Endpoint::Kv1Write
                 | Endpoint::CubbyholeWrite
+                | Endpoint::Rotate
+                | Endpoint::WriteRotation
                 | Endpoint::KvWriteConfig
                 | Endpoint::KvWriteMetadata
                 | Endpoint::KvPatchMetadata => call.or(204),

@@ -174,8 +174,9 @@ fn of_the_wallet() -> Vec<(&'static str, Fact)> {
                 root(),
                 Event::RotationPolicySet(RotationPolicySet {
                     policy: RotationPolicy {
+                        enabled: true,
                         max_age: 7_776_000_000,
-                        max_wraps: 0x1_0000_0000,
+                        max_wraps: 1_000_000,
                     },
                 }),
             ),

@@ -180,8 +180,12 @@ fn kek_event() -> impl Strategy<Value = Event> {
                 manager,
             })
         }),
-        (0..2_u64, 0..2_u64).prop_map(|(max_age, max_wraps)| {
-            let policy = v1::RotationPolicy { max_age, max_wraps };
+        (any::<bool>(), 0..2_u64).prop_map(|(enabled, max_age)| {
+            let policy = v1::RotationPolicy {
+                enabled,
+                max_age,
+                ..v1::RotationPolicy::default()
+            };
             Event::RotationPolicySet(v1::RotationPolicySet { policy })
         }),
     ]

@@ -100,7 +100,7 @@ fn inv06_a_version_is_retired_once_nothing_is_under_it() {
         refused(&mut world, Action::RetireKeks(1)),
         Refusal::KekInUse {
             version: 1,
-            pages: pages.len() as u64
+            keys: wallet(&world).keks[0].live
         }
     );
     let rewrapped = |version, pages: &[PageId]| Action::ConfirmRewrapped {
@@ -110,7 +110,8 @@ fn inv06_a_version_is_retired_once_nothing_is_under_it() {
     assert_eq!(done(&mut world, rewrapped(1, &pages)), [], "not current");
     assert_eq!(done(&mut world, rewrapped(2, &pages)).len(), 1);
     assert_eq!(done(&mut world, rewrapped(2, &pages)), [], "never twice");
-    assert_eq!(wallet(&world).keks[0].pages, 0);
+    assert_eq!(wallet(&world).keks[0].live, 0);
+    assert_eq!(wallet(&world).keks[1].pages, pages.len() as u64);
     assert_eq!(done(&mut world, Action::RetireKeks(1)).len(), 1);
     assert_eq!(done(&mut world, Action::RetireKeks(1)), []);
     assert_eq!(wallet(&world).complete, 0);

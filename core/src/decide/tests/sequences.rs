@@ -316,12 +316,15 @@ impl Accounts {
     fn check(&self, game: &Game) {
         let (used, live) = (Self::used(game), Self::referred_to(game));
         let Game { world, .. } = game;
-        let mut under: BTreeMap<KekVersion, u64> = BTreeMap::new();
+        let mut under: BTreeMap<KekVersion, [u64; 3]> = BTreeMap::new();
         for number in 0..=world.pool.drawn / super::Pool::PER_PAGE {
             let id = super::Pool::page(number);
             let Ok(page) = world.decider.page(&id);
             if page.counts() {
-                *under.entry(page.kek).or_default() += 1;
+                let [live, dying, pages] = under.entry(page.kek).or_default();
+                *live += page.live.len() as u64;
+                *dying += page.dying.len() as u64;
+                *pages += 1;
             }
             for slot in 0..=u8::MAX {
                 let key = KeyRef { page: id, slot };
@@ -339,12 +342,17 @@ impl Accounts {
             }
         }
         let Ok(wallet) = world.decider.wallet();
+        let (mut taken, mut erased) = (0, 0);
         for kek in wallet.unwrap().keks {
             let counted = under.remove(&kek.version).unwrap_or_default();
-            assert_eq!(kek.pages, counted, "KEK version {}", kek.version);
-            assert!(kek.retired.is_none() || counted == 0);
+            assert_eq!([kek.live, kek.dying, kek.pages], counted, "{}", kek.version);
+            assert!(kek.retired.is_none() || counted == [0; 3]);
+            taken += kek.used;
+            erased += kek.erased;
         }
         assert_eq!(under, BTreeMap::new());
+        assert_eq!(taken, used.len() as u64);
+        assert_eq!(erased, self.gone.len() as u64);
     }
 
     /// Confirms some destructions, among them such as were never due, and closes a page.

@@ -112,15 +112,35 @@ as_array!(GenerationReplaced {
 });
 
 /// When the wallet makes a new KEK version by itself.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RotationPolicy {
+    /// Whether it does at all.
+    pub enabled: bool,
     /// How old the current version gets at most, in milliseconds; 0 is no bound.
     pub max_age: u64,
     /// How many keys it wraps at most; 0 is no bound.
     pub max_wraps: u64,
 }
 
-as_array!(RotationPolicy { max_age, max_wraps });
+as_array!(RotationPolicy {
+    enabled,
+    max_age,
+    max_wraps
+});
+
+impl Default for RotationPolicy {
+    /// What OpenBao begins with: no bound on age, and as many keys as a counter nonce allows.
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_age: 0,
+            max_wraps: MOST_WRAPS,
+        }
+    }
+}
+
+/// The largest bound of [`RotationPolicy::max_wraps`], which is also where a wallet begins.
+pub const MOST_WRAPS: u64 = 3_865_470_566;
 
 /// From now on this policy says when the wallet makes a new KEK version by itself.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -5,7 +5,7 @@ use crate::{
     id::PageId,
     keys::{
         keyring::{self, KekVersion},
-        page::KeyRef,
+        page::{KeyRef, Slots},
     },
     state::{
         At, Key, PageUse, Source, State, Value, Wallet, WalletGeneration, WalletKek,
@@ -48,9 +48,11 @@ impl<S: Source> State<S> {
             generation: event.generation,
             fact_key: event.fact_key,
             created: at.time,
-            pages: 0,
-            drawn: 0,
+            used: 0,
+            live: 0,
+            dying: 0,
             erased: 0,
+            pages: 0,
             retired: None,
             destroyed: None,
         });
@@ -90,10 +92,6 @@ impl<S: Source> State<S> {
             page.dying.remove(key.slot);
             page.gone.insert(key.slot);
             self.put_page(key.page, before, page)?;
-            self.count(page.kek, |kek| {
-                kek.erased = kek.erased.checked_add(1)?;
-                Some(())
-            })?;
         }
         Ok(())
     }
@@ -149,7 +147,7 @@ impl<S: Source> State<S> {
         }
         let older = wallet.keks.iter_mut();
         for kek in older.filter(|kek| kek.version <= event.version) {
-            if kek.pages > 0 {
+            if kek.live + kek.dying > 0 {
                 return Err(Broken("a KEK version is retired that keys are under").into());
             }
             kek.retired = kek.retired.or(Some(at.time));
@@ -186,10 +184,6 @@ impl<S: Source> State<S> {
         let mut page = before;
         if page.kek == 0 {
             page.kek = current;
-            self.count(current, |kek| {
-                kek.drawn = kek.drawn.checked_add(1)?;
-                Some(())
-            })?;
         }
         if page.kek != current {
             return Err(Broken("a key is under a KEK version that is not current").into());
@@ -209,40 +203,13 @@ impl<S: Source> State<S> {
         self.put_page(key.page, before, page)
     }
 
-    /// Puts a page, and counts it under the KEK version that cannot be destroyed for it.
+    /// Puts a page, and counts its keys under its KEK version.
     fn put_page(&mut self, id: PageId, before: PageUse, page: PageUse) -> Applied<S::Error> {
-        self.put(Key::Page(id), Value::Page(page));
-        let under = |page: &PageUse| page.counts().then_some(page.kek);
-        let (was, is) = (under(&before), under(&page));
-        if was == is {
-            return Ok(());
-        }
-        if let Some(version) = was {
-            self.count(version, |kek| {
-                kek.pages = kek.pages.checked_sub(1)?;
-                Some(())
-            })?;
-        }
-        if let Some(version) = is {
-            self.count(version, |kek| {
-                kek.pages = kek.pages.checked_add(1)?;
-                Some(())
-            })?;
-        }
-        Ok(())
-    }
-
-    fn count(
-        &mut self,
-        version: KekVersion,
-        change: impl Fn(&mut WalletKek) -> Option<()>,
-    ) -> Applied<S::Error> {
         let mut wallet = self.require_wallet()?;
-        let mut keks = wallet.keks.iter_mut();
-        keks.find(|kek| kek.version == version)
-            .and_then(change)
-            .ok_or(Broken("the pages of a KEK version do not add up"))?;
+        let keks = &mut wallet.keks;
+        recount(keks, &before, &page).ok_or(Broken("the keys of a KEK version do not add up"))?;
         self.put(Key::Wallet, Value::Wallet(wallet));
+        self.put(Key::Page(id), Value::Page(page));
         Ok(())
     }
 
@@ -255,4 +222,27 @@ impl<S: Source> State<S> {
         let wallet = self.wallet().map_err(Error::Source)?;
         wallet.ok_or_else(|| Broken("there is no wallet").into())
     }
+}
+
+/// Takes a page out of the counts as it was, and into them as it is; none when they cannot be so.
+fn recount(keks: &mut [WalletKek], before: &PageUse, page: &PageUse) -> Option<()> {
+    let count = |slots: &Slots| u64::try_from(slots.len()).ok();
+    if before.kek > 0 {
+        let kek = keks.iter_mut().find(|kek| kek.version == before.kek)?;
+        kek.live = kek.live.checked_sub(count(&before.live)?)?;
+        kek.dying = kek.dying.checked_sub(count(&before.dying)?)?;
+        kek.pages = kek.pages.checked_sub(u64::from(before.counts()))?;
+    }
+    let kek = keks.iter_mut().find(|kek| kek.version == page.kek)?;
+    kek.live = kek.live.checked_add(count(&page.live)?)?;
+    kek.dying = kek.dying.checked_add(count(&page.dying)?)?;
+    kek.pages = kek.pages.checked_add(u64::from(page.counts()))?;
+    let erased = page.gone.len().checked_sub(before.gone.len())?;
+    kek.erased = kek.erased.checked_add(u64::try_from(erased).ok()?)?;
+    // A rewrap takes no key into use.
+    if [0, page.kek].contains(&before.kek) {
+        let used = page.live.len().saturating_sub(before.live.len());
+        kek.used = kek.used.checked_add(u64::try_from(used).ok()?)?;
+    }
+    Some(())
 }
