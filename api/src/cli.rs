@@ -79,6 +79,8 @@ enum Client {
     Keys(keys::Keys),
     /// Make a new KEK version, and bring all keys under it
     Rotate(keys::Rotate),
+    /// List the secrets that are to be changed at their source after a compromise
+    Exposed(keys::Exposed),
     /// Destroy a KEK version and all before it; nothing may be under them
     Retire(keys::Retire),
     /// Print what a shell needs to complete these commands
@@ -176,6 +178,7 @@ impl Client {
             Self::Policy(command) => policy::run(command).await,
             Self::Keys(shown) => keys::show(shown).await,
             Self::Rotate(rotate) => keys::rotate(rotate).await,
+            Self::Exposed(exposed) => keys::exposed(exposed).await,
             Self::Retire(retire) => keys::retire(retire).await,
             Self::Completions(completions) => shell::completions(&completions),
             Self::Man(man) => shell::man(&man),

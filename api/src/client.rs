@@ -26,7 +26,7 @@ pub use self::{
     answer::Answer,
     environment::{Choices, Settings, Variables},
     error::Error,
-    keys::{ErasureStatus, KekStatus, KeyStatus, RewrapStatus},
+    keys::{ErasureStatus, ExposedSecret, KekStatus, KeyStatus, RewrapStatus},
     kv::{Metadata, Reading, Version},
     mount::{Kv, Place},
     request::{Method, Request},

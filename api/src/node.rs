@@ -102,6 +102,7 @@ pub struct Node {
     rewrapping: JoinHandle<()>,
     auditing: JoinHandle<()>,
     tidying: JoinHandle<()>,
+    resealing: JoinHandle<()>,
     audit: Arc<audit::Index>,
 }
 
@@ -164,6 +165,10 @@ impl Node {
         let rewrapping = tokio::spawn(rewrapper.run());
         let sweeping = tokio::spawn(async move { sweeper.run().await });
         let tidying = tokio::spawn(keep_tidy(Arc::downgrade(&wallet)));
+        let resealing = tokio::spawn(keep_resealed(
+            Arc::downgrade(&wallet),
+            Arc::clone(engine.keychain.custody()),
+        ));
         Ok(Self {
             engine,
             wallet,
@@ -172,6 +177,7 @@ impl Node {
             rewrapping,
             auditing,
             tidying,
+            resealing,
             audit,
         })
     }
@@ -194,7 +200,9 @@ impl Node {
         self.rewrapping.abort();
         self.auditing.abort();
         self.tidying.abort();
+        self.resealing.abort();
         let _ = self.tidying.await;
+        let _ = self.resealing.await;
         let _ = self.sweeping.await;
         let _ = self.rewrapping.await;
         let _ = self.auditing.await;
@@ -291,6 +299,28 @@ async fn keep_tidy(wallet: Weak<Wallet>) {
         }
         drop(wallet);
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Seals anew what is under keys that may be known to others, after each rotation that says so.
+async fn keep_resealed(wallet: Weak<Wallet>, custody: Arc<Custody>) {
+    const PAUSE: Duration = Duration::from_secs(2);
+    loop {
+        let current = custody.current_kek();
+        let Some(open) = wallet.upgrade() else {
+            return;
+        };
+        let resealed = open.reseal().await;
+        drop(open);
+        match resealed {
+            Ok(true) => custody.rotated(current).await,
+            // What was decided on may have changed meanwhile: it is looked at once more.
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "exposed secrets could not be sealed anew; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         }
         Endpoint::WalletRotate => keys::rotate(call).await,
         Endpoint::WalletKeyStatus => keys::status(call).await,
+        Endpoint::WalletExposed => keys::exposed(call).await,
         Endpoint::WalletRetire => keys::retire(call).await,
         Endpoint::Audit => audit::read(call).await,
         Endpoint::Metrics => {

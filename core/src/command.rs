@@ -113,6 +113,8 @@ pub enum Action {
     ConfirmDestroyed(Vec<KeyRef>),
     /// Make a KEK version current.
     RotateKek(NewKek),
+    /// Seal these anew, those that are still as they were.
+    Reseal(Vec<Reseal>),
     /// Say when the wallet makes a new KEK version by itself.
     SetRotationPolicy(RotationPolicy),
     /// These pages are under this KEK version in every writing that can be read.
@@ -163,6 +165,28 @@ pub struct NewKek {
     pub manager: String,
     /// Its epoch.
     pub fact_key: FactKeyId,
+    /// Whether the versions before may be known to others.
+    pub compromised: bool,
+}
+
+/// Something of a record that is to be sealed under a fresh key.
+#[derive(Debug)]
+pub struct Reseal {
+    /// The record.
+    pub record: RecordId,
+    /// Its key so far.
+    pub key: KeyRef,
+    /// What it says.
+    pub content: ResealContent,
+}
+
+/// What is sealed anew.
+#[derive(Debug)]
+pub enum ResealContent {
+    /// The payload of a version.
+    Payload(u32, SecretBytes),
+    /// The names.
+    Names(Names),
 }
 
 /// A mount to be added.

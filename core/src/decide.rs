@@ -175,6 +175,11 @@ impl<S: Source> Deciding<'_, S> {
             Action::ClosePages(pages) => self.close_pages(pages)?,
             Action::ConfirmDestroyed(keys) => self.confirm_destroyed(keys)?,
             Action::RotateKek(new) => self.rotate_kek(new)?,
+            Action::Reseal(reseals) => {
+                for reseal in reseals {
+                    self.reseal(reseal, sealer)?;
+                }
+            }
             Action::SetRotationPolicy(policy) => self.set_rotation_policy(*policy)?,
             Action::ConfirmRewrapped { version, pages } => {
                 self.confirm_rewrapped(*version, pages)?;
@@ -206,6 +211,7 @@ impl<S: Source> Deciding<'_, S> {
                 | Action::ConfirmDestroyed(_)
                 | Action::ConfirmRewrapped { .. }
                 | Action::ConfirmKeksDestroyed(_)
+                | Action::Reseal(_)
                 | Action::ClearTokens(_)
         );
         let (principal, token) = match command.actor {
@@ -292,6 +298,7 @@ impl<S: Source> Deciding<'_, S> {
             generation: new.kek.generation,
             manager: new.kek.manager.clone(),
             fact_key: new.kek.fact_key,
+            compromised: false,
         };
         self.happen(Event::KekCreated(event), None, None)?;
         new.mounts
@@ -445,6 +452,10 @@ fn describe(command: &Command) -> Vec<u8> {
         Action::ClosePages(pages) => (6, cbor::encode(pages)),
         Action::ConfirmDestroyed(keys) => (7, cbor::encode(keys)),
         Action::RotateKek(new) => (22, cbor::encode(&new.version)),
+        Action::Reseal(reseals) => {
+            let keys: Vec<_> = reseals.iter().map(|reseal| reseal.key).collect();
+            (28, cbor::encode(&keys))
+        }
         Action::SetRotationPolicy(policy) => (23, cbor::encode(policy)),
         Action::ConfirmRewrapped { version, pages } => (24, cbor::encode(&(version, pages))),
         Action::RetireKeks(version) => (25, cbor::encode(version)),

@@ -168,6 +168,8 @@ events! {
     23 => VersionsDestroyed(v1::VersionsDestroyed),
     24 => MetadataChanged(v1::MetadataChanged),
     25 => MetadataDeleted(v1::MetadataDeleted),
+    26 => PayloadResealed(v1::PayloadResealed),
+    27 => NamesResealed(v1::NamesResealed),
     30 => TokenCreated(v1::TokenCreated),
     31 => TokenRenewed(v1::TokenRenewed),
     32 => TokenUsed(v1::TokenUsed),
@@ -194,6 +196,7 @@ impl Event {
             Self::CubbyholeWritten(event) => event.names.map(|names| names.hash),
             Self::CredentialWritten(event) => event.names.map(|names| names.hash),
             Self::MetadataChanged(event) => event.names.map(|names| names.hash),
+            Self::NamesResealed(event) => Some(event.names.hash),
             Self::ResolutionRequested(event) => Some(event.names),
             _ => None,
         }
@@ -209,6 +212,8 @@ impl Event {
             Self::VersionsDestroyed(event) => Some(event.record),
             Self::MetadataChanged(event) => Some(event.record),
             Self::MetadataDeleted(event) => Some(event.record),
+            Self::PayloadResealed(event) => Some(event.record),
+            Self::NamesResealed(event) => Some(event.record),
             Self::ResolutionRequested(event) => event.record,
             Self::WalletCreated(_)
             | Self::KekCreated(_)
@@ -243,6 +248,7 @@ impl Event {
         match self {
             Self::WalletCreated(event) => Some(event.root_token_mac.hash),
             Self::CredentialWritten(event) => Some(event.payload.hash),
+            Self::PayloadResealed(event) => Some(event.payload.hash),
             Self::TokenCreated(event) => Some(event.mac.hash),
             Self::CubbyholeWritten(event) => Some(event.payload.hash),
             _ => None,

@@ -18,8 +18,8 @@ use sha2::{Digest as _, Sha256};
 pub(crate) use apply::keys_of;
 pub use apply::{At, Broken, Error};
 pub use entry::{
-    CommandRecord, Cubbyhole, CubbyholeEntry, Key, Mount, PageUse, Record, StoredPolicy, Token,
-    Value, Version, Wallet, WalletGeneration, WalletKek,
+    CommandRecord, Compromise, Cubbyhole, CubbyholeEntry, Key, Mount, PageUse, Record,
+    StoredPolicy, Token, Value, Version, Wallet, WalletGeneration, WalletKek,
 };
 
 use crate::{

@@ -177,6 +177,7 @@ impl Fold {
                     };
                     (event.record, version, event.names)
                 }
+                Event::NamesResealed(event) => (event.record, event.version, Some(event.names)),
                 Event::MetadataDeleted(event) => {
                     versions.insert(event.record, 0);
                     (event.record, 0, None)

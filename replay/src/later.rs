@@ -6,8 +6,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use billfold_core::{
+    commit::Entry,
     event::{Event, SealedRef},
     id::{RecordId, Seq},
+    keys::page::KeyRef,
 };
 use billfold_projector::fold::{NamesError, open_names};
 use billfold_streams::custody::Custody;
@@ -55,6 +57,13 @@ impl Later {
             last = opened.seq;
             for entry in &opened.entries {
                 let found: Option<(RecordId, SealedRef)> = match &entry.fact.event {
+                    Event::NamesResealed(event) => {
+                        let (record, key, version) = (event.record, event.names.key, event.version);
+                        if let Some(path) = self.open(entry, record, key, version).await? {
+                            paths.insert(record, path);
+                        }
+                        None
+                    }
                     Event::CredentialWritten(event) => {
                         versions.insert(event.record, event.version);
                         event.names.map(|names| (event.record, names))
@@ -66,17 +75,32 @@ impl Later {
                     }
                     _ => None,
                 };
-                let (Some((record, names)), Some(sealed)) = (found, &entry.names) else {
+                let Some((record, names)) = found else {
                     continue;
                 };
                 let version = versions.get(&record).copied().unwrap_or(0);
-                match open_names(&self.custody, record, names.key, version, sealed).await {
-                    Ok(Some(names)) => drop(paths.insert(record, names.path)),
-                    Ok(None) | Err(NamesError::Damaged) => {}
-                    Err(NamesError::Custody(error)) => return Err(error.into()),
+                if let Some(path) = self.open(entry, record, names.key, version).await? {
+                    paths.insert(record, path);
                 }
             }
         }
         Ok(paths)
+    }
+
+    async fn open(
+        &self,
+        entry: &Entry,
+        record: RecordId,
+        key: KeyRef,
+        version: u32,
+    ) -> Result<Option<String>, Error> {
+        let Some(sealed) = &entry.names else {
+            return Ok(None);
+        };
+        match open_names(&self.custody, record, key, version, sealed).await {
+            Ok(names) => Ok(names.map(|names| names.path)),
+            Err(NamesError::Damaged) => Ok(None),
+            Err(NamesError::Custody(error)) => Err(error.into()),
+        }
     }
 }

@@ -312,7 +312,9 @@ fn belongs(opened: &Opened) -> Result<(), Finding> {
             | Event::VersionsUndeleted(_)
             | Event::VersionsDestroyed(_)
             | Event::MetadataChanged(_)
-            | Event::MetadataDeleted(_) => false,
+            | Event::MetadataDeleted(_)
+            | Event::PayloadResealed(_)
+            | Event::NamesResealed(_) => false,
         };
         if observed == opened.header.subject.is_decided() {
             let subject = opened.header.subject;

@@ -12,7 +12,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use billfold_core::{
     Millis, cbor,
-    command::{Action, Command, Done, What},
+    command::{Action, Command, Done, Reseal, ResealContent, What},
     commit::CommitHash,
     decide::Refusal,
     id::Seq,
@@ -132,6 +132,13 @@ impl Waiting {
             }
             Action::Wrap(new) => {
                 return new.answer.len() + cbor::encode(&new.names).len() + REST;
+            }
+            Action::Reseal(reseals) => {
+                let weight = |reseal: &Reseal| match &reseal.content {
+                    ResealContent::Payload(_, payload) => payload.len() + REST,
+                    ResealContent::Names(names) => cbor::encode(names).len() + REST,
+                };
+                return REST + reseals.iter().map(weight).sum::<usize>();
             }
             _ => return REST,
         };

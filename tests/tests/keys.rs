@@ -272,7 +272,97 @@ async fn inv06_the_wallet_rotates_by_itself(backend: Backend) {
     until(&node, "it does not rotate", |status| status["current"] == 2).await;
 }
 
+/// After a compromise everything says the same under other keys, also in a view that is built anew,
+/// and what was not changed since is listed.
+async fn inv06_what_was_exposed_is_sealed_anew(backend: Backend) {
+    let mut wallet = Wallet::serve(backend).await;
+    let mut secrets = Secrets::new(&wallet.node, "exposed");
+    for _ in 0..3 {
+        secrets.put_new().await;
+    }
+    let node = &wallet.node;
+    for value in ["one", "two", "three"] {
+        let body = json!({ "data": { "value": value } });
+        let written = node.root("POST", "/v1/secret/data/many", body).await;
+        assert_eq!(written.status, 200);
+    }
+    let destroyed = node
+        .root(
+            "POST",
+            "/v1/secret/destroy/many",
+            json!({ "versions": [2] }),
+        )
+        .await;
+    assert_eq!(destroyed.status, 204);
+    assert_eq!(exposed(node).await, [""; 0], "nothing was ever exposed");
+    let rotated = node
+        .root("POST", ROTATE, json!({ "compromised": true }))
+        .await;
+    assert_eq!(rotated.status, 200, "{}", rotated.text());
+    // A payload and names of each secret, and two more of its versions that can be read.
+    until(node, "not sealed anew", |status| {
+        version(status, 2)["used"] == 9
+    })
+    .await;
+    until_rewrapped(node).await;
+    let expected = ["exposed/0", "exposed/1", "exposed/2", "many"];
+    assert_eq!(exposed(node).await, expected);
+    secrets.check_all().await;
+    let value = async |node: &Billfold, number: u32| {
+        let url = format!("/v1/secret/data/many?version={number}");
+        let read = node.root("GET", &url, ()).await;
+        (read.status, read.json()["data"]["data"]["value"].clone())
+    };
+    assert_eq!(value(node, 1).await, (200, json!("one")));
+    assert_eq!(value(node, 2).await, (404, Value::Null));
+    assert_eq!(value(node, 3).await, (200, json!("three")));
+    let changed = node
+        .root(
+            "POST",
+            "/v1/secret/data/many",
+            json!({ "data": { "value": "x" } }),
+        )
+        .await;
+    assert_eq!(changed.status, 200);
+    assert_eq!(exposed(node).await, expected[..3]);
+    let before = wallet.settled().await;
+    wallet.node.stop().await.unwrap();
+    wallet.delete_view();
+    wallet.node.restart().await.unwrap();
+    let node = &wallet.node;
+    let listed = node.root("LIST", "/v1/secret/metadata/", ()).await.json();
+    assert_eq!(listed["data"]["keys"], json!(["exposed/", "many"]));
+    secrets.check_all().await;
+    assert_eq!(value(node, 1).await, (200, json!("one")));
+    wallet.assert_unchanged(&before).await;
+    wallet.assert_sound().await;
+}
+
+/// The secrets that are to be changed at their source, in order, page by page.
+async fn exposed(node: &Billfold) -> Vec<String> {
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let url = format!("/api/internal/wallet/exposed?limit=2{after}");
+        let page = node.root("GET", &url, ()).await;
+        assert_eq!(page.status, 200, "{}", page.text());
+        let page = page.json();
+        let secrets = page["secrets"].as_array().unwrap();
+        found.extend(
+            secrets
+                .iter()
+                .map(|secret| secret["path"].as_str().unwrap().to_owned()),
+        );
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
 on_both_backends! {
+    inv06_what_was_exposed_is_sealed_anew,
     inv06_rotation_under_load,
     what_cannot_be_retired_is_refused,
     bao_rotates_and_tells_the_term,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use billfold::client::{Client, KekStatus, KeyStatus};
+use billfold::client::{Client, ExposedSecret, KekStatus, KeyStatus, escape};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -26,6 +26,16 @@ pub(crate) struct Rotate {
     /// Wait until all keys are under the new version
     #[arg(long)]
     watch: bool,
+    /// The versions before may be known to others: seal all secrets anew, and list those that are
+    /// to be changed at their source
+    #[arg(long)]
+    compromised: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Args)]
+pub(crate) struct Exposed {
     #[command(flatten)]
     remote: Remote,
 }
@@ -72,15 +82,27 @@ fn line(kek: &KekStatus) -> Vec<String> {
     ]
 }
 
-pub(super) async fn rotate(Rotate { watch, remote }: Rotate) -> anyhow::Result<()> {
+pub(super) async fn rotate(rotate: Rotate) -> anyhow::Result<()> {
+    let Rotate {
+        watch,
+        compromised,
+        remote,
+    } = rotate;
     let Session { client, format, .. } = remote.open()?;
-    let version = client.rotate_kek().await?;
+    let version = client.rotate_kek(compromised).await?;
     let rewrapped = match watch {
         true => Some(until_rewrapped(&client).await?),
         false => None,
     };
-    let shown = Shown::of(&json!({ "version": version, "rewrapped": rewrapped }));
-    let shown = shown.row("version", version);
+    let exposed = match compromised {
+        true => Some(all_exposed(&client).await?),
+        false => None,
+    };
+    let told = json!({ "version": version, "rewrapped": rewrapped, "exposed": exposed });
+    let mut shown = Shown::of(&told).row("version", version);
+    if let Some(exposed) = &exposed {
+        shown = shown.lines(&HEAD, exposed.iter().map(exposed_line).collect());
+    }
     match rewrapped {
         Some(keys) => shown.row("rewrapped", keys),
         None => shown,
@@ -105,6 +127,35 @@ async fn until_rewrapped(client: &Client) -> anyhow::Result<u64> {
     }
     bar.finish_and_clear();
     Ok(all)
+}
+
+const HEAD: [&str; 2] = ["change at its source", "version"];
+
+pub(super) async fn exposed(Exposed { remote }: Exposed) -> anyhow::Result<()> {
+    let Session { client, format, .. } = remote.open()?;
+    let exposed = all_exposed(&client).await?;
+    let lines = exposed.iter().map(exposed_line).collect();
+    Shown::of(&json!(exposed))
+        .lines(&HEAD, lines)
+        .print(format.plain())
+}
+
+async fn all_exposed(client: &Client) -> anyhow::Result<Vec<ExposedSecret>> {
+    let (mut exposed, mut next) = client.exposed(None).await?;
+    while let Some(after) = next {
+        let (more, then) = client.exposed(Some(&after)).await?;
+        exposed.extend(more);
+        next = then;
+    }
+    Ok(exposed)
+}
+
+fn exposed_line(secret: &ExposedSecret) -> Vec<String> {
+    let path = secret.path.as_deref().unwrap_or("(erased)");
+    vec![
+        format!("{}{}", escape(&secret.mount), escape(path)),
+        secret.version.to_string(),
+    ]
 }
 
 pub(super) async fn retire(Retire { version, remote }: Retire) -> anyhow::Result<()> {

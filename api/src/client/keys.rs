@@ -6,6 +6,7 @@ use super::{Answer, Client, Error, Method, Request, answer::read};
 
 const KEY_STATUS: [&str; 4] = ["api", "internal", "wallet", "key-status"];
 const ROTATE: [&str; 4] = ["api", "internal", "wallet", "rotate-kek"];
+const EXPOSED: [&str; 4] = ["api", "internal", "wallet", "exposed"];
 const RETIRE: [&str; 4] = ["api", "internal", "wallet", "retire-kek"];
 
 /// The wallet's keys, as far as the commands show them.
@@ -67,6 +68,28 @@ struct Rotated {
     version: u32,
 }
 
+/// A secret that is to be changed at its source.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct ExposedSecret {
+    /// The path of its mount.
+    pub mount: String,
+    /// Its path there; none if that is erased.
+    pub path: Option<String>,
+    /// The version that may be known to others.
+    pub version: u32,
+}
+
+#[derive(Deserialize)]
+struct ExposedPage {
+    secrets: Vec<ExposedSecret>,
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Rotation {
+    compromised: bool,
+}
+
 #[derive(Serialize)]
 struct Version {
     version: u32,
@@ -82,13 +105,33 @@ impl Client {
         Ok((read(answer.text()?)?, answer))
     }
 
-    /// Makes a new KEK version the current one; its number.
+    /// Makes a new KEK version the current one; its number. With `compromised`, what is under those
+    /// before is sealed anew.
     ///
     /// # Errors
     /// When the server refuses, or no answer comes.
-    pub async fn rotate_kek(&self) -> Result<u32, Error> {
-        let answer = self.send(Request::new(Method::Post, ROTATE)).await?;
+    pub async fn rotate_kek(&self, compromised: bool) -> Result<u32, Error> {
+        let request = Request::new(Method::Post, ROTATE).json(&Rotation { compromised });
+        let answer = self.send(request).await?;
         Ok(read::<Rotated>(answer.text()?)?.version)
+    }
+
+    /// The secrets that are to be changed at their source after a compromise: a page of them behind
+    /// `after`, and where the next one begins.
+    ///
+    /// # Errors
+    /// When the server refuses, or no answer comes.
+    pub async fn exposed(
+        &self,
+        after: Option<&str>,
+    ) -> Result<(Vec<ExposedSecret>, Option<String>), Error> {
+        let request = Request::get(EXPOSED);
+        let answer = match after {
+            None => self.send(request).await?,
+            Some(after) => self.send(request.query("after", after)).await?,
+        };
+        let page: ExposedPage = read(answer.text()?)?;
+        Ok((page.secrets, page.next))
     }
 
     /// Lets a KEK version and all before it be destroyed.

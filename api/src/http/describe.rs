@@ -64,6 +64,7 @@ impl Endpoint {
             Self::ReadRotation => "When the wallet makes a new KEK version by itself.",
             Self::WriteRotation => "Say when the wallet makes a new KEK version by itself.",
             Self::WalletKeyStatus => "The KEK versions, what is under them, and what is erased.",
+            Self::WalletExposed => "The secrets that are to be changed at their source.",
             Self::WalletRetire => "Destroy a KEK version and all before it.",
             Self::ToolsHash => "The hash of what is sent.",
             Self::ToolsRandom => "Random bytes.",

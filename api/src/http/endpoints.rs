@@ -145,6 +145,7 @@ pub enum Endpoint {
     WalletRotate,
     WalletKeyStatus,
     WalletRetire,
+    WalletExposed,
     Metrics,
 }
 
@@ -624,6 +625,7 @@ pub const ROUTES: &[Route] = &[
         "api/internal/wallet/key-status",
         Endpoint::WalletKeyStatus,
     ),
+    token(GET, "api/internal/wallet/exposed", Endpoint::WalletExposed),
     token(
         WRITE,
         "api/internal/wallet/retire-kek",

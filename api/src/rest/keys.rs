@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use billfold_core::{
+    id::RecordId,
     keys::keyring::KekVersion,
     state::key_status::{
         ErasureStatus, GenerationStatus, KekStatus, KeyStatus, RewrapStatus, RotationStatus,
@@ -12,8 +13,12 @@ use serde::Serialize;
 use crate::{
     http::{Call, Failure, Outcome, json::Object, reply::Reply},
     v1::failure,
-    wallet::KeyFacts,
+    wallet::{Exposed, KeyFacts},
 };
+
+/// How many secrets a page holds when the client does not say, and at most.
+const USUAL: usize = 1_000;
+const AT_MOST: usize = 10_000;
 
 #[derive(Serialize)]
 struct Status {
@@ -85,18 +90,55 @@ struct Rotated {
 }
 
 pub(super) async fn rotate(call: &Call) -> Outcome {
+    let invalid = |told: &str| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, told);
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
-    if !body.is_empty() {
-        let told = "a rotation takes no parameters";
-        return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, told));
+    if !body.has_others(&["compromised"]).is_empty() {
+        return Err(invalid("a rotation has only compromised"));
     }
-    let rotated = call.wallet.rotate_kek(&call.caller, &call.path).await;
+    let compromised = body.read::<bool>("compromised");
+    let compromised = compromised.map_err(|()| invalid("compromised is true or false"))?;
+    let compromised = compromised.unwrap_or(false);
+    let rotated = call
+        .wallet
+        .rotate_kek(&call.caller, &call.path, compromised)
+        .await;
     let rotated = rotated.map_err(|error| failure(&error))?;
     let told = Rotated {
         version: rotated.value,
         sequence: rotated.seq.0,
     };
     Ok(Reply::json(StatusCode::OK, &told).at(rotated.seq))
+}
+
+#[derive(Serialize)]
+struct ExposedPage {
+    /// What is to be changed at its source.
+    secrets: Vec<Exposed>,
+    /// Where the next page begins; none when this was the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+pub(super) async fn exposed(call: &Call) -> Outcome {
+    let limit = match call.parameter("limit").map(str::parse) {
+        None => USUAL,
+        Some(Ok(limit @ 1..=AT_MOST)) => limit,
+        Some(_) => return Err(Failure::bad("limit is a number from 1 to 10000")),
+    };
+    let after = call.parameter("after").map(str::parse::<RecordId>);
+    let after = after.transpose();
+    let after = after.map_err(|_| Failure::bad("after is not what an earlier page named"))?;
+    let found = call
+        .wallet
+        .exposed(&call.caller, &call.path, after, limit)
+        .await;
+    let found = found.map_err(|error| failure(&error))?;
+    let (secrets, next) = found.value;
+    let page = ExposedPage {
+        secrets,
+        next: next.map(|next| next.to_string()),
+    };
+    Ok(Reply::json(StatusCode::OK, &page).at(found.seq))
 }
 
 pub(super) async fn retire(call: &Call) -> Outcome {

@@ -54,7 +54,10 @@ pub(super) async fn status(call: &Call) -> Outcome {
 pub(super) async fn rotate(call: &Call) -> Outcome {
     // It takes no parameters, but a body that is sent must be one.
     Object::parse(&call.body).map_err(Failure::bad)?;
-    let rotated = call.wallet.rotate_kek(&call.caller, &call.path).await;
+    let rotated = call
+        .wallet
+        .rotate_kek(&call.caller, &call.path, false)
+        .await;
     let rotated = rotated.map_err(|error| failure(&error))?;
     Ok(Reply::empty(StatusCode::NO_CONTENT).at(rotated.seq))
 }

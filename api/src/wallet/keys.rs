@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 
 use billfold_core::{
     access::Need,
-    command::Action,
+    command::{Action, NewKek},
     event::v1::{Operation as Asked, RotationPolicy},
     keys::keyring::KekVersion,
     policy::Operation,
@@ -88,10 +88,17 @@ impl Wallet {
     }
 
     /// Makes a new KEK version the current one. Another rotation at the same time may have made it.
+    /// With `compromised`, the versions before may be known to others: what is under them is sealed
+    /// anew as well.
     ///
     /// # Errors
     /// When it is denied, the keys cannot be stored, or the outcome is not known.
-    pub async fn rotate_kek(&self, caller: &Caller, path: &str) -> Result<At<KekVersion>, Error> {
+    pub async fn rotate_kek(
+        &self,
+        caller: &Caller,
+        path: &str,
+        compromised: bool,
+    ) -> Result<At<KekVersion>, Error> {
         let need = Need {
             sudo: true,
             ..Need::to(Operation::Update, path)
@@ -100,7 +107,10 @@ impl Wallet {
         if !self.may(caller, &need)? {
             return Err(Error::Denied);
         }
-        let new = self.keychain.custody().make_next_kek().await?;
+        let new = NewKek {
+            compromised,
+            ..self.keychain.custody().make_next_kek().await?
+        };
         let version = new.version;
         let written = self.order(caller, need, Action::RotateKek(new)).await?;
         tracing::info!(

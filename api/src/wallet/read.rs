@@ -540,7 +540,7 @@ impl Wallet {
         Ok((*stored, version, data))
     }
 
-    async fn open_payload(
+    pub(super) async fn open_payload(
         &self,
         id: RecordId,
         version: &Version,

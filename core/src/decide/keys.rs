@@ -1,12 +1,14 @@
 //! Deciding about the wallet's own keys. What these events say was made so before, in the key
 //! store; whoever comes second finds that nothing is left to say.
 
-use super::{Decided, Deciding, Error, Refusal};
+use super::{Decided, Deciding, Error, Refusal, Sealer};
 use crate::{
-    command::NewKek,
+    cbor,
+    command::{NewKek, Reseal, ResealContent},
     event::{Event, v1},
     id::PageId,
     keys::{keyring::KekVersion, page::KeyRef},
+    names::{names_place, payload_place},
     state::{Source, Wallet},
 };
 
@@ -49,8 +51,52 @@ impl<S: Source> Deciding<'_, S> {
             generation: new.generation,
             manager: new.manager.clone(),
             fact_key: new.fact_key,
+            compromised: new.compromised,
         };
         self.happen(Event::KekCreated(event), None, None)
+    }
+
+    /// What was written, destroyed or sealed anew meanwhile is left alone.
+    pub(super) fn reseal(&mut self, reseal: &Reseal, sealer: &mut Sealer<'_>) -> Decided<S::Error> {
+        let Reseal {
+            record: id,
+            key,
+            content,
+        } = reseal;
+        let Some(record) = self.state.record(id).map_err(Error::Source)? else {
+            return Ok(());
+        };
+        match content {
+            ResealContent::Payload(number, payload) => {
+                let version = record.version(*number).filter(|version| !version.destroyed);
+                if *number == 0 || version.is_none_or(|version| version.key != *key) {
+                    return Ok(());
+                }
+                let place = payload_place(sealer.wallet(), *id, *number);
+                let (payload, bytes) = sealer.payload(self.state, &place, payload.expose())?;
+                let event = v1::PayloadResealed {
+                    record: *id,
+                    version: *number,
+                    payload,
+                    retired: *key,
+                };
+                self.happen(Event::PayloadResealed(event), None, Some(bytes))
+            }
+            ResealContent::Names(names) => {
+                if record.names.key != *key {
+                    return Ok(());
+                }
+                let place = names_place(sealer.wallet(), *id, record.names_version);
+                let (names, bytes) = sealer.names(self.state, &place, &cbor::encode(names))?;
+                let event = v1::NamesResealed {
+                    record: *id,
+                    version: record.names_version,
+                    names,
+                    retired: *key,
+                };
+                self.happen(Event::NamesResealed(event), Some(bytes), None)
+            }
+        }
     }
 
     pub(super) fn set_rotation_policy(&mut self, policy: v1::RotationPolicy) -> Decided<S::Error> {

@@ -326,6 +326,7 @@ fn new_kek(version: KekVersion) -> NewKek {
         generation: 1,
         manager: "key-file".to_owned(),
         fact_key: FactKeyId::from_bytes([9; 16]),
+        compromised: false,
     }
 }
 

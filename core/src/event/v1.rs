@@ -11,8 +11,8 @@ pub use access::{
     TokenRenewed, TokenRole, TokenRoleDeleted, TokenRoleWritten, TokenUsed, TokensEnded,
 };
 pub use credential::{
-    CredentialWritten, MetadataChanged, MetadataDeleted, Retired, Settings, VersionsDeleted,
-    VersionsDestroyed, VersionsUndeleted,
+    CredentialWritten, MetadataChanged, MetadataDeleted, NamesResealed, PayloadResealed, Retired,
+    Settings, VersionsDeleted, VersionsDestroyed, VersionsUndeleted,
 };
 pub use mount::{MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned};
 pub use request::{Operation, RequestsRefused, ResolutionRequested};

@@ -32,7 +32,8 @@ as_array!(NewKek {
     version,
     generation,
     manager,
-    fact_key
+    fact_key,
+    compromised
 });
 
 type Token<N> = (TokenId, ByteArray<32>, N, TokenWish);
@@ -143,7 +144,8 @@ pub(super) fn sent(action: &Action) -> Option<Sent<'_>> {
         | Action::ClosePages(_)
         | Action::ConfirmDestroyed(_)
         | Action::ConfirmRewrapped { .. }
-        | Action::ConfirmKeksDestroyed(_) => return None,
+        | Action::ConfirmKeksDestroyed(_)
+        | Action::Reseal(_) => return None,
     })
 }
 

@@ -93,6 +93,8 @@ impl<S: Source> State<S> {
             Event::VersionsDestroyed(event) => self.versions_destroyed(event)?,
             Event::MetadataChanged(event) => self.metadata_changed(at, event)?,
             Event::MetadataDeleted(event) => self.metadata_deleted(event)?,
+            Event::PayloadResealed(event) => self.payload_resealed(event)?,
+            Event::NamesResealed(event) => self.names_resealed(event)?,
             Event::TokenCreated(event) => self.token_created(at, event)?,
             Event::TokenRenewed(event) => {
                 let mut token = self.require_token(&event.token)?;
@@ -264,6 +266,36 @@ impl<S: Source> State<S> {
             self.give_up(*key)?;
         }
         self.remove(Key::Record(event.record));
+        Ok(())
+    }
+
+    fn payload_resealed(&mut self, event: &v1::PayloadResealed) -> Applied<S::Error> {
+        let record = self.record(&event.record).map_err(Error::Source)?;
+        let mut record = record.ok_or(Broken("there is no such record"))?;
+        let mut versions = record.versions.iter_mut();
+        let version = versions
+            .find(|version| version.number == event.version && !version.destroyed)
+            .filter(|version| version.key == event.retired)
+            .ok_or(Broken("a resealed version is not one of the record's"))?;
+        version.key = event.payload.key;
+        version.hash = event.payload.hash;
+        self.use_key(event.payload.key)?;
+        self.give_up(event.retired)?;
+        self.put(Key::Record(event.record), Value::Record(record));
+        Ok(())
+    }
+
+    fn names_resealed(&mut self, event: &v1::NamesResealed) -> Applied<S::Error> {
+        let record = self.record(&event.record).map_err(Error::Source)?;
+        let mut record = record.ok_or(Broken("there is no such record"))?;
+        let before = (record.names.key, record.names_version);
+        if before != (event.retired, event.version) {
+            return Err(Broken("resealed names are not the record's").into());
+        }
+        record.names = event.names;
+        self.use_key(event.names.key)?;
+        self.give_up(event.retired)?;
+        self.put(Key::Record(event.record), Value::Record(record));
         Ok(())
     }
 

@@ -397,6 +397,8 @@ pub struct Wallet {
     pub complete: KekVersion,
     /// When it makes a new KEK version by itself.
     pub rotation: RotationPolicy,
+    /// The newest KEK version that may be known to others, if one ever was.
+    pub compromised: Option<Compromise>,
 }
 
 as_array!(Wallet {
@@ -408,8 +410,20 @@ as_array!(Wallet {
     keks,
     generations,
     complete,
-    rotation
+    rotation,
+    compromised
 });
+
+/// KEK versions that may be known to others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Compromise {
+    /// The newest of them.
+    pub version: KekVersion,
+    /// When that was said: what was written before is to be changed at its source.
+    pub time: Millis,
+}
+
+as_array!(Compromise { version, time });
 
 impl Wallet {
     /// The KEK version under which new keys are wrapped; none before the first.
@@ -610,6 +624,8 @@ pub struct PageUse {
     pub gone: Slots,
     /// The KEK version that wraps it; 0 while nothing was drawn from it.
     pub kek: KekVersion,
+    /// The KEK version that it was made under; 0 while nothing was drawn from it.
+    pub first_kek: KekVersion,
 }
 
 as_array!(PageUse {
@@ -617,7 +633,8 @@ as_array!(PageUse {
     live,
     dying,
     gone,
-    kek
+    kek,
+    first_kek
 });
 
 impl PageUse {

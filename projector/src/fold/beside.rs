@@ -74,6 +74,23 @@ impl Fold {
                 self.raw
                     .insert(layout::cubbyhole_payload(token, entry), None);
             }
+            Event::PayloadResealed(event) => {
+                let mut extras = self.extras(&event.record)?;
+                if extras.payload_version == event.version {
+                    extras.payload = payload;
+                    self.extras.insert(event.record, extras);
+                } else {
+                    let at = layout::payload(&event.record, event.version);
+                    self.raw.insert(at, Some(payload.to_vec()));
+                }
+            }
+            Event::NamesResealed(event) => {
+                let mut extras = self.extras(&event.record)?;
+                let record = self.state.record(&event.record)?;
+                let mount = record.map(|record| record.mount).unwrap_or_default();
+                self.name(event.record, mount, names, path, &mut extras)?;
+                self.extras.insert(event.record, extras);
+            }
             Event::TokenRoleWritten(_)
             | Event::TokenRoleDeleted(_)
             | Event::TokenRenewed(_)

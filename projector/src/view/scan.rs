@@ -1,5 +1,7 @@
 //! All of the view's records and pages, one at a time: for whoever counts or checks them.
 
+use std::ops::Bound;
+
 use billfold_core::{
     id::{PageId, RecordId, TokenId},
     state::{Key, PageUse, Token, Value},
@@ -16,6 +18,32 @@ impl View {
             let stored = StoredRecord::decode(&bytes, |sealed| self.unseal(&key, sealed))?;
             Ok((id, stored))
         })
+    }
+
+    /// So many records behind this one, or from the beginning, with the ciphertexts beside them.
+    ///
+    /// # Errors
+    /// When the view is damaged.
+    pub fn records_after(
+        &self,
+        after: Option<RecordId>,
+        count: usize,
+    ) -> Result<Vec<(RecordId, StoredRecord)>, Error> {
+        let from = match after {
+            None => Bound::Included(layout::RECORDS.to_vec()),
+            Some(id) => Bound::Excluded(layout::entry(&Key::Record(id))),
+        };
+        let found = self.tree.range::<Vec<u8>, _>((from, Bound::Unbounded));
+        let mut records = Vec::new();
+        for item in found.take(count) {
+            let (key, bytes) = item?;
+            let Some(id) = layout::record_of(&key) else {
+                break;
+            };
+            let stored = StoredRecord::decode(&bytes, |sealed| self.unseal(&key, sealed))?;
+            records.push((id, stored));
+        }
+        Ok(records)
     }
 
     /// Every token, standing or not.

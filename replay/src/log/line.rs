@@ -270,6 +270,8 @@ impl Line {
                 self.mount = Some(event.mount);
                 self.trimmed = numbers(&event.trimmed);
             }
+            Event::PayloadResealed(event) => about(event.record, &[event.version]),
+            Event::NamesResealed(event) => about(event.record, &[]),
             Event::MetadataDeleted(event) => {
                 about(event.record, &[]);
                 self.keys = Some(event.keys.len());

@@ -165,6 +165,14 @@ impl<'a> Names<'a> {
                     self.records.insert(event.record, sealed);
                 }
             }
+            Event::NamesResealed(event) => {
+                let sealed = Sealed {
+                    key: event.names.key,
+                    version: event.version,
+                    bytes,
+                };
+                self.records.insert(event.record, sealed);
+            }
             _ => {}
         }
         Ok(())

@@ -143,6 +143,14 @@ pub(super) fn used(entry: &Entry) -> Vec<Use> {
                 add(sealed.key, Owner::Names(event.record, None), names());
             }
         }
+        Event::PayloadResealed(event) => {
+            let owner = Owner::Payload(event.record, event.version);
+            add(event.payload.key, owner, payload());
+        }
+        Event::NamesResealed(event) => {
+            let owner = Owner::Names(event.record, Some(event.version));
+            add(event.names.key, owner, names());
+        }
         Event::TokenRenewed(_)
         | Event::TokenUsed(_)
         | Event::TokensEnded(_)
@@ -191,6 +199,8 @@ pub(super) fn given_up<S: Source>(
         Event::VersionsDestroyed(event) => keys(&event.versions),
         Event::MetadataDeleted(event) => event.keys.clone(),
         Event::MountRenamed(event) => vec![event.retired_names],
+        Event::PayloadResealed(event) => vec![event.retired],
+        Event::NamesResealed(event) => vec![event.retired],
         Event::CubbyholeWritten(event) => event.retired.into_iter().collect(),
         Event::CubbyholeDeleted(event) => event.keys.clone(),
         Event::TokensEnded(event) => event

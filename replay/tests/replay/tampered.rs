@@ -223,6 +223,7 @@ async fn a_forged_event_does_not_follow_from_the_state() {
         version: 3,
         generation: 1,
         manager: "key-file".to_owned(),
+        compromised: false,
         fact_key: FactKeyId::default(),
     });
     let deleted = Event::VersionsDeleted(VersionsDeleted {

@@ -117,6 +117,7 @@ impl Open {
             generation: self.generation,
             manager: self.manager.clone(),
             fact_key,
+            compromised: false,
         }
     }
 }

@@ -246,6 +246,11 @@ impl Plan<'_> {
                 call(at.clone(), 200),
                 call(at, 422).body(json!({ unknown: words.word('x') })),
             ],
+            Endpoint::WalletExposed => vec![
+                call(format!("{at}{query}"), 200),
+                call(format!("{at}?after={unknown}"), 400),
+                call(format!("{at}?limit={unknown}"), 400),
+            ],
             Endpoint::WalletRetire => vec![
                 call(at.clone(), 422).body(json!({ "version": words.word('x') })),
                 call(at.clone(), 422).body(json!({ "version": 1, unknown: words.word('x') })),

@@ -7,9 +7,10 @@ use billfold_core::{
         v1::{
             CredentialWritten, GenerationReplaced, KekCreated, KeksDestroyed, KeksRetired,
             KeyPageClosed, KeysDestroyed, KeysRewrapped, MetadataChanged, MetadataDeleted,
-            MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned, Operation,
-            RequestsRefused, ResolutionRequested, Retired, RotationPolicy, RotationPolicySet,
-            Settings, VersionsDeleted, VersionsDestroyed, VersionsUndeleted, WalletCreated,
+            MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned, NamesResealed,
+            Operation, PayloadResealed, RequestsRefused, ResolutionRequested, Retired,
+            RotationPolicy, RotationPolicySet, Settings, VersionsDeleted, VersionsDestroyed,
+            VersionsUndeleted, WalletCreated,
         },
     },
     id::{
@@ -75,6 +76,7 @@ fn next_kek() -> KekCreated {
         generation: 2,
         manager: "key-file".to_owned(),
         fact_key: FactKeyId::from_bytes([0x78; 16]),
+        compromised: true,
     }
 }
 
@@ -90,6 +92,7 @@ fn of_the_wallet() -> Vec<(&'static str, Fact)> {
         generation: 2,
         manager: "key-file".to_owned(),
         fact_key: FactKeyId::from_bytes([0x77; 16]),
+        compromised: false,
     };
     let closed = KeyPageClosed {
         page: PageId::from_bytes([0x66; 16]),
@@ -274,6 +277,30 @@ fn of_secrets() -> Vec<(&'static str, Fact)> {
         (
             "metadata-changed",
             fact(root(), Event::MetadataChanged(changed)),
+        ),
+        (
+            "payload-resealed",
+            fact(
+                Actor::System,
+                Event::PayloadResealed(PayloadResealed {
+                    record: RECORD,
+                    version: 3,
+                    payload: sealed(0x68, 4, 0xa6),
+                    retired: key(0x66, 4),
+                }),
+            ),
+        ),
+        (
+            "names-resealed",
+            fact(
+                Actor::System,
+                Event::NamesResealed(NamesResealed {
+                    record: RECORD,
+                    version: 2,
+                    names: sealed(0x68, 5, 0xa7),
+                    retired: key(0x66, 5),
+                }),
+            ),
         ),
         (
             "metadata-deleted",

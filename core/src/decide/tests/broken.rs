@@ -130,6 +130,7 @@ fn inv09_wallets_and_mounts_that_do_not_follow() {
             generation: 1,
             manager: String::new(),
             fact_key: FactKeyId::default(),
+            compromised: false,
         };
         assert_eq!(stage.takes(Event::KekCreated(event)), fits, "{version}");
     }
@@ -365,6 +366,7 @@ fn inv07_a_page_keeps_what_is_used_and_what_may_still_be() {
         dying: [dying].into_iter().collect(),
         gone: [gone].into_iter().collect(),
         kek: 1,
+        first_kek: 1,
     };
     let kept = |page: &PageUse| -> Vec<bool> { (0..4).map(|slot| page.keeps(slot)).collect() };
     assert_eq!(kept(&page(false, 0, 1, 2)), [true, false, false, true]);

@@ -154,6 +154,7 @@ fn wallet_event() -> impl Strategy<Value = Event> {
                 generation,
                 manager: "key-file".to_owned(),
                 fact_key: FactKeyId::from_bytes(id),
+                compromised: version == 2,
             })
         }),
         few().prop_map(|page| {
@@ -348,6 +349,26 @@ fn event() -> impl Strategy<Value = Event> {
             let record = RecordId::from_bytes(record);
             Event::VersionsDestroyed(v1::VersionsDestroyed { record, versions })
         }),
+        2 => (few(), sealed(), prop_oneof![key(), Just(first_key(0))]).prop_map(
+            |(record, payload, retired)| {
+                Event::PayloadResealed(v1::PayloadResealed {
+                    record: RecordId::from_bytes(record),
+                    version: 1,
+                    payload,
+                    retired,
+                })
+            }
+        ),
+        2 => (few(), sealed(), prop_oneof![key(), Just(first_key(1))]).prop_map(
+            |(record, names, retired)| {
+                Event::NamesResealed(v1::NamesResealed {
+                    record: RecordId::from_bytes(record),
+                    version: 1,
+                    names,
+                    retired,
+                })
+            }
+        ),
         1 => (few(), prop_oneof![vec(key(), 0..3), Just(vec![first_key(0), first_key(1)])]).prop_map(|(record, keys)| {
             let record = RecordId::from_bytes(record);
             Event::MetadataDeleted(v1::MetadataDeleted { record, keys })
@@ -458,6 +479,7 @@ fn kek_created(version: u32) -> Event {
         generation: 1,
         manager: "key-file".to_owned(),
         fact_key: FactKeyId::from_bytes([3; 16]),
+        compromised: false,
     })
 }
 

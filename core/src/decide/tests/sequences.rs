@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use crate::{
-    Millis, cbor,
-    command::Action,
+    Millis, SecretBytes, cbor,
+    command::{Action, Reseal, ResealContent},
+    decide::Decision,
     decide::tests::{
         Logged, ROOT, STRANGER, WALLET, World, fold,
         model::{MOUNTS, Outcome, PATHS},
@@ -106,8 +107,12 @@ proptest! {
             keys.check(&game);
             rotate_and_rewrap(&mut game, &picks);
             keys.check(&game);
+            reseal(&mut game, picks[0].index(3) == 0);
+            keys.check(&game);
             game.world.commit(batch.settled);
         }
+        game.world.commit(true);
+        contents_open(&game);
     }
 
     #[test]
@@ -288,6 +293,8 @@ impl Accounts {
                 Event::MountEnabled(event) => (Some(event.names), None),
                 Event::CredentialWritten(event) => (event.names, Some(event.payload)),
                 Event::MetadataChanged(event) => (event.names, None),
+                Event::PayloadResealed(event) => (None, Some(event.payload)),
+                Event::NamesResealed(event) => (Some(event.names), None),
                 _ => (None, None),
             };
             [names, payload]
@@ -395,6 +402,42 @@ fn rotate_and_rewrap(game: &mut Game, picks: &[prop::sample::Index]) {
     world.decide(&system(rewrapped)).unwrap();
     // Refused as long as a key is under it.
     let _ = world.decide(&system(Action::RetireKeks(world.pool.kek - 1)));
+}
+
+/// Seals anew all that is there, and some that never was so.
+fn reseal(game: &mut Game, wrongly: bool) {
+    let mut reseals = Vec::new();
+    for (place, secret) in &game.model.secrets {
+        let id = game.world.record_id(place.0, place.1);
+        let found = record(&game.world, *place).unwrap();
+        let key = |key: KeyRef| match wrongly {
+            true => KeyRef {
+                slot: key.slot.wrapping_add(1),
+                ..key
+            },
+            false => key,
+        };
+        reseals.push(Reseal {
+            record: id,
+            key: key(found.names.key),
+            content: ResealContent::Names(names(place.1, &secret.label)),
+        });
+        for version in found.versions.iter().filter(|version| !version.destroyed) {
+            let payload = &secret.versions[&version.number].payload;
+            let payload = SecretBytes::copied_from(payload);
+            reseals.push(Reseal {
+                record: id,
+                key: key(version.key),
+                content: ResealContent::Payload(version.number, payload),
+            });
+        }
+    }
+    let expected = if wrongly { 0 } else { reseals.len() };
+    let done = game.world.decide(&system(Action::Reseal(reseals))).unwrap();
+    let Decision::Events { entries, .. } = done else {
+        unreachable!("it has no id")
+    };
+    assert_eq!(entries.len(), expected);
 }
 
 #[test]

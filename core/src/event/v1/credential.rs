@@ -131,6 +131,46 @@ as_array!(MetadataChanged {
     trimmed
 });
 
+/// A version says the same under a fresh key: the one before may be known to others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PayloadResealed {
+    /// The record.
+    pub record: RecordId,
+    /// The version.
+    pub version: u32,
+    /// The secret itself, as it was.
+    pub payload: SealedRef,
+    /// The key before.
+    pub retired: KeyRef,
+}
+
+as_array!(PayloadResealed {
+    record,
+    version,
+    payload,
+    retired
+});
+
+/// A record's names say the same under a fresh key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamesResealed {
+    /// The record.
+    pub record: RecordId,
+    /// The version that they are sealed for, as before.
+    pub version: u32,
+    /// Path and metadata, as they were.
+    pub names: SealedRef,
+    /// The key before.
+    pub retired: KeyRef,
+}
+
+as_array!(NamesResealed {
+    record,
+    version,
+    names,
+    retired
+});
+
 /// A record is gone with all its versions and names: these keys are to be destroyed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MetadataDeleted {

@@ -38,13 +38,16 @@ pub struct KekCreated {
     pub manager: String,
     /// The epoch that began with it.
     pub fact_key: FactKeyId,
+    /// Whether the versions before may be known to others.
+    pub compromised: bool,
 }
 
 as_array!(KekCreated {
     version,
     generation,
     manager,
-    fact_key
+    fact_key,
+    compromised
 });
 
 /// Nobody draws keys from this page any more: what is unused in it can be swept.

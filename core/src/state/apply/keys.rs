@@ -8,7 +8,7 @@ use crate::{
         page::{KeyRef, Slots},
     },
     state::{
-        At, Key, PageUse, Source, State, Value, Wallet, WalletGeneration, WalletKek,
+        At, Compromise, Key, PageUse, Source, State, Value, Wallet, WalletGeneration, WalletKek,
         apply::{Applied, Broken, Error},
     },
 };
@@ -32,6 +32,7 @@ impl<S: Source> State<S> {
             generations: Vec::new(),
             complete: 0,
             rotation: v1::RotationPolicy::default(),
+            compromised: None,
         };
         self.put(Key::Wallet, Value::Wallet(wallet));
         Ok(())
@@ -56,6 +57,12 @@ impl<S: Source> State<S> {
             retired: None,
             destroyed: None,
         });
+        if event.compromised {
+            wallet.compromised = Some(Compromise {
+                version: newest,
+                time: at.time,
+            });
+        }
         match wallet.generations.last() {
             None => wallet.generations.push(WalletGeneration {
                 number: event.generation,
@@ -184,6 +191,7 @@ impl<S: Source> State<S> {
         let mut page = before;
         if page.kek == 0 {
             page.kek = current;
+            page.first_kek = current;
         }
         if page.kek != current {
             return Err(Broken("a key is under a KEK version that is not current").into());
