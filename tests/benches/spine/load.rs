@@ -26,7 +26,7 @@ use bytes::Bytes;
 /// A message as large as a commit of one write.
 const RAW: usize = 600;
 
-const TOKEN: &str = "bench-root-token";
+pub(crate) const TOKEN: &str = "bench-root-token";
 
 /// A backend of the log.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,7 +124,12 @@ async fn raw(backend: &Backend, clients: usize, time: Duration) -> Rate {
     .await
 }
 
-async fn writes(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Duration) -> Rate {
+pub(crate) async fn writes(
+    wallet: &Arc<Wallet>,
+    mount: &Mount,
+    clients: usize,
+    time: Duration,
+) -> Rate {
     let (wallet, mount) = (Arc::clone(wallet), mount.clone());
     run(clients, span(time), move |client| {
         let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller(&wallet));
@@ -149,7 +154,12 @@ async fn writes(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Durat
     .await
 }
 
-async fn reads(wallet: &Arc<Wallet>, mount: &Mount, clients: usize, time: Duration) -> Rate {
+pub(crate) async fn reads(
+    wallet: &Arc<Wallet>,
+    mount: &Mount,
+    clients: usize,
+    time: Duration,
+) -> Rate {
     let (wallet, mount) = (Arc::clone(wallet), mount.clone());
     run(clients, span(time), move |client| {
         let (wallet, mount, caller) = (Arc::clone(&wallet), mount.clone(), caller(&wallet));
@@ -183,7 +193,7 @@ fn path(client: usize, turn: u64) -> String {
     format!("bench/client-{client}/secret-{}", turn % 1000)
 }
 
-fn caller(wallet: &Wallet) -> Caller {
+pub(crate) fn caller(wallet: &Wallet) -> Caller {
     Caller {
         actor: wallet.root_actor(),
         request: Wallet::new_request(),

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p billfold-tests --bench spine` prints them; `-- --write` puts them into the page
 //! with the date of `--date`; `-- --quick` takes a twentieth of the time and events,
-//! `-- --rebuild` measures the rebuild alone.
+//! `-- --rebuild` measures the rebuild alone. `-- --keys` measures rotation and unsealing, which
+//! have a place of their own in the page.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@
     clippy::cast_precision_loss
 )]
 
+mod keys;
 mod load;
 mod rebuild;
 mod table;
@@ -33,6 +35,8 @@ struct Options {
     /// Whether to measure more than the rebuild.
     load: bool,
     write: Option<String>,
+    /// Whether to measure rotation and unsealing instead.
+    keys: bool,
 }
 
 fn options() -> Options {
@@ -50,12 +54,16 @@ fn options() -> Options {
         events,
         load,
         write,
+        keys: has("--keys"),
     }
 }
 
 #[tokio::main]
 async fn main() {
     let options = options();
+    if options.keys {
+        return of_keys(&options).await;
+    }
     let time = Duration::from_secs_f64(options.seconds);
     let mut page = String::new();
     let backends = [load::Kind::JetStream, load::Kind::Embedded];
@@ -81,6 +89,18 @@ async fn main() {
     println!("{page}");
     if let Some(date) = options.write {
         bench::write("measured", &page, &date);
+    }
+}
+
+async fn of_keys(options: &Options) {
+    let server = NatsServer::start_with(&large(), None);
+    // Two keys for each secret.
+    let secrets = options.events / 2;
+    let time = Duration::from_secs_f64(2.0 * options.seconds);
+    let page = table::keys(&keys::measure(&server.url(), secrets, time).await);
+    println!("{page}");
+    if let Some(date) = &options.write {
+        bench::write("keys", &page, date);
     }
 }
 

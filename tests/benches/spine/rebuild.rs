@@ -59,7 +59,12 @@ pub(crate) async fn measure(url: &str, events: u64) -> Rebuilt {
         .unwrap();
     let custody = Arc::new(custody);
     let singles = events * 6 / 10;
-    let commits = fill(url, &backend, &custody, events, singles).await;
+    let filling = Filling {
+        events,
+        singles,
+        secrets: singles,
+    };
+    let commits = fill(url, &backend, &custody, filling).await;
     eprintln!("the log is filled: {commits} commits");
 
     let (raw, bytes) = read_raw(url).await;
@@ -205,8 +210,23 @@ impl Supply for Pages {
     }
 }
 
+/// What a log is filled with.
+pub(crate) struct Filling {
+    /// How many events.
+    pub(crate) events: u64,
+    /// How many of them are in commits of their own; the others come in commits of several.
+    pub(crate) singles: u64,
+    /// How many secrets they are about.
+    pub(crate) secrets: u64,
+}
+
 /// Fills the log as a committer would, but without waiting for each commit.
-async fn fill(url: &str, backend: &Backend, custody: &Custody, events: u64, singles: u64) -> u64 {
+pub(crate) async fn fill(url: &str, backend: &Backend, custody: &Custody, filling: Filling) -> u64 {
+    let Filling {
+        events,
+        singles,
+        secrets,
+    } = filling;
     let context = jetstream::new(async_nats::connect(url).await.unwrap());
     let subject = Subject::Decided(Generation::FIRST);
     let (mut state, mut previous) = begin(backend, custody).await;
@@ -230,12 +250,12 @@ async fn fill(url: &str, backend: &Backend, custody: &Custody, events: u64, sing
         let mut entries: Vec<Entry> = Vec::new();
         let time = Millis(2_000_000_000_000 + commits);
         for number in written..written + size {
-            // Every event that comes in a commit of several is a new version of an older secret.
+            // What comes after the last new secret is a new version of an older one.
             let path = format!(
                 "team-{}/app-{}/secret-{}",
                 number % 97,
                 number % 991,
-                number % singles
+                number % secrets
             );
             let record: RecordId = custody.keys().id.record(mount, &path);
             let payload =

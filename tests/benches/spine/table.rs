@@ -5,6 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use billfold_tests::bench::{Rate, cells};
 
 use super::{
+    keys::{Measured, READERS},
     load::{Kind, Line},
     rebuild::Rebuilt,
 };
@@ -76,5 +77,42 @@ pub(crate) fn rebuild(rebuilt: &Rebuilt) -> String {
         line("rebuild as a node does it", rebuilt),
         line("sled alone, as many entries of that size", sled),
         view_bytes >> 20
+    )
+}
+
+pub(crate) fn keys(measured: &Measured) -> String {
+    let Measured {
+        keys,
+        secrets,
+        pages,
+        rewrapped,
+        pace,
+        throttled,
+        before,
+        meanwhile,
+        unsealed,
+        unsealed_empty,
+    } = measured;
+    let per_second = *keys as f64 / rewrapped.as_secs_f64();
+    let ratio = meanwhile.p99.as_secs_f64() / before.p99.as_secs_f64();
+    format!(
+        "| what | figure |\n\
+         | --- | ---: |\n\
+         | keys, of {secrets} secrets, in {pages} pages | {keys} |\n\
+         | rewrap without a bound | {:.1} s, {per_second:.0} keys/s |\n\
+         | rewrap of {pace} pages/s at most | {:.1} s |\n\
+         | p99 of {READERS} readers before | {:.2} ms, {:.0} reads/s |\n\
+         | p99 of {READERS} readers during the bounded rewrap | {:.2} ms, {:.0} reads/s |\n\
+         | ratio of the two p99 | {ratio:.2} |\n\
+         | unseal with a warm view, until it answers | {:.2} s |\n\
+         | the same of an empty wallet | {:.2} s |\n\n",
+        rewrapped.as_secs_f64(),
+        throttled.as_secs_f64(),
+        before.p99.as_secs_f64() * 1e3,
+        before.per_second,
+        meanwhile.p99.as_secs_f64() * 1e3,
+        meanwhile.per_second,
+        unsealed.as_secs_f64(),
+        unsealed_empty.as_secs_f64(),
     )
 }
