@@ -10,6 +10,8 @@
 pub mod keyring;
 pub mod manager;
 pub mod page;
+pub mod recovery;
+pub mod share;
 pub mod wallet;
 
 use std::fmt;
@@ -60,6 +62,10 @@ macro_rules! typed_keys {
 typed_keys! {
     /// A key that an operator keeps in a file. It wraps unseal generations.
     FileKey;
+    /// The key that a threshold of shares makes. It wraps an unseal generation.
+    ShareKey;
+    /// The key that a threshold of recovery shares makes. It wraps nothing: it is proof.
+    RecoveryKey;
     /// The key of an unseal generation. It wraps KEK versions.
     GenerationKey;
     /// A version of the key-encryption key. It wraps DEKs, wallet keys and fact keys.
@@ -103,6 +109,7 @@ macro_rules! sealing_keys {
 
 sealing_keys! {
     FileKey => GENERATION: "a generation's key";
+    ShareKey => SHARED_GENERATION: "a generation's key";
     GenerationKey => KEK: "a KEK version";
     FactKey => FACT: "a fact";
     RequestNameKey => REQUEST_NAMES: "what a request named";

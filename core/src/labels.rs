@@ -24,6 +24,12 @@ macro_rules! labels {
 labels! {
     /// A generation key under a key file.
     GENERATION = "billfold v1 unseal generation";
+    /// A generation key under the key that shares make.
+    SHARED_GENERATION = "billfold v1 shared unseal generation";
+    /// What finds a share that was mistyped.
+    SHARE_CHECK = "billfold v1 share check";
+    /// The MAC of a recovery key, under the token MAC key.
+    RECOVERY_MAC = "billfold v1 recovery mac";
     /// A KEK version under an unseal generation.
     KEK = "billfold v1 kek";
     /// An unseal generation's key under the newest KEK version.
