@@ -13,6 +13,8 @@ pub enum Slot {
     Keyring,
     /// The wallet keys and the fact keys, under the KEK.
     Wallet,
+    /// What is kept of the recovery key, when a key manager opens the wallet.
+    Recovery,
     /// A page of DEKs, under the KEK.
     Page(PageId),
 }
@@ -22,6 +24,7 @@ impl fmt::Display for Slot {
         match self {
             Self::Keyring => f.write_str("keyring"),
             Self::Wallet => f.write_str("wallet"),
+            Self::Recovery => f.write_str("recovery"),
             Self::Page(page) => write!(f, "page.{page}"),
         }
     }
@@ -34,6 +37,7 @@ impl std::str::FromStr for Slot {
         match text.split_once('.') {
             None if text == "keyring" => Ok(Self::Keyring),
             None if text == "wallet" => Ok(Self::Wallet),
+            None if text == "recovery" => Ok(Self::Recovery),
             Some(("page", id)) => Ok(Self::Page(id.parse()?)),
             _ => Err(billfold_core::id::Malformed),
         }

@@ -7,7 +7,13 @@ use std::{fmt, num::NonZeroU8};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::{cbor::as_array, id::WalletId, labels, secret::KeyBytes};
+use crate::{
+    cbor::as_array,
+    id::WalletId,
+    keys::{RecoveryKey, ShareKey},
+    labels,
+    secret::KeyBytes,
+};
 
 const FORMAT: u8 = 1;
 const WALLET: usize = 5;
@@ -244,6 +250,20 @@ impl Share {
     }
 }
 
+macro_rules! made_of_shares {
+    ($($name:ident),*) => {$(
+        impl $name {
+            /// The bytes that shares are made of. Whoever calls this answers for where they go.
+            #[must_use]
+            pub const fn danger_bytes(&self) -> &[u8; 32] {
+                self.expose()
+            }
+        }
+    )*};
+}
+
+made_of_shares!(ShareKey, RecoveryKey);
+
 /// What finds a slip of the hand. It is no protection: whoever has a share can make it.
 fn check(bytes: &[u8]) -> [u8; CHECK] {
     let mut hash = Sha256::new();
@@ -311,7 +331,11 @@ mod tests {
             (0, 0, "shares must be at least one"),
             (-1, 3, "shares must be at least one"),
             (5, 0, "threshold must be at least one"),
-            (5, 1, "threshold must be greater than one for multiple shares"),
+            (
+                5,
+                1,
+                "threshold must be greater than one for multiple shares",
+            ),
             (1, 3, "threshold cannot be larger than shares"),
             (300, 3, "shares must be less than 256"),
             (2, 256, "threshold must be less than 256"),
@@ -337,7 +361,11 @@ mod tests {
         for at in 0..bytes.len() {
             let mut changed = bytes.to_vec();
             changed[at] ^= 0x20;
-            let expected = if at == 0 { Error::Format } else { Error::Mistyped };
+            let expected = if at == 0 {
+                Error::Format
+            } else {
+                Error::Mistyped
+            };
             assert_eq!(Share::decode(&changed).unwrap_err(), expected, "byte {at}");
             assert_eq!(Share::decode(&bytes[..at]).unwrap_err(), Error::Length);
         }
@@ -353,7 +381,10 @@ mod tests {
         let wallet = WalletId::from_bytes([7; 16]);
         let admits = |purpose, wallet, number| Set::of(purpose, wallet, number).admits(&share);
         assert_eq!(admits(Purpose::Unseal, wallet, 3), Ok(()));
-        assert_eq!(admits(Purpose::Recovery, wallet, 3), Err(Error::NotRecovery));
+        assert_eq!(
+            admits(Purpose::Recovery, wallet, 3),
+            Err(Error::NotRecovery)
+        );
         assert_eq!(
             admits(Purpose::Unseal, WalletId::from_bytes([8; 16]), 3),
             Err(Error::OtherWallet)
