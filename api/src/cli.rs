@@ -108,6 +108,18 @@ pub(crate) struct Init {
         hide_env_values = true
     )]
     root_token: Option<String>,
+    /// How many shares the key of a wallet under shamir is in; 5 by default
+    #[arg(long, value_name = "N", requires = "key_threshold")]
+    key_shares: Option<u16>,
+    /// How many of them open the wallet; 3 by default
+    #[arg(long, value_name = "N", requires = "key_shares")]
+    key_threshold: Option<u16>,
+    /// How many recovery shares to make for a wallet that a key manager opens; none by default
+    #[arg(long, value_name = "N", requires = "recovery_threshold")]
+    recovery_shares: Option<u16>,
+    /// How many of them it takes
+    #[arg(long, value_name = "N", requires = "recovery_shares")]
+    recovery_threshold: Option<u16>,
 }
 
 #[derive(Args)]

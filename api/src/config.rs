@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use billfold_upstreams::vault_transit;
 use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
@@ -39,10 +40,20 @@ pub struct Settings {
     pub nats_monitoring_urls: Option<String>,
     /// The operator vouches for `sync_interval: always` (`BILLFOLD_NATS_ATTEST_SYNC_ALWAYS`).
     pub nats_attest_sync_always: bool,
-    /// `key-file` or `dev-file` (`BILLFOLD_KEY_MANAGER`).
+    /// `shamir`, `vault-transit`, `key-file` or `dev-file` (`BILLFOLD_KEY_MANAGER`).
     pub key_manager: Option<KeyManagerName>,
     /// The file of the key manager `key-file` (`BILLFOLD_KEY_FILE`).
     pub key_file: Option<PathBuf>,
+    /// The server of the key manager `vault-transit` (`BILLFOLD_VAULT_TRANSIT_ADDRESS`).
+    pub vault_transit_address: Option<String>,
+    /// Where its transit engine is mounted (`BILLFOLD_VAULT_TRANSIT_MOUNT`).
+    pub vault_transit_mount: String,
+    /// The name of its key (`BILLFOLD_VAULT_TRANSIT_KEY`).
+    pub vault_transit_key: Option<String>,
+    /// The file with its token, read before each call (`BILLFOLD_VAULT_TRANSIT_TOKEN_FILE`).
+    pub vault_transit_token_file: Option<PathBuf>,
+    /// PEM certificates that may sign its own (`BILLFOLD_VAULT_TRANSIT_CA_FILE`).
+    pub vault_transit_ca_file: Option<PathBuf>,
     /// The certificate chain, in PEM (`BILLFOLD_TLS_CERT_FILE`).
     pub tls_cert_file: Option<PathBuf>,
     /// Its key, in PEM (`BILLFOLD_TLS_KEY_FILE`).
@@ -79,10 +90,27 @@ pub enum Environment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyManagerName {
+    /// People open the wallet, with shares of its key.
+    Shamir,
+    /// A transit key of a Vault or OpenBao.
+    VaultTransit,
     /// A key file that the operator guards.
     KeyFile,
     /// A key beside the data: insecure.
     DevFile,
+}
+
+impl KeyManagerName {
+    /// As it stands in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Shamir => "shamir",
+            Self::VaultTransit => "vault-transit",
+            Self::KeyFile => "key-file",
+            Self::DevFile => "dev-file",
+        }
+    }
 }
 
 /// The bounds on requests.
@@ -110,6 +138,11 @@ impl Default for Settings {
             nats_attest_sync_always: false,
             key_manager: None,
             key_file: None,
+            vault_transit_address: None,
+            vault_transit_mount: "transit".to_owned(),
+            vault_transit_key: None,
+            vault_transit_token_file: None,
+            vault_transit_ca_file: None,
             tls_cert_file: None,
             tls_key_file: None,
             env: Environment::Development,
@@ -163,12 +196,21 @@ impl Settings {
             (None, _) => {
                 return wrong(
                     "no key manager is configured, and without one nothing is opened: set \
-                     key_manager = \"key-file\" and key_file (BILLFOLD_KEY_MANAGER, \
-                     BILLFOLD_KEY_FILE)",
+                     key_manager = \"shamir\", or \"key-file\" and key_file, or \"vault-transit\" and \
+                     where its key is (BILLFOLD_KEY_MANAGER, BILLFOLD_KEY_FILE, \
+                     BILLFOLD_VAULT_TRANSIT_...)",
                 );
             }
             (Some(KeyManagerName::KeyFile), None) => {
                 return wrong("the key manager key-file needs key_file (BILLFOLD_KEY_FILE)");
+            }
+            (Some(KeyManagerName::VaultTransit), _) if self.vault_transit().is_none() => {
+                return wrong(
+                    "the key manager vault-transit needs vault_transit_address, \
+                     vault_transit_key and vault_transit_token_file \
+                     (BILLFOLD_VAULT_TRANSIT_ADDRESS, BILLFOLD_VAULT_TRANSIT_KEY, \
+                     BILLFOLD_VAULT_TRANSIT_TOKEN_FILE)",
+                );
             }
             (Some(KeyManagerName::DevFile), _) if self.is_production() => {
                 return wrong(
@@ -224,6 +266,18 @@ impl Settings {
             principal_per_second: self.principal_per_second,
             refused_per_second: self.refused_per_second,
         }
+    }
+
+    /// Where the key of the key manager `vault-transit` is, if all of that is set.
+    #[must_use]
+    pub fn vault_transit(&self) -> Option<vault_transit::Settings> {
+        Some(vault_transit::Settings {
+            address: self.vault_transit_address.clone()?,
+            mount: self.vault_transit_mount.clone(),
+            key: self.vault_transit_key.clone()?,
+            token_file: self.vault_transit_token_file.clone()?,
+            ca_file: self.vault_transit_ca_file.clone(),
+        })
     }
 
     /// The key file of the key manager `dev-file`.
@@ -282,6 +336,9 @@ mod tests {
         let told = |toml: &str| read(toml).unwrap().check().unwrap_err().to_string();
         assert!(told("").contains("BILLFOLD_KEY_MANAGER"));
         assert!(told("key_manager = \"key-file\"").contains("BILLFOLD_KEY_FILE"));
+        let transit = told("key_manager = \"vault-transit\"\nvault_transit_key = \"k\"");
+        assert!(transit.contains("BILLFOLD_VAULT_TRANSIT_ADDRESS"));
+        assert!(read("key_manager = \"shamir\"").unwrap().check().is_ok());
         assert!(told("key_manager = \"dev-file\"\nenv = \"production\"").contains("production"));
         assert!(told("key_manager = \"dev-file\"\nlisten = \"0.0.0.0:1\"").contains("loopback"));
         assert!(read("key_manager = \"dev-file\"").unwrap().check().is_ok());

@@ -52,6 +52,9 @@ use crate::{
 /// The largest body that is read, in bytes.
 const LARGEST_BODY: usize = 32 << 20;
 
+/// The largest body that is read of somebody without a token, in bytes.
+const LARGEST_OPEN_BODY: usize = 64 << 10;
+
 /// A request whose caller is known.
 pub(crate) struct Call {
     pub(crate) wallet: Arc<Wallet>,
@@ -160,7 +163,10 @@ pub(crate) async fn handle(
     let (parts, body) = request.into_parts();
     let is_api = parts.uri.path().starts_with("/api");
     let mut endpoint = None;
-    let outcome = respond(&door, from, id, &parts, body, &mut endpoint).await;
+    let outcome = tokio::select! {
+        outcome = respond(&door, from, id, &parts, body, &mut endpoint) => outcome,
+        () = door.cut_off() => Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, phase::SEALED)),
+    };
     let reply = outcome.unwrap_or_else(|failure| match is_api {
         true => rest::failed(&failure),
         false => v1::failed(&failure),
@@ -204,11 +210,20 @@ async fn respond(
     let fixed = endpoints::find(verb, &path);
     if let Found::Endpoint(route, _) = &fixed {
         *endpoint = Some(route.endpoint);
-        if route.access == Access::Open && !helps {
+        let is_open = match route.access {
+            Access::Open => true,
+            Access::TokenUnlessSealed => door.is_closed(),
+            Access::Token | Access::TokenInBody => false,
+        };
+        if is_open && !helps {
             if names_namespace(&parts.headers) {
                 return Err(Failure::bad("operation unavailable in namespaces"));
             }
-            return v1::open(door, route.endpoint, verb, &query).await;
+            let body = match verb.takes_body() {
+                true => read(body, LARGEST_OPEN_BODY).await?,
+                false => Zeroizing::default(),
+            };
+            return v1::open(door, route.endpoint, verb, &query, &body).await;
         }
     }
     // What is open to anybody has no other verbs, and says so to anybody.

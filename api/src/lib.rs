@@ -6,5 +6,6 @@ pub mod http;
 pub mod metrics;
 pub mod node;
 mod rest;
+pub mod seal;
 mod v1;
 pub mod wallet;

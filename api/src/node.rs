@@ -2,6 +2,7 @@
 
 mod backend;
 mod birth;
+mod life;
 mod progress;
 
 use std::{
@@ -25,16 +26,18 @@ use billfold_streams::{
     committer, custody,
     custody::Custody,
     entropy::Os,
+    keys, log,
     pool::Pool,
     recorder,
     rewrapper::Rewrapper,
     sweeper::Sweeper,
 };
-use billfold_upstreams::{DevFile, KeyFile};
+use billfold_upstreams::{DevFile, KeyFile, VaultTransit};
 use tokio::task::JoinHandle;
 
 pub use backend::Backend;
 pub use birth::{Born, create, new_token};
+pub use life::{Life, lock};
 pub use progress::for_terminal;
 
 use crate::{
@@ -79,6 +82,21 @@ pub enum Error {
     /// There is no wallet yet.
     #[error("there is no wallet on this log yet: run `billfold init`")]
     NoWallet,
+    /// Shares were asked for that the key manager has none of.
+    #[error("shamir has unseal shares, and every other key manager has recovery shares")]
+    OtherShares,
+    /// The key store's word.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    /// The log's word.
+    #[error(transparent)]
+    Log(#[from] log::Error),
+    /// Keys are stored whose shares nobody has.
+    #[error(
+        "the creation of a wallet was interrupted here before its shares were handed out: \
+         begin with an empty log and key store"
+    )]
+    Interrupted,
 }
 
 /// The engine of a node: what runs under the use cases.
@@ -107,21 +125,16 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node of a wallet that exists.
+    /// Starts a node of a wallet that exists, with its open keys.
     ///
     /// # Errors
     /// When there is none, or any part does not come up.
     pub async fn start(
         settings: &Settings,
         backend: &Backend,
+        custody: Arc<Custody>,
         progress: Box<dyn Progress>,
     ) -> Result<Self, Error> {
-        let manager = key_manager(settings)?;
-        let opened = Custody::open(backend.keys(), &*manager, new_process()).await;
-        let custody = match opened {
-            Err(custody::Error::NoWallet) => return Err(Error::NoWallet),
-            other => Arc::new(other?),
-        };
         let engine = Engine::start(settings, backend, custody, progress).await?;
         if engine
             .keychain
@@ -339,22 +352,31 @@ async fn keep_audit(
     }
 }
 
-/// The key manager that the settings name.
+/// The key manager that the settings name; none when it is people who open the wallet.
 ///
 /// # Errors
 /// When none is named, or it cannot be used.
-pub(crate) fn key_manager(settings: &Settings) -> Result<Box<dyn KeyManager>, Error> {
-    match (settings.key_manager, &settings.key_file) {
-        (Some(KeyManagerName::KeyFile), Some(file)) => Ok(Box::new(KeyFile::open(file)?)),
-        (Some(KeyManagerName::DevFile), _) => {
+pub(crate) fn key_manager(settings: &Settings) -> Result<Option<Box<dyn KeyManager>>, Error> {
+    let unset = |told: &str| Error::from(manager::Error::Configuration(told.to_owned()));
+    let named = settings.key_manager;
+    let named = named.ok_or_else(|| unset("no key manager is configured: set key_manager"))?;
+    Ok(Some(match named {
+        KeyManagerName::Shamir => return Ok(None),
+        KeyManagerName::VaultTransit => {
+            let transit = settings.vault_transit();
+            let transit = transit.ok_or_else(|| unset("vault-transit is not configured"))?;
+            Box::new(VaultTransit::new(&transit)?)
+        }
+        KeyManagerName::KeyFile => {
+            let file = settings.key_file.as_ref();
+            let file = file.ok_or_else(|| unset("key-file is not configured: set key_file"))?;
+            Box::new(KeyFile::open(file)?)
+        }
+        KeyManagerName::DevFile => {
             let (file, production) = (settings.dev_key(), settings.is_production());
-            Ok(Box::new(DevFile::open(&file, production, &mut Os::new())?))
+            Box::new(DevFile::open(&file, production, &mut Os::new())?)
         }
-        _ => {
-            let told = "no key manager is configured: set key_manager and key_file";
-            Err(manager::Error::Configuration(told.to_owned()).into())
-        }
-    }
+    }))
 }
 
 pub(crate) fn new_process() -> ProcessId {

@@ -10,6 +10,7 @@ mod mounts;
 mod openapi;
 mod policy;
 mod roles;
+mod seal;
 mod shape;
 mod sys;
 mod token;
@@ -37,12 +38,17 @@ pub(crate) async fn open(
     endpoint: Endpoint,
     verb: Verb,
     query: &[(String, String)],
+    body: &[u8],
 ) -> Outcome {
     match endpoint {
         Endpoint::Health => sys::health(door, verb, query),
-        Endpoint::SealStatus => Ok(sys::seal_status(door)),
-        Endpoint::Leader => sys::leader(door),
-        Endpoint::InitStatus => Ok(sys::init_status(door)),
+        Endpoint::SealStatus => Ok(seal::status(door)),
+        Endpoint::Leader => Ok(sys::leader()),
+        Endpoint::InitStatus => Ok(seal::init_status(door)),
+        Endpoint::Init => seal::init(door, body).await,
+        Endpoint::Unseal => seal::unseal(door, body).await,
+        // It is sealed already: see who asks.
+        Endpoint::Seal => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         _ => Err(Failure::silent(StatusCode::NOT_FOUND)),
     }
 }

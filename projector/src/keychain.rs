@@ -111,6 +111,8 @@ impl From<fold::Error> for Error {
 struct Status {
     head: Head,
     stopped: Option<Stopped>,
+    /// Whether the log sealed the wallet since this began to follow it.
+    sealed: bool,
 }
 
 /// A view that follows the log.
@@ -140,6 +142,7 @@ impl Keychain {
             status: watch::Sender::new(Status {
                 head: view.head(),
                 stopped: None,
+                sealed: false,
             }),
             touched: Mutex::new(view.pages_with_dying_keys()?.into_iter().collect()),
             touch: Notify::new(),
@@ -185,6 +188,19 @@ impl Keychain {
             Err(_) => None,
         }
         .unwrap_or_else(|| Stopped("the view is gone".to_owned()))
+    }
+
+    /// Waits until the log seals the wallet.
+    pub async fn until_sealed(&self) {
+        let mut status = self.status.subscribe();
+        if status.wait_for(|status| status.sealed).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// The log sealed the wallet: what waits here gets no answer.
+    fn seal(&self) {
+        self.status.send_modify(|status| status.sealed = true);
     }
 
     fn advance(&self, head: Head) {

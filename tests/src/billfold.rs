@@ -147,6 +147,29 @@ impl Builder {
         Ok(billfold)
     }
 
+    /// Starts the process and waits until it answers, though it may have no wallet, or a sealed one.
+    pub async fn spawn_closed(self) -> Result<Billfold> {
+        let client = Client::new(self.address);
+        let mut billfold = Billfold {
+            builder: self,
+            client,
+            child: None,
+        };
+        billfold.start_until(|status| status > 0).await?;
+        Ok(billfold)
+    }
+
+    /// Another key manager than a key file: its name, and its settings by the names of their variables.
+    pub fn key_manager(mut self, name: &str, settings: &[(&str, &str)]) -> Self {
+        self = self
+            .env("BILLFOLD_KEY_MANAGER", name)
+            .env_remove("BILLFOLD_KEY_FILE");
+        for (name, value) in settings {
+            self = self.env(*name, *value);
+        }
+        self
+    }
+
     /// Starts the process and waits until it ends by itself, for what must refuse to start.
     pub async fn spawn_refused(self) -> Result<Ended> {
         ended(self.main()).await
@@ -333,7 +356,16 @@ impl Billfold {
         reply.unwrap_or_else(|error| panic!("{method} {path}: {error:#}\n{}", self.log_tail()))
     }
 
+    /// Starts it again after it was ended, and waits until it answers.
+    pub async fn start_closed(&mut self) -> Result<()> {
+        self.start_until(|status| status > 0).await
+    }
+
     async fn start(&mut self) -> Result<()> {
+        self.start_until(|status| status == 200).await
+    }
+
+    async fn start_until(&mut self, is_up: fn(u16) -> bool) -> Result<()> {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -358,7 +390,7 @@ impl Billfold {
                 );
             }
             let health = self.client.call("GET", "/v1/sys/health", None, ()).await;
-            if health.as_ref().is_ok_and(|reply| reply.status == 200) {
+            if health.as_ref().is_ok_and(|reply| is_up(reply.status)) {
                 return Ok(());
             }
             if Instant::now() > deadline {

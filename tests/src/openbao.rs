@@ -28,6 +28,10 @@ pub struct OpenBao {
     client: Client,
     child: Child,
     home: TempDir,
+    /// What it was started with.
+    args: Vec<String>,
+    /// What unseals it, if it was initialised here.
+    key: String,
 }
 
 impl OpenBao {
@@ -91,9 +95,8 @@ impl OpenBao {
         let said = |name: &str| init[name].as_str().expect("init gives it").to_owned();
         let key = init["keys_base64"][0].as_str().expect("init gives a key");
         server.token = said("root_token");
-        let unseal = json!({ "key": key });
-        server.call("PUT", "/v1/sys/unseal", unseal).await;
-        server.until("/v1/sys/health").await;
+        server.key = key.to_owned();
+        server.unseal().await;
         let kv = json!({ "type": "kv", "options": { "version": "2" } });
         server.call("POST", "/v1/sys/mounts/secret", kv).await;
         server.until("/v1/secret/config").await;
@@ -132,32 +135,44 @@ impl OpenBao {
         self.home.path().join("server.log")
     }
 
+    /// Kills the process, with all that it has only in memory.
+    pub fn kill(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+
+    /// Starts it again on what is on its disk, and unseals it.
+    pub async fn start_again(&mut self) {
+        self.kill();
+        self.child = spawn(&self.args, self.home.path());
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.address).await.is_err() {
+            assert!(Instant::now() < deadline, "bao is not back: {}", self.log());
+            sleep(Duration::from_millis(50)).await;
+        }
+        self.unseal().await;
+    }
+
+    /// Unseals it, and waits until it answers.
+    pub async fn unseal(&self) {
+        let unseal = json!({ "key": self.key });
+        self.call("PUT", "/v1/sys/unseal", unseal).await;
+        self.until("/v1/sys/health").await;
+    }
+
     async fn start(token: &str, args: impl FnOnce(SocketAddr, &Path) -> Vec<String>) -> Self {
         let home = TempDir::with_prefix("openbao-").expect("a temporary folder");
         let address: SocketAddr = ([127, 0, 0, 1], tools::free_port()).into();
-        let log = fs::File::create(home.path().join("server.log")).expect("a log file");
-        let mut command = Command::new(tools::bao());
-        for (variable, _) in std::env::vars_os() {
-            let name = variable.to_string_lossy();
-            if name.starts_with("BAO_") || name.starts_with("VAULT_") {
-                command.env_remove(variable);
-            }
-        }
-        let child = command
-            .arg("server")
-            .args(args(address, home.path()))
-            .env("HOME", home.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("bao can be started");
+        let args = args(address, home.path());
+        let child = spawn(&args, home.path());
         let mut server = Self {
             address,
             token: token.to_owned(),
             client: Client::new(address),
             child,
             home,
+            args,
+            key: String::new(),
         };
         server.wait().await;
         server
@@ -209,6 +224,28 @@ impl OpenBao {
     fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
+}
+
+fn spawn(args: &[String], home: &Path) -> Child {
+    let mut options = fs::OpenOptions::new();
+    let log = options.create(true).append(true);
+    let log = log.open(home.join("server.log")).expect("a log file");
+    let mut command = Command::new(tools::bao());
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        if name.starts_with("BAO_") || name.starts_with("VAULT_") {
+            command.env_remove(variable);
+        }
+    }
+    command
+        .arg("server")
+        .args(args)
+        .env("HOME", home)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle"))
+        .stderr(log)
+        .spawn()
+        .expect("bao can be started")
 }
 
 impl Drop for OpenBao {

@@ -94,6 +94,11 @@ impl Proxy {
         format!("nats://{}", self.address)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Decides on what clients send from now on.
     pub fn to_server(&self, flow: Flow) {
         self.present

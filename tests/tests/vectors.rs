@@ -36,6 +36,8 @@ mod made_names;
 mod made_sealed;
 #[path = "vectors/read.rs"]
 mod read;
+#[path = "vectors/shares.rs"]
+mod shares;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -89,7 +91,10 @@ fn every_vector_reads_as_it_says() {
         "keyring",
         "names",
         "page",
+        "recovery",
         "sealed",
+        "share",
+        "shared-generation",
         "wallet-keys",
     ];
     assert_eq!(areas.keys().collect::<Vec<_>>(), all);
@@ -100,7 +105,10 @@ fn every_vector_reads_as_it_says() {
         "keyring",
         "names",
         "page",
+        "recovery",
         "sealed",
+        "share",
+        "shared-generation",
         "wallet-keys",
     ] {
         assert!(areas[area].len() > 1, "{area}");

@@ -12,6 +12,7 @@ use billfold::{
     config::{KeyManagerName, Settings},
     http,
     node::{self, Backend, Born, new_token},
+    seal::NewShares,
     wallet::Token,
 };
 use zeroize::Zeroizing;
@@ -39,7 +40,8 @@ pub(super) async fn run(dev: Dev) -> anyhow::Result<()> {
     check_token(&token)?;
     // Kept before the wallet exists: a crash in between must not lose the only token.
     write_token(&file, &token)?;
-    let born = node::create(&settings, &backend, &token, node::for_terminal()).await?;
+    let wanted = NewShares::Recovery(None);
+    let born = node::create(&settings, &backend, &token, wanted, node::for_terminal()).await?;
     until_told(&settings, &backend, listener, |node, address| {
         if !node.wallet().is_root(&Token(token.as_bytes())) {
             fs::remove_file(&file)?;
@@ -49,7 +51,7 @@ pub(super) async fn run(dev: Dev) -> anyhow::Result<()> {
                 file.display()
             );
         }
-        banner(&settings, address, &token, born, &file)
+        banner(&settings, address, &token, &born, &file)
     })
     .await
 }
@@ -102,7 +104,7 @@ fn banner(
     settings: &Settings,
     address: std::net::SocketAddr,
     token: &str,
-    born: Born,
+    born: &Born,
     file: &Path,
 ) -> anyhow::Result<()> {
     let dir = settings.data_dir.display();
@@ -113,7 +115,7 @@ fn banner(
             format!("NATS, {}", url.rsplit('@').next().unwrap_or_default())
         },
     );
-    let state = if born == Born::Now {
+    let state = if matches!(born, Born::Now(_)) {
         "a new wallet"
     } else {
         "the wallet that was here"

@@ -1,20 +1,17 @@
 //! `billfold serve`.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use billfold::{
     config::Settings,
     http::{self, Door, Phase},
     metrics,
-    node::{self, Backend, Node},
+    node::{self, Backend, Life, Node},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logging;
-
-/// How often a server without a wallet looks for one.
-const LOOK: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(settings: Settings) -> anyhow::Result<()> {
     logging::begin(&settings.log)?;
@@ -32,56 +29,62 @@ pub(super) async fn until_told(
     ready: impl FnOnce(&Node, std::net::SocketAddr) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     metrics::install();
-    let door = Arc::new(Door::new(&settings.rates(), backend.name()));
+    let (lock, orders) = node::lock(settings);
+    let door = Arc::new(Door::new(&settings.rates(), backend.name(), lock));
     let serving = http::serve(listener, Arc::clone(&door), settings.tls()).await?;
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    let node = tokio::select! {
-        node = come_up(settings, backend, &door) => node?,
-        _ = terminate.recv() => return Ok(serving.drain().await?),
-        _ = interrupt.recv() => return Ok(serving.drain().await?),
-    };
-    tracing::info!(address = %serving.address, log = backend.name(), "serving");
-    ready(&node, serving.address)?;
-    let stopped = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
-        stopped = node.keychain().until_stopped() => Some(stopped),
-    };
-    if let Some(stopped) = stopped {
-        // It stays up to tell its health, until someone has looked and ends it.
-        tracing::error!(%stopped, "answering nothing but health until this process is ended");
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let mut told = Told::new()?;
+    let mut life = Life::new(settings, backend, &door, orders)?;
+    let mut ready = Some(ready);
+    loop {
+        let node = tokio::select! {
+            node = life.until_open() => node?,
+            () = told.to_end() => return Ok(serving.drain().await?),
+        };
+        tracing::info!(address = %serving.address, log = backend.name(), "serving");
+        if let Some(ready) = ready.take() {
+            ready(&node, serving.address)?;
         }
+        tokio::select! {
+            () = told.to_end() => {}
+            stopped = node.keychain().until_stopped() => {
+                // It stays up to tell its health, until someone has looked and ends it.
+                tracing::error!(%stopped, "answering nothing but health until this process is ended");
+                told.to_end().await;
+            }
+            () = node.keychain().until_sealed() => {
+                tracing::warn!("the wallet is sealed");
+                door.enter(Phase::Sealed);
+                node.stop().await;
+                life.shut();
+                continue;
+            }
+        }
+        tracing::info!("draining");
+        let drained = serving.drain().await;
+        door.enter(Phase::Draining);
+        node.stop().await;
+        return Ok(drained?);
     }
-    tracing::info!("draining");
-    let drained = serving.drain().await;
-    door.enter(Phase::Draining);
-    node.stop().await;
-    Ok(drained?)
 }
 
-/// Waits for a wallet, and for the view to catch up.
-async fn come_up(settings: &Settings, backend: &Backend, door: &Door) -> Result<Node, node::Error> {
-    let mut told = false;
-    loop {
-        match Node::start(settings, backend, node::for_terminal()).await {
-            Ok(node) => {
-                door.enter(Phase::Ready(Arc::clone(node.wallet())));
-                return Ok(node);
-            }
-            Err(node::Error::NoWallet) => {
-                door.enter(Phase::Uninitialised);
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!("there is no wallet on this log yet: run `billfold init`");
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-            Err(error) => return Err(error),
+/// What tells the process to end.
+struct Told {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Told {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn to_end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }

@@ -12,6 +12,11 @@ impl Endpoint {
             Self::SealStatus => "Whether this node can answer, as the command line asks.",
             Self::Leader => "Every node answers, so there is no leader to name.",
             Self::InitStatus => "Whether there is a wallet.",
+            Self::Init => "Begin the wallet, and hand out its shares and its root token, once.",
+            Self::Unseal => {
+                "Hand in a share; with enough of them the wallet is opened on this node."
+            }
+            Self::Seal => "Close the wallet on every node.",
             Self::SysMetrics | Self::Metrics => "Numbers for Prometheus.",
             Self::Mounts => "The mounts.",
             Self::ReadMount => "One mount, or with /tune behind its path what it goes by.",

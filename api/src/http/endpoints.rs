@@ -43,6 +43,8 @@ pub enum Access {
     Open,
     /// Only who has a valid token (invariant 10).
     Token,
+    /// Only who has a valid token; anybody as long as the wallet is closed, when it does nothing.
+    TokenUnlessSealed,
     /// Only who has a valid token, which may stand in the body: it is what is asked about.
     TokenInBody,
 }
@@ -55,6 +57,9 @@ pub enum Endpoint {
     SealStatus,
     Leader,
     InitStatus,
+    Init,
+    Unseal,
+    Seal,
     SysMetrics,
     Mounts,
     ReadMount,
@@ -279,6 +284,14 @@ pub const ROUTES: &[Route] = &[
     ),
     route(GET, "v1/sys/leader", Access::Open, Endpoint::Leader),
     route(GET, "v1/sys/init", Access::Open, Endpoint::InitStatus),
+    route(WRITE, "v1/sys/init", Access::Open, Endpoint::Init),
+    route(WRITE, "v1/sys/unseal", Access::Open, Endpoint::Unseal),
+    route(
+        WRITE,
+        "v1/sys/seal",
+        Access::TokenUnlessSealed,
+        Endpoint::Seal,
+    ),
     route(GET, "v1/sys/metrics", Access::Token, Endpoint::SysMetrics),
     route(GET, "v1/sys/mounts", Access::Token, Endpoint::Mounts),
     route(

@@ -1,18 +1,26 @@
 //! What a server can answer at the moment: nothing yet, everything, or no more.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::http::StatusCode;
+use tokio::sync::watch;
 
 use super::{Failure, limit::Limits};
-use crate::{config::Rates, wallet::Wallet};
+use crate::{config::Rates, seal::Lock, wallet::Wallet};
+
+/// What is told while the wallet is closed, in the words that clients look for.
+pub(crate) const SEALED: &str = "Vault is sealed";
+/// How long a request may go on once the wallet is closed.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What a server can answer at the moment.
 #[derive(Debug, Clone)]
 pub enum Phase {
     /// There is no wallet on the log yet.
     Uninitialised,
+    /// There is one, and nobody has opened it on this node.
+    Sealed,
     /// The view is catching up with the log.
     CatchingUp,
     /// It answers.
@@ -25,6 +33,9 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Door {
     phase: ArcSwap<Phase>,
+    /// Told of each change of the phase.
+    changed: watch::Sender<()>,
+    lock: Lock,
     limits: Limits,
     /// What the log is kept in, for clients that ask.
     storage: &'static str,
@@ -33,10 +44,11 @@ pub struct Door {
 impl Door {
     /// A door behind which nothing is open yet.
     #[must_use]
-    pub fn new(rates: &Rates, storage: &'static str) -> Self {
-        let phase = ArcSwap::from_pointee(Phase::CatchingUp);
+    pub fn new(rates: &Rates, storage: &'static str, lock: Lock) -> Self {
         Self {
-            phase,
+            phase: ArcSwap::from_pointee(Phase::Sealed),
+            changed: watch::Sender::new(()),
+            lock,
             limits: Limits::new(rates),
             storage,
         }
@@ -45,12 +57,47 @@ impl Door {
     /// Changes what can be answered.
     pub fn enter(&self, phase: Phase) {
         self.phase.store(Arc::new(phase));
+        self.changed.send_replace(());
     }
 
     /// What can be answered.
     #[must_use]
     pub fn phase(&self) -> Arc<Phase> {
         self.phase.load_full()
+    }
+
+    /// Whether the wallet is closed on this node, or not there.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(**self.phase.load(), Phase::Uninitialised | Phase::Sealed)
+    }
+
+    /// Waits for a phase; not longer than so long.
+    pub(crate) async fn until(&self, is: impl Fn(&Phase) -> bool, longest: Duration) {
+        let mut changed = self.changed.subscribe();
+        let reached = async { while !is(&self.phase()) && changed.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(longest, reached).await;
+    }
+
+    /// Waits until the wallet has been closed for a while: whoever is still at work then lets go of it.
+    pub(crate) async fn cut_off(&self) {
+        let mut changed = self.changed.subscribe();
+        loop {
+            while !matches!(*self.phase(), Phase::Sealed) {
+                if changed.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+            tokio::time::sleep(GRACE).await;
+            if matches!(*self.phase(), Phase::Sealed) {
+                return;
+            }
+        }
+    }
+
+    /// What is known of the wallet while it is closed.
+    #[must_use]
+    pub const fn lock(&self) -> &Lock {
+        &self.lock
     }
 
     /// What the log is kept in.
@@ -70,7 +117,7 @@ impl Door {
                 None => return Ok(Arc::clone(wallet)),
                 Some(_) => "this node has stopped: see its log",
             },
-            Phase::Uninitialised => "the wallet is not initialised",
+            Phase::Uninitialised | Phase::Sealed => SEALED,
             Phase::CatchingUp => "this node is catching up with the log",
             Phase::Draining => "this node is shutting down",
         };

@@ -11,21 +11,34 @@ use billfold_core::{
         Actor,
         v1::{MountKind, Settings as MountSettings},
     },
-    id::{MountId, PrincipalId, TokenId},
+    id::{MountId, PrincipalId, Seq, TokenId},
+    keys::{
+        manager::{self, GenerationId},
+        recovery::Recovery,
+        share::{Counts, Purpose, Set, Share},
+    },
     names::MountNames,
 };
 use billfold_projector::keychain::Progress;
-use billfold_streams::{committer, custody::Custody, entropy::Os};
+use billfold_streams::{
+    committer,
+    custody::{self, Custody},
+    entropy::Os,
+    keys::{Revision, Slot},
+    log::{self, Filter},
+};
+use billfold_upstreams::{Shamir, shamir::recovery_shares};
+use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use super::{Backend, Engine, Error, key_manager, new_process};
-use crate::config::Settings;
+use crate::{config::Settings, seal::NewShares};
 
 /// What came of creating a wallet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Born {
-    /// It is there now, with the token.
-    Now,
+    /// It is there now, with the token. These are its shares, as they are handed out.
+    Now(Vec<Zeroizing<Vec<u8>>>),
     /// It was there before, and is as it was.
     Before,
 }
@@ -38,7 +51,8 @@ pub fn new_token() -> Zeroizing<String> {
 }
 
 /// Creates the wallet on a log that has none. Interrupted, it can be called again: keys that were
-/// stored are used, and the wallet exists once its first commit is in the log.
+/// stored are used, and the wallet exists once its first commit is in the log. Only keys under shares
+/// cannot be used again: nobody has the shares.
 ///
 /// # Errors
 /// When keys or log cannot be written, or belong to another key manager.
@@ -46,19 +60,76 @@ pub async fn create(
     settings: &Settings,
     backend: &Backend,
     token: &str,
+    wanted: NewShares,
     progress: Box<dyn Progress>,
 ) -> Result<Born, Error> {
     let manager = key_manager(settings)?;
-    let custody = Arc::new(Custody::found(backend.keys(), &*manager, new_process()).await?);
+    let store = backend.keys();
+    let (custody, shamir) = match (&manager, wanted) {
+        (None, NewShares::Unseal(_)) if exists(backend).await? => return Ok(Born::Before),
+        (None, NewShares::Unseal(counts)) => {
+            let shamir = Shamir::generate(counts, &mut Os::new());
+            let found = Custody::found(store, &shamir, new_process()).await;
+            let custody = found.map_err(|error| match error {
+                custody::Error::Manager(manager::Error::WrongKey(_)) => Error::Interrupted,
+                other => other.into(),
+            });
+            (custody?, Some(shamir))
+        }
+        (Some(manager), NewShares::Recovery(_)) => {
+            let custody = Custody::found(store, &**manager, new_process()).await?;
+            (custody, None)
+        }
+        _ => return Err(Error::OtherShares),
+    };
+    let custody = Arc::new(custody);
     let engine = Engine::start(settings, backend, Arc::clone(&custody), progress).await?;
     let command = first_command(&custody, token)?;
     let born = match engine.committer.submit(command).await {
-        Ok(_) => Ok(Born::Now),
-        Err(committer::Error::Refused(Refusal::WalletExists)) => Ok(Born::Before),
-        Err(error) => Err(error.into()),
+        Ok(_) => Ok(true),
+        Err(committer::Error::Refused(Refusal::WalletExists)) => Ok(false),
+        Err(error) => Err(Error::from(error)),
     };
     engine.stop().await;
-    born
+    if !born? {
+        return Ok(Born::Before);
+    }
+    let shares = match (shamir, wanted) {
+        (Some(shamir), _) => shamir.shares(first_generation(&custody), &mut Os::new()),
+        // Only now: the shares of a wallet that was there before must stay good.
+        (None, NewShares::Recovery(Some(counts))) => new_recovery(&custody, counts).await?,
+        (None, _) => Vec::new(),
+    };
+    Ok(Born::Now(shares.iter().map(Share::encode).collect()))
+}
+
+/// Whether the log has a wallet.
+pub(super) async fn exists(backend: &Backend) -> Result<bool, log::Error> {
+    let decided = Filter::Decided(backend.generation());
+    Ok(backend.log().head(decided).await? > Seq::ZERO)
+}
+
+fn first_generation(custody: &Custody) -> GenerationId {
+    GenerationId {
+        wallet: custody.wallet(),
+        number: 1,
+    }
+}
+
+/// Makes a recovery key in the place of the one there may be, and gives its shares.
+async fn new_recovery(custody: &Custody, counts: Counts) -> Result<Vec<Share>, Error> {
+    let (store, wallet) = (custody.store(), custody.wallet());
+    let stored = store.read(Slot::Recovery).await?;
+    let revision = stored.map_or(Revision::NONE, |stored| stored.revision);
+    let number = 1;
+    let (key, kept) = {
+        let macs = &custody.keys().token_mac;
+        Recovery::create(wallet, number, counts, macs, &mut Os::new())
+    };
+    let kept = Bytes::from(kept.encode());
+    store.write(Slot::Recovery, revision, kept).await?;
+    let set = Set::of(Purpose::Recovery, wallet, number);
+    Ok(recovery_shares(&key, set, counts, &mut Os::new()))
 }
 
 fn first_command(custody: &Custody, token: &str) -> Result<Command, Error> {

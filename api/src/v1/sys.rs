@@ -14,20 +14,20 @@ use crate::{
     wallet::{Wallet, wallet_uuid},
 };
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What a node is, as Vault's clients ask for it.
-struct Condition {
-    initialised: bool,
+pub(super) struct Condition {
+    pub(super) initialised: bool,
     /// It cannot answer: it has no wallet, is behind, or stopped.
-    sealed: bool,
-    wallet: Option<String>,
+    pub(super) sealed: bool,
+    pub(super) wallet: Option<String>,
 }
 
-fn condition(door: &Door) -> Condition {
+pub(super) fn condition(door: &Door) -> Condition {
     let (initialised, wallet) = match &*door.phase() {
         Phase::Uninitialised => (false, None),
-        Phase::CatchingUp | Phase::Draining => (true, None),
+        Phase::Sealed | Phase::CatchingUp | Phase::Draining => (true, None),
         Phase::Ready(wallet) => {
             let stopped = wallet.keychain().stopped().is_some();
             (true, (!stopped).then(|| wallet_uuid(wallet)))
@@ -99,67 +99,9 @@ pub(super) fn health(door: &Door, verb: Verb, query: &[(String, String)]) -> Out
     ))
 }
 
-#[derive(Serialize)]
-struct SealStatus {
-    r#type: &'static str,
-    initialized: bool,
-    sealed: bool,
-    t: u8,
-    n: u8,
-    progress: u8,
-    nonce: &'static str,
-    recovery_seal: bool,
-    version: &'static str,
-    migration: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cluster_name: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cluster_id: Option<String>,
-    storage_type: &'static str,
-}
-
-pub(super) fn seal_status(door: &Door) -> Reply {
-    let Condition {
-        initialised,
-        sealed,
-        wallet,
-    } = condition(door);
-    Reply::json(
-        StatusCode::OK,
-        &SealStatus {
-            // The key manager opens the wallet when the node starts; there are no shares to hand in.
-            r#type: "key-manager",
-            initialized: initialised,
-            sealed,
-            t: 0,
-            n: 0,
-            progress: 0,
-            nonce: "",
-            recovery_seal: false,
-            version: VERSION,
-            migration: false,
-            cluster_name: wallet.as_ref().map(|_| "billfold"),
-            cluster_id: wallet,
-            storage_type: door.storage(),
-        },
-    )
-}
-
 /// Every node takes reads and writes, so there is no leader to name.
-pub(super) fn leader(door: &Door) -> Outcome {
-    door.wallet()?;
-    Ok(Reply::json(
-        StatusCode::OK,
-        &serde_json::json!({ "ha_enabled": false }),
-    ))
-}
-
-pub(super) fn init_status(door: &Door) -> Reply {
-    let initialized = condition(door).initialised;
-    Reply::json(
-        StatusCode::OK,
-        &serde_json::json!({ "initialized": initialized }),
-    )
+pub(super) fn leader() -> Reply {
+    Reply::json(StatusCode::OK, &serde_json::json!({ "ha_enabled": false }))
 }
 
 pub(super) fn metrics(call: &Call) -> Outcome {

@@ -30,11 +30,11 @@ use self::refusal::refused;
 pub const NAME: &str = "vault-transit";
 
 /// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT: Duration = Duration::from_secs(3);
 /// How long one attempt may take, from the first byte to the last.
-const ATTEMPT: Duration = Duration::from_secs(10);
+const ATTEMPT: Duration = Duration::from_secs(5);
 /// How often an attempt is made again when no answer came, or none that counts.
-const REPEATS: usize = 3;
+const REPEATS: usize = 2;
 /// How long to wait before the first repeat.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long an answer may be, in bytes.

@@ -12,6 +12,7 @@ use crate::{
     made_keys::{keyrings, pages, wallet_keys},
     made_names::names,
     made_sealed::{derived, sealed},
+    shares::{recoveries, shared_generations, shares},
 };
 
 /// The vectors of an area, by their case.
@@ -34,7 +35,10 @@ pub(crate) fn all() -> BTreeMap<String, Vector> {
         ("keyring", keyrings()),
         ("names", names()),
         ("page", pages()),
+        ("recovery", recoveries()),
         ("sealed", sealed()),
+        ("share", shares()),
+        ("shared-generation", shared_generations()),
         ("wallet-keys", wallet_keys()),
     ];
     let mut all = BTreeMap::new();

@@ -9,7 +9,7 @@ use billfold_core::{
     id::{CommandId, FactKeyId, MountId, PageId, RecordId, RequestId, Seq, WalletId},
     keys::{
         CommandKey, Content, Dek, FactKey, FileKey, GenerationKey, IdKey, Kek, RequestNameKey,
-        TokenMacKey, ViewKey, ViewWrapKey,
+        ShareKey, TokenMacKey, ViewKey, ViewWrapKey,
         keyring::{self, Keyring},
         page::Page,
         wallet::{Epoch, WalletKeys},
@@ -21,7 +21,7 @@ use billfold_core::{
 };
 use bytes::Bytes;
 
-use crate::{diagnostic::notation, facts, file::Vector};
+use crate::{diagnostic::notation, facts, file::Vector, shares};
 
 /// How reading ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +43,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-type Read = Result<(), Outcome>;
+pub(crate) type Read = Result<(), Outcome>;
 
 pub(crate) fn read(area: &str, vector: &Vector) -> Outcome {
     let read = match area {
@@ -54,7 +54,10 @@ pub(crate) fn read(area: &str, vector: &Vector) -> Outcome {
         "keyring" => keyring(vector),
         "names" => names(vector),
         "page" => page(vector),
+        "recovery" => shares::read_recovery(vector),
         "sealed" => sealed(vector),
+        "share" => shares::read_share(vector),
+        "shared-generation" => shares::read_shared_generation(vector),
         "wallet-keys" => wallet_keys(vector),
         other => panic!("no reader for {other}"),
     };
@@ -78,6 +81,9 @@ fn sealed(vector: &Vector) -> Read {
                 RequestNameKey::danger_from_bytes(&key).open(place, bytes)
             }
             "billfold v1 unseal generation" => FileKey::danger_from_bytes(&key).open(place, bytes),
+            "billfold v1 shared unseal generation" => {
+                ShareKey::danger_from_bytes(&key).open(place, bytes)
+            }
             "billfold v1 kek" => GenerationKey::danger_from_bytes(&key).open(place, bytes),
             "billfold v1 view key" => ViewWrapKey::danger_from_bytes(&key).open(place, bytes),
             "billfold v1 view value" => ViewKey::danger_from_bytes(&key).open(place, bytes),
@@ -200,6 +206,8 @@ macro_rules! same {
         );
     }};
 }
+
+pub(crate) use same;
 
 fn page(vector: &Vector) -> Read {
     let keks = keks(vector);

@@ -1,0 +1,278 @@
+//! How a node's wallet comes to be open: there is none, it is sealed, it is opened, it is sealed again.
+
+use std::{sync::Arc, time::Duration};
+
+use billfold_core::keys::{
+    RecoveryKey,
+    manager::{self, KeyManager},
+};
+use billfold_streams::{
+    custody::{self, Custody},
+    keys, log,
+};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{
+    Backend, Born, Error, Node,
+    birth::{self, new_token},
+    for_terminal, key_manager, new_process,
+};
+use crate::{
+    config::Settings,
+    http::{Door, Phase},
+    seal::{self, Begun, Known, Lock, NewShares, Order, Proof},
+};
+
+/// How often a node looks for what other nodes did: whether there is a wallet now, and new shares.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a node waits at most before it asks its key manager again.
+const LONGEST: Duration = Duration::from_secs(15);
+
+/// A node's wallet, from one opening to the next.
+#[derive(Debug)]
+pub struct Life<'a> {
+    settings: &'a Settings,
+    backend: &'a Backend,
+    door: &'a Door,
+    manager: Opener,
+    orders: mpsc::Receiver<Order>,
+    /// Whether people sealed it: then no key manager opens it without them.
+    is_shut: bool,
+    /// What was said last, so that it is said once.
+    said: Option<String>,
+}
+
+/// Who opens the wallet.
+enum Opener {
+    People,
+    Manager(Box<dyn KeyManager>),
+}
+
+impl std::fmt::Debug for Opener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::People => "People",
+            Self::Manager(manager) => manager.name(),
+        })
+    }
+}
+
+impl<'a> Life<'a> {
+    /// The life of a wallet behind a door, whose lock gives these orders.
+    ///
+    /// # Errors
+    /// When the key manager that the settings name cannot be used.
+    pub fn new(
+        settings: &'a Settings,
+        backend: &'a Backend,
+        door: &'a Door,
+        orders: mpsc::Receiver<Order>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            settings,
+            backend,
+            door,
+            manager: key_manager(settings)?.map_or(Opener::People, Opener::Manager),
+            orders,
+            is_shut: false,
+            said: None,
+        })
+    }
+
+    /// People sealed the wallet: they have to open it.
+    pub fn shut(&mut self) {
+        self.is_shut = true;
+    }
+
+    /// Waits until there is a wallet and it is open, and the view has caught up.
+    ///
+    /// # Errors
+    /// When something is wrong that does not pass.
+    pub async fn until_open(&mut self) -> Result<Node, Error> {
+        let mut pause = LOOK;
+        loop {
+            let opened = match self.look().await {
+                Ok(None) => self.uninitialised().await,
+                Ok(Some(known)) => self.sealed(&known, &mut pause).await,
+                Err(error) => Err(error),
+            };
+            match opened {
+                Ok(Some(node)) => {
+                    self.is_shut = false;
+                    self.said = None;
+                    self.door.enter(Phase::Ready(Arc::clone(node.wallet())));
+                    return Ok(node);
+                }
+                Ok(None) => {}
+                Err(error) if may_pass(&error) => {
+                    self.say(format!("the wallet is not opened yet: {error}"));
+                    tokio::time::sleep(LOOK).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What the key store says, if there is a wallet.
+    async fn look(&self) -> Result<Option<Known>, Error> {
+        let known = match Known::read(&*self.backend.keys()).await? {
+            Some(known) if birth::exists(self.backend).await? => Some(known),
+            _ => None,
+        };
+        let lock = self.door.lock();
+        if let Some(known) = &known
+            && known.manager != lock.manager()
+        {
+            let found = known.manager.clone();
+            let configured = lock.manager();
+            return Err(custody::Error::OtherManager { found, configured }.into());
+        }
+        lock.learn(known.clone());
+        Ok(known)
+    }
+
+    async fn uninitialised(&mut self) -> Result<Option<Node>, Error> {
+        self.door.enter(Phase::Uninitialised);
+        self.say("there is no wallet on this log yet: run `billfold init`".to_owned());
+        match self.order(LOOK).await? {
+            Some(Order::Begin(shares, answer)) => {
+                let begun = self.begin(shares).await;
+                // The wallet is shown as it is before the answer says that it is there.
+                if let Ok(Some(_)) = self.look().await {
+                    self.door.enter(Phase::Sealed);
+                }
+                // Whoever asked may be gone.
+                let _ = answer.send(begun);
+            }
+            Some(Order::Open(_, answer)) => {
+                let _ = answer.send(Err(seal::Error::NoWallet));
+            }
+            None => {}
+        }
+        Ok(None)
+    }
+
+    async fn begin(&self, shares: NewShares) -> Result<Begun, seal::Error> {
+        let token = new_token();
+        let (settings, backend) = (self.settings, self.backend);
+        let born = birth::create(settings, backend, &token, shares, for_terminal()).await;
+        match born {
+            Ok(Born::Now(shares)) => Ok(Begun { shares, token }),
+            Ok(Born::Before) => Err(seal::Error::Exists),
+            Err(error) => Err(seal::Error::Unavailable(error.to_string())),
+        }
+    }
+
+    async fn sealed(&mut self, known: &Known, pause: &mut Duration) -> Result<Option<Node>, Error> {
+        self.door.enter(Phase::Sealed);
+        let mut wait = LOOK;
+        if let (Opener::Manager(manager), false) = (&self.manager, self.is_shut) {
+            match self.open(&**manager).await {
+                Ok(custody) => return self.start(custody, |_| {}).await.map(Some),
+                Err(custody::Error::Manager(error)) if error.may_pass() => {
+                    self.say(format!("the wallet stays sealed: {error}"));
+                    wait = *pause;
+                    *pause = (*pause * 2).min(LONGEST);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match self.order(wait).await? {
+            Some(Order::Begin(_, answer)) => {
+                let _ = answer.send(Err(seal::Error::Exists));
+                Ok(None)
+            }
+            Some(Order::Open(proof, answer)) => match self.prove(known, proof).await {
+                Ok(custody) => {
+                    let node = self.start(custody, |()| {
+                        let _ = answer.send(Ok(()));
+                    });
+                    node.await.map(Some)
+                }
+                Err(error) => {
+                    let _ = answer.send(Err(error));
+                    Ok(None)
+                }
+            },
+            None => Ok(None),
+        }
+    }
+
+    /// Opens the keys with what enough shares prove.
+    async fn prove(&self, known: &Known, proof: Proof) -> Result<Custody, seal::Error> {
+        let unavailable = |error: custody::Error| seal::Error::Unavailable(error.to_string());
+        match (&self.manager, proof) {
+            (Opener::People, Proof::Unseal(shamir)) => {
+                self.open(&shamir).await.map_err(|error| match error {
+                    custody::Error::Manager(manager::Error::WrongKey(_)) => {
+                        seal::Error::WrongShares
+                    }
+                    other => unavailable(other),
+                })
+            }
+            (Opener::Manager(manager), Proof::Recovery(key)) => {
+                let custody = self.open(&**manager).await.map_err(unavailable)?;
+                match is_recovery(known, &custody, &key) {
+                    true => Ok(custody),
+                    false => Err(seal::Error::WrongShares),
+                }
+            }
+            _ => Err(seal::Error::WrongShares),
+        }
+    }
+
+    async fn open(&self, manager: &dyn KeyManager) -> Result<Custody, custody::Error> {
+        Custody::open(self.backend.keys(), manager, new_process()).await
+    }
+
+    /// Starts the node; `opened` is told once its keys are open.
+    async fn start(&self, custody: Custody, opened: impl FnOnce(())) -> Result<Node, Error> {
+        self.door.enter(Phase::CatchingUp);
+        opened(());
+        Node::start(
+            self.settings,
+            self.backend,
+            Arc::new(custody),
+            for_terminal(),
+        )
+        .await
+    }
+
+    /// The next order, if one comes in time.
+    async fn order(&mut self, wait: Duration) -> Result<Option<Order>, Error> {
+        match timeout(wait, self.orders.recv()).await {
+            Ok(Some(order)) => Ok(Some(order)),
+            Err(_) => Ok(None),
+            // The door holds the other end, and outlives this.
+            Ok(None) => std::future::pending().await,
+        }
+    }
+
+    fn say(&mut self, what: String) {
+        if self.said.as_ref() != Some(&what) {
+            tracing::warn!("{what}");
+            self.said = Some(what);
+        }
+    }
+}
+
+fn is_recovery(known: &Known, custody: &Custody, key: &RecoveryKey) -> bool {
+    let kept = known.recovery.as_ref();
+    kept.is_some_and(|kept| kept.is(key, &custody.keys().token_mac))
+}
+
+/// Whether it is a dependency that may come back.
+const fn may_pass(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Custody(custody::Error::Store(keys::Error::Unavailable(_)))
+            | Error::Log(log::Error::Unavailable(_))
+    )
+}
+
+/// A lock for what the settings say, with the orders that it gives.
+#[must_use]
+pub fn lock(settings: &Settings) -> (Lock, mpsc::Receiver<Order>) {
+    let manager = settings.key_manager.map_or("", |manager| manager.name());
+    Lock::new(manager)
+}

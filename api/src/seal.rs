@@ -1,0 +1,236 @@
+//! How a wallet is closed and opened: what is known of it meanwhile, and the shares that people hand in.
+//!
+//! No HTTP here, and no keys but those shares. What there are enough shares for is done by whoever
+//! runs the node, who takes the orders.
+
+mod collected;
+mod known;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use billfold_core::keys::{
+    RecoveryKey,
+    share::{self, BadCounts, Counts, Share},
+};
+use billfold_upstreams::{Shamir, shamir};
+use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
+
+pub use self::{collected::Collected, known::Known};
+
+/// How a wallet is to begin.
+#[derive(Debug, Clone, Copy)]
+pub enum NewShares {
+    /// Shares that open it.
+    Unseal(Counts),
+    /// A key manager opens it; these prove who may act for its operators, if there are to be any.
+    Recovery(Option<Counts>),
+}
+
+/// What a wallet begins with, to be told once.
+pub struct Begun {
+    /// The shares, as they are handed out.
+    pub shares: Vec<Zeroizing<Vec<u8>>>,
+    /// The root token.
+    pub token: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for Begun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Begun({} shares)", self.shares.len())
+    }
+}
+
+/// What enough shares prove.
+#[derive(Debug)]
+pub enum Proof {
+    /// The key that opens the wallet.
+    Unseal(Shamir),
+    /// That the operators want it opened by the key manager.
+    Recovery(RecoveryKey),
+}
+
+/// What whoever runs the node is asked to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Begin a wallet.
+    Begin(NewShares, oneshot::Sender<Result<Begun, Error>>),
+    /// Open the wallet.
+    Open(Proof, oneshot::Sender<Result<(), Error>>),
+}
+
+/// Why something about a closed wallet was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The caller's fault: not a share of this wallet.
+    #[error("invalid key: {0}")]
+    Share(#[from] share::Error),
+    /// The caller's fault: a share at this point is there already, and it is another one.
+    #[error("invalid key: there are two shares of one number, and they are not the same")]
+    TwoAtOne,
+    /// The caller's fault: the shares do not make the key.
+    #[error("invalid key: the shares do not open this wallet: at least one of them is wrong")]
+    WrongShares,
+    /// The caller's fault.
+    #[error(transparent)]
+    Counts(#[from] BadCounts),
+    /// There is a wallet.
+    #[error("Vault is already initialized")]
+    Exists,
+    /// There is none.
+    #[error("Vault is not initialized")]
+    NoWallet,
+    /// It is open.
+    #[error("vault is unsealed")]
+    Open,
+    /// There are no recovery shares.
+    #[error(
+        "this wallet has no recovery shares: its key manager opens it when the node is started"
+    )]
+    NoRecovery,
+    /// A dependency's fault, or this node's: it can be tried again.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// What a node knows of its wallet while that is closed, and what it is waiting for.
+#[derive(Debug)]
+pub struct Lock {
+    manager: &'static str,
+    known: ArcSwapOption<Known>,
+    collected: Mutex<Option<Collected>>,
+    orders: mpsc::Sender<Order>,
+}
+
+/// How far the shares for opening are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// How many there are.
+    pub shares: u8,
+    /// What tells this undertaking from others.
+    pub nonce: Option<uuid::Uuid>,
+}
+
+impl Lock {
+    /// A lock of a wallet under this key manager. The orders come out at the other end.
+    #[must_use]
+    pub fn new(manager: &'static str) -> (Self, mpsc::Receiver<Order>) {
+        let (orders, taken) = mpsc::channel(1);
+        let lock = Self {
+            manager,
+            known: ArcSwapOption::empty(),
+            collected: Mutex::default(),
+            orders,
+        };
+        (lock, taken)
+    }
+
+    /// The name of the key manager.
+    #[must_use]
+    pub const fn manager(&self) -> &'static str {
+        self.manager
+    }
+
+    /// Whether people open the wallet, and no key manager does.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.manager == shamir::NAME
+    }
+
+    /// What the key store says of the wallet.
+    #[must_use]
+    pub fn known(&self) -> Option<std::sync::Arc<Known>> {
+        self.known.load_full()
+    }
+
+    /// Takes note of what the key store says. Shares of another key are forgotten.
+    pub fn learn(&self, known: Option<Known>) {
+        let known = known.map(std::sync::Arc::new);
+        let mut collected = self.collected();
+        let set = known.as_ref().and_then(|known| known.set());
+        if collected.as_ref().map(Collected::set) != set {
+            *collected = None;
+        }
+        self.known.store(known);
+    }
+
+    /// How far the shares are.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.collected()
+            .as_ref()
+            .map_or_else(Progress::default, |collected| Progress {
+                shares: collected.count(),
+                nonce: Some(collected.nonce()),
+            })
+    }
+
+    /// Forgets the shares that were handed in.
+    pub fn reset(&self) {
+        *self.collected() = None;
+    }
+
+    /// Takes a share. With enough of them the wallet is opened, or they are all forgotten.
+    ///
+    /// # Errors
+    /// When it is no share of this wallet, or they do not open it.
+    pub async fn hand_in(&self, share: Share) -> Result<(), Error> {
+        let Some((counts, shares)) = self.add(share)? else {
+            return Ok(());
+        };
+        let proof = match self.is_shared() {
+            true => Shamir::of(counts, &shares).map(Proof::Unseal),
+            false => shamir::recovery_key(counts, &shares).map(Proof::Recovery),
+        };
+        drop(shares);
+        let proof = proof.map_err(|_| Error::WrongShares)?;
+        self.order(|answer| Order::Open(proof, answer)).await
+    }
+
+    fn add(&self, share: Share) -> Result<Option<(Counts, Vec<Share>)>, Error> {
+        let starting = || Error::Unavailable("this node has only just started".to_owned());
+        let known = self.known().ok_or_else(starting)?;
+        let set = known.set().ok_or(Error::NoRecovery)?;
+        let counts = known.counts().ok_or(Error::NoRecovery)?;
+        let mut collected = self.collected();
+        let begun = collected.get_or_insert_with(|| Collected::new(set, counts));
+        let added = begun.add(share);
+        if begun.count() == 0 || matches!(added, Err(Error::TwoAtOne)) {
+            *collected = None;
+            return added.map(|_| None);
+        }
+        match added? {
+            false => Ok(None),
+            true => Ok(collected
+                .take()
+                .map(|collected| (counts, collected.into_shares()))),
+        }
+    }
+
+    /// Begins a wallet.
+    ///
+    /// # Errors
+    /// When there is one, or it cannot be written.
+    pub async fn begin(&self, shares: NewShares) -> Result<Begun, Error> {
+        self.order(|answer| Order::Begin(shares, answer)).await
+    }
+
+    async fn order<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Order,
+    ) -> Result<T, Error> {
+        let unavailable = || Error::Unavailable("this node is busy or shutting down".to_owned());
+        let (answer, answered) = oneshot::channel();
+        let order = order(answer);
+        self.orders.send(order).await.map_err(|_| unavailable())?;
+        answered.await.map_err(|_| unavailable())?
+    }
+
+    fn collected(&self) -> MutexGuard<'_, Option<Collected>> {
+        self.collected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
