@@ -227,7 +227,7 @@ async fn respond(
         }
     }
     // What is open to anybody has no other verbs, and says so to anybody.
-    if fixed == Found::OtherVerb && endpoints::is_open(&path) {
+    if fixed == Found::OtherVerb && endpoints::is_open(&path) && !helps {
         return Err(Failure::silent(StatusCode::METHOD_NOT_ALLOWED));
     }
     let wallet = door.wallet()?;

@@ -2,7 +2,13 @@
 
 mod cli;
 
-use std::process::ExitCode;
+use std::{alloc::System, process::ExitCode};
+
+use zeroizing_alloc::ZeroAlloc;
+
+/// Wipes what is freed, whoever freed it: keys and secrets leave nothing behind on the heap.
+#[global_allocator]
+static WIPING: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     if let Err(error) = keep_memory_private() {

@@ -125,6 +125,27 @@ pub struct Node {
 }
 
 impl Node {
+    /// Starts a node of a wallet that exists, and that a key manager opens.
+    ///
+    /// # Errors
+    /// When there is none, people open it, or any part does not come up.
+    pub async fn open(
+        settings: &Settings,
+        backend: &Backend,
+        progress: Box<dyn Progress>,
+    ) -> Result<Self, Error> {
+        let manager: Arc<dyn KeyManager> = match key_manager(settings)? {
+            Some(manager) => Arc::from(manager),
+            None => return Err(Error::OtherShares),
+        };
+        let opened = Custody::open(backend.keys(), &*manager, new_process()).await;
+        let custody = match opened {
+            Err(custody::Error::NoWallet) => return Err(Error::NoWallet),
+            other => Arc::new(other?),
+        };
+        Self::start(settings, backend, custody, Some(manager), progress).await
+    }
+
     /// Starts a node of a wallet that exists, with its open keys.
     ///
     /// # Errors
@@ -133,6 +154,7 @@ impl Node {
         settings: &Settings,
         backend: &Backend,
         custody: Arc<Custody>,
+        manager: Option<Arc<dyn KeyManager>>,
         progress: Box<dyn Progress>,
     ) -> Result<Self, Error> {
         let engine = Engine::start(settings, backend, custody, progress).await?;
@@ -164,10 +186,12 @@ impl Node {
             engine.committer.clone(),
             recorder,
             Arc::clone(&audit),
+            manager,
             settings.patience(),
             settings.rewrap_pace(),
         );
         let wallet = Arc::new(wallet.await?);
+        wallet.confirm_generation().await?;
         let auditing = tokio::spawn(keep_audit(
             Arc::clone(&audit),
             backend.log(),
@@ -281,6 +305,7 @@ impl Engine {
         let _ = committing.await;
         filling.abort();
         following.abort();
+        let _ = filling.await;
         let _ = following.await;
         tracing::debug!(keys_ready = pool.ready(), "stopped");
         if let Err(error) = keychain.view().flush() {

@@ -5,6 +5,8 @@
 
 mod collected;
 mod known;
+mod root;
+mod rotation;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +19,13 @@ use billfold_upstreams::{Shamir, shamir};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
-pub use self::{collected::Collected, known::Known};
+pub use self::{
+    collected::Collected,
+    known::Known,
+    root::{Pad, RootProgress},
+    rotation::{NewKey, RotationProgress, Target},
+};
+use self::{root::Root, rotation::Rotation};
 
 /// How a wallet is to begin.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +98,32 @@ pub enum Error {
         "this wallet has no recovery shares: its key manager opens it when the node is started"
     )]
     NoRecovery,
+    /// The caller's fault: a one-time pad has another length.
+    #[error("OTP string has incorrect length")]
+    PadLength,
+    /// A root token is being made.
+    #[error("root generation already in progress for this namespace")]
+    RootUnderWay,
+    /// No root token is being made.
+    #[error("no root generation in progress")]
+    NoRoot,
+    /// New shares are being made.
+    #[error("rotation already in progress")]
+    RotationUnderWay,
+    /// No new shares are being made.
+    #[error("no rotation in progress")]
+    NoRotation,
+    /// The new shares are made, and enough of them have to be shown.
+    #[error(
+        "rotation already finished; verification must be performed; nonce for the verification operation is \"{0}\""
+    )]
+    ConfirmFirst(uuid::Uuid),
+    /// The caller's fault: it is for another undertaking.
+    #[error("incorrect nonce supplied; nonce for {0} is \"{1}\"")]
+    OtherNonce(&'static str, uuid::Uuid),
+    /// The caller's fault: it is there.
+    #[error("given key has already been provided during this {0}")]
+    HeldAlready(&'static str),
     /// A dependency's fault, or this node's: it can be tried again.
     #[error("{0}")]
     Unavailable(String),
@@ -101,6 +135,8 @@ pub struct Lock {
     manager: &'static str,
     known: ArcSwapOption<Known>,
     collected: Mutex<Option<Collected>>,
+    root: Mutex<Option<Root>>,
+    rotation: Mutex<Option<Rotation>>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -122,6 +158,8 @@ impl Lock {
             manager,
             known: ArcSwapOption::empty(),
             collected: Mutex::default(),
+            root: Mutex::default(),
+            rotation: Mutex::default(),
             orders,
         };
         (lock, taken)
@@ -152,6 +190,14 @@ impl Lock {
         let set = known.as_ref().and_then(|known| known.set());
         if collected.as_ref().map(Collected::set) != set {
             *collected = None;
+        }
+        let mut root = self.root();
+        if root.as_ref().map(Root::set) != set {
+            *root = None;
+        }
+        let mut rotation = self.rotations();
+        if rotation.as_ref().map(Rotation::set) != set {
+            *rotation = None;
         }
         self.known.store(known);
     }
@@ -205,7 +251,7 @@ impl Lock {
             false => Ok(None),
             true => Ok(collected
                 .take()
-                .map(|collected| (counts, collected.into_shares()))),
+                .map(|mut collected| (counts, collected.take_shares()))),
         }
     }
 
@@ -226,6 +272,20 @@ impl Lock {
         let order = order(answer);
         self.orders.send(order).await.map_err(|_| unavailable())?;
         answered.await.map_err(|_| unavailable())?
+    }
+
+    /// Gives up all that was begun while the wallet was open.
+    pub fn abandon(&self) {
+        self.cancel_root();
+        *self.rotations() = None;
+    }
+
+    fn rotations(&self) -> MutexGuard<'_, Option<Rotation>> {
+        self.rotation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn root(&self) -> MutexGuard<'_, Option<Root>> {
+        self.root.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn collected(&self) -> MutexGuard<'_, Option<Collected>> {

@@ -2,6 +2,7 @@
 
 mod cubbyhole;
 pub(crate) mod duration;
+mod generate_root;
 mod keys;
 mod kv;
 mod kv1;
@@ -10,6 +11,7 @@ mod mounts;
 mod openapi;
 mod policy;
 mod roles;
+mod rotate_keys;
 mod seal;
 mod shape;
 mod sys;
@@ -42,10 +44,14 @@ pub(crate) async fn open(
 ) -> Outcome {
     match endpoint {
         Endpoint::Health => sys::health(door, verb, query),
-        Endpoint::SealStatus => Ok(seal::status(door)),
-        Endpoint::Leader => Ok(sys::leader()),
-        Endpoint::InitStatus => Ok(seal::init_status(door)),
+        Endpoint::SealStatus => Ok(seal::seal_status(door).await),
+        Endpoint::Leader => sys::leader(door),
+        Endpoint::InitStatus => Ok(seal::init_status(door).await),
         Endpoint::Init => seal::init(door, body).await,
+        Endpoint::DecodeToken => {
+            door.wallet()?;
+            generate_root::decode(body)
+        }
         Endpoint::Unseal => seal::unseal(door, body).await,
         // It is sealed already: see who asks.
         Endpoint::Seal => Ok(Reply::empty(StatusCode::NO_CONTENT)),
@@ -54,12 +60,23 @@ pub(crate) async fn open(
 }
 
 /// Answers a caller who showed a valid token.
-pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
+pub(crate) async fn call(door: &Door, call: &Call) -> Outcome {
     match call.endpoint {
         Endpoint::SysMetrics => {
             call.allowed(Operation::Read)?;
             sys::metrics(call)
         }
+        Endpoint::Seal => seal::seal(call).await,
+        Endpoint::RootAttempt => generate_root::attempts(door, call).await,
+        Endpoint::RootUpdate => generate_root::update(door, call).await,
+        Endpoint::RootRotation | Endpoint::RecoveryRotation => rotate_keys::init(door, call).await,
+        Endpoint::RootRotationUpdate | Endpoint::RecoveryRotationUpdate => {
+            rotate_keys::update(door, call).await
+        }
+        Endpoint::RootRotationVerify | Endpoint::RecoveryRotationVerify => {
+            rotate_keys::verify(door, call).await
+        }
+        Endpoint::RotationBackup => rotate_keys::backup(call).await,
         Endpoint::Mounts => mounts::all(call).await,
         Endpoint::ReadMount => mounts::one(call).await,
         Endpoint::EnableMount => mounts::write(call).await,

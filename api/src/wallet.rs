@@ -13,6 +13,7 @@ mod policies;
 mod read;
 mod reseal;
 mod roles;
+mod seal;
 mod tokens;
 mod wrapping;
 mod write;
@@ -24,7 +25,7 @@ use billfold_core::{
     command::Done,
     decide::Refusal,
     id::{MountId, RecordId, RequestId, Seq},
-    keys::TokenMac,
+    keys::{TokenMac, manager::KeyManager},
 };
 use billfold_projector::{Keychain, view};
 use billfold_streams::{committer, custody, recorder};
@@ -40,12 +41,12 @@ pub use metadata::{NewCustom, NewMetadata, NewSettings};
 pub use mounts::{Mount, Mounts, NewMount};
 pub use policies::{End, PolicyFacts, PolicyTerms};
 pub use reseal::Exposed;
+pub use seal::token_length;
 pub use tokens::{MadeToken, TokenFacts, Which};
 pub use wrapping::{MadeWrapping, WrappingFacts};
 pub use write::{Patch, Patched, Put, Step};
 
 /// A wallet that is open for business on this node.
-#[derive(Debug)]
 pub struct Wallet {
     keychain: Arc<Keychain>,
     committer: committer::Handle,
@@ -53,10 +54,18 @@ pub struct Wallet {
     audit: Arc<billfold_projector::audit::Index>,
     mounts: Mounts,
     root: Root,
+    /// Who opens it, if not people.
+    manager: Option<Arc<dyn KeyManager>>,
     /// How long a caller waits for its place in the log.
     patience: Duration,
     /// How many pages this node rewraps in a second at most.
     rewrap_pace: Option<NonZeroU32>,
+}
+
+impl std::fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Wallet({})", self.keychain.custody().wallet())
+    }
 }
 
 #[derive(Debug)]
@@ -124,6 +133,12 @@ impl From<recorder::Unrecorded> for Error {
     }
 }
 
+impl From<billfold_streams::keys::Error> for Error {
+    fn from(error: billfold_streams::keys::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
 impl From<custody::Error> for Error {
     fn from(error: custody::Error) -> Self {
         Self::Unavailable(error.to_string())
@@ -152,6 +167,7 @@ impl Wallet {
         committer: committer::Handle,
         recorder: recorder::Handle,
         audit: Arc<billfold_projector::audit::Index>,
+        manager: Option<Arc<dyn KeyManager>>,
         patience: Duration,
         rewrap_pace: Option<NonZeroU32>,
     ) -> Result<Self, Error> {
@@ -165,6 +181,7 @@ impl Wallet {
             audit,
             mounts,
             root,
+            manager,
             patience,
             rewrap_pace,
         })

@@ -59,6 +59,8 @@ pub enum Action {
     Change(Vec<Change>),
     /// Make a token.
     CreateToken(Box<NewToken>),
+    /// Make a root token, for whoever has shown enough shares.
+    CreateRootToken(Box<NewToken>),
     /// Make a token last longer: for so many milliseconds, or for 0 as long as the last time.
     RenewToken(TokenId, u64),
     /// Spend one of the counted uses of a token.
@@ -111,6 +113,8 @@ pub enum Action {
     ClosePages(Vec<PageId>),
     /// These keys are in no page message any more.
     ConfirmDestroyed(Vec<KeyRef>),
+    /// Close the wallet on every node.
+    Seal,
     /// Make a KEK version current.
     RotateKek(NewKek),
     /// Seal these anew, those that are still as they were.

@@ -151,6 +151,7 @@ impl<S: Source> Deciding<'_, S> {
                 }
             }
             Action::CreateToken(new) => self.create_token(new, sealer)?,
+            Action::CreateRootToken(new) => self.create_root_token(new, sealer)?,
             Action::RenewToken(token, increment) => self.renew_token(*token, *increment)?,
             Action::UseToken(token) => self.use_token(*token)?,
             Action::EndTokens {
@@ -174,6 +175,7 @@ impl<S: Source> Deciding<'_, S> {
             Action::DeleteTokenRole(name) => self.delete_token_role(name)?,
             Action::ClosePages(pages) => self.close_pages(pages)?,
             Action::ConfirmDestroyed(keys) => self.confirm_destroyed(keys)?,
+            Action::Seal => self.seal()?,
             Action::RotateKek(new) => self.rotate_kek(new)?,
             Action::Reseal(reseals) => {
                 for reseal in reseals {
@@ -461,6 +463,8 @@ fn describe(command: &Command) -> Vec<u8> {
         Action::RetireKeks(version) => (25, cbor::encode(version)),
         Action::ConfirmKeksDestroyed(version) => (26, cbor::encode(version)),
         Action::ReplaceGeneration { generation, .. } => (27, cbor::encode(generation)),
+        Action::Seal => (28, Vec::new()),
+        Action::CreateRootToken(new) => (29, cbor::encode(&new.token)),
     };
     cbor::encode(&(principal, code, serde_bytes::ByteBuf::from(action)))
 }

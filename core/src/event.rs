@@ -155,6 +155,7 @@ events! {
     3 => KeyPageClosed(v1::KeyPageClosed),
     4 => KeysDestroyed(v1::KeysDestroyed),
     5 => KeysRewrapped(v1::KeysRewrapped),
+    6 => WalletSealed(v1::WalletSealed),
     7 => GenerationReplaced(v1::GenerationReplaced),
     8 => KeksRetired(v1::KeksRetired),
     9 => KeksDestroyed(v1::KeksDestroyed),
@@ -223,6 +224,7 @@ impl Event {
             | Self::GenerationReplaced(_)
             | Self::KeksRetired(_)
             | Self::KeksDestroyed(_)
+            | Self::WalletSealed(_)
             | Self::RotationPolicySet(_)
             | Self::MountEnabled(_)
             | Self::MountTuned(_)

@@ -198,7 +198,7 @@ impl Keychain {
         }
     }
 
-    /// The log sealed the wallet: what waits here gets no answer.
+    /// The log sealed the wallet.
     fn seal(&self) {
         self.status.send_modify(|status| status.sealed = true);
     }

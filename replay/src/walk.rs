@@ -292,6 +292,7 @@ fn belongs(opened: &Opened) -> Result<(), Finding> {
             | Event::GenerationReplaced(_)
             | Event::KeksRetired(_)
             | Event::KeksDestroyed(_)
+            | Event::WalletSealed(_)
             | Event::RotationPolicySet(_)
             | Event::MountEnabled(_)
             | Event::MountTuned(_)

@@ -203,14 +203,14 @@ pub fn start<R: Replica>(parts: Parts<R>) -> (Handle, tokio::task::JoinHandle<()
         queue: sender,
         patience: parts.patience,
     };
-    if let Some(courier) = &parts.courier {
+    let inbox = parts.courier.as_ref().map(|courier| {
         let inbox = handover::Inbox {
             courier: Arc::clone(courier),
             custody: Arc::clone(&parts.custody),
             queue: handle.queue.downgrade(),
         };
-        tokio::spawn(inbox.run());
-    }
+        tokio::spawn(inbox.run())
+    });
     let committer = Committer {
         subject: Subject::Decided(parts.generation),
         guard: Guard::new(Arc::clone(&parts.clock)),
@@ -225,7 +225,15 @@ pub fn start<R: Replica>(parts: Parts<R>) -> (Handle, tokio::task::JoinHandle<()
         again: VecDeque::new(),
         races: 0,
     };
-    (handle, tokio::spawn(committer.run()))
+    let committing = async move {
+        committer.run().await;
+        // It holds keys, and would wait for ever for what other nodes hand over.
+        if let Some(inbox) = inbox {
+            inbox.abort();
+            let _ = inbox.await;
+        }
+    };
+    (handle, tokio::spawn(committing))
 }
 
 impl<R: Replica> Committer<R> {

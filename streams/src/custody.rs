@@ -1,6 +1,7 @@
 //! The wallet's open keys on a node, over the key store.
 
 mod open;
+mod pages;
 
 use std::sync::{
     Arc,
@@ -22,11 +23,10 @@ use billfold_core::{
     },
 };
 use bytes::Bytes;
-use moka::sync::Cache;
 use tokio::sync::{Mutex, Notify};
 
 pub use self::open::CurrentEpoch;
-use self::open::Open;
+use self::{open::Open, pages::Pages};
 use crate::{
     KeyStore,
     entropy::Os,
@@ -34,16 +34,13 @@ use crate::{
     keys::{self, Revision, Slot, Stored},
 };
 
-/// How many open pages are kept: 8 KiB each.
-const OPEN_PAGES: u64 = 4096;
-
 /// The open keys of a wallet. They change while it is open: the log says when.
 pub struct Custody {
     wallet: WalletId,
     process: ProcessId,
     open: ArcSwap<Open>,
     store: Arc<dyn KeyStore>,
-    pages: Cache<PageId, Arc<Page>>,
+    pages: Pages,
     /// How often pages were forgotten.
     forgotten: AtomicU64,
     /// Whoever reads the stored keys anew: what was read first must not replace what was read last.
@@ -57,7 +54,7 @@ impl std::fmt::Debug for Custody {
             f,
             "Custody({}, {} open pages)",
             self.wallet,
-            self.pages.entry_count()
+            self.pages.count()
         )
     }
 }
@@ -113,7 +110,7 @@ impl Custody {
             process,
             open: ArcSwap::from_pointee(open),
             store,
-            pages: Cache::new(OPEN_PAGES),
+            pages: Pages::default(),
             forgotten: AtomicU64::new(0),
             loading: Mutex::new(()),
             rotated: Notify::new(),
@@ -326,6 +323,56 @@ impl Custody {
         Ok(())
     }
 
+    /// Wraps all KEK versions under a new unseal generation, which this key manager makes, in the
+    /// place of generation `expected`, and sees that no writing is left under that one. False when
+    /// another generation came first.
+    ///
+    /// # Errors
+    /// When the key manager or the key store cannot be used, or an older writing is still there.
+    pub async fn replace_generation(
+        &self,
+        manager: &dyn KeyManager,
+        expected: u32,
+    ) -> Result<bool, Error> {
+        loop {
+            let (keyring, revision) = self.load().await?;
+            let Some(number) = expected
+                .checked_add(1)
+                .filter(|_| keyring.generation == expected)
+            else {
+                return Ok(false);
+            };
+            let id = GenerationId {
+                wallet: self.wallet,
+                number,
+            };
+            let (key, wrapped) = manager.create(id, &mut Os::new()).await?;
+            let generation = Generation {
+                id,
+                manager: manager.name(),
+                wrapped,
+                key: &key,
+            };
+            let open = self.open.load_full();
+            let next = Keyring::wrap(generation, &open.keks, &mut Os::new())?;
+            if self.replace(Slot::Keyring, revision, next.encode()).await? {
+                fault_point("generation stored");
+                break;
+            }
+        }
+        self.reload().await?;
+        self.store.erase_older(Slot::Keyring).await?;
+        fault_point("older generations erased");
+        Ok(true)
+    }
+
+    /// The unseal generation and its key manager, as the keyring was last read.
+    #[must_use]
+    pub fn generation(&self) -> (u32, String) {
+        let open = self.open.load();
+        (open.generation, open.manager.clone())
+    }
+
     /// A DEK; none when it was destroyed.
     ///
     /// # Errors
@@ -343,7 +390,7 @@ impl Custody {
             self.pages.insert(key.page, page);
             // What was read may be from before a key in it was destroyed.
             if self.forgotten.load(Ordering::SeqCst) != forgotten {
-                self.pages.invalidate(&key.page);
+                self.pages.forget(&key.page);
             }
         }
         Ok(dek)
@@ -360,7 +407,7 @@ impl Custody {
     /// Forgets an open page: something in it is no longer to be opened.
     pub fn forget(&self, page: &PageId) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
-        self.pages.invalidate(page);
+        self.pages.forget(page);
     }
 
     /// Reads a page from the key store, with the revision that it has there.

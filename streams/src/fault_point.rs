@@ -30,10 +30,14 @@ pub const RETIRING: [&str; 3] = [
     "KEK destruction confirmed",
 ];
 
+/// Between the steps of replacing an unseal generation.
+pub const REPLACING: [&str; 2] = ["generation stored", "older generations erased"];
+
 /// Ends the process here if a test asked for it: `BILLFOLD_FAULT` names the place, or with `@` before
 /// it a file that does. It can only stop a node, which anyone who sets its environment can anyway.
 pub(crate) fn fault_point(at: &str) {
-    let mut known = [&SWEEPING[..], &ROTATING, &REWRAPPING, &RETIRING].into_iter();
+    let all = [&SWEEPING[..], &ROTATING, &REWRAPPING, &RETIRING, &REPLACING];
+    let mut known = all.into_iter();
     debug_assert!(known.any(|places| places.contains(&at)), "{at}");
     let Ok(wanted) = std::env::var("BILLFOLD_FAULT") else {
         return;

@@ -72,6 +72,20 @@ impl OpenBao {
         .await
     }
 
+    /// A server without a wallet, in memory.
+    pub async fn uninitialised() -> Self {
+        Self::start("", |address, home| {
+            let config = format!(
+                "storage \"inmem\" {{}}\nlistener \"tcp\" {{\n  address = \"{address}\"\n  \
+                 tls_disable = true\n}}\napi_addr = \"http://{address}\"\n"
+            );
+            let file = home.join("server.hcl");
+            fs::write(&file, config).expect("a file can be written");
+            vec![format!("-config={}", file.display())]
+        })
+        .await
+    }
+
     /// A server as one runs it, apart from TLS: raft on its disk, an audit device that writes a file, unsealed, with
     /// version 2 of KV at `secret/`.
     pub async fn raft() -> Self {

@@ -9,6 +9,16 @@
     unreachable_pub
 )]
 
+#[path = "seal/beside.rs"]
+mod beside;
+#[path = "seal/memory.rs"]
+mod memory;
+#[path = "seal/nodes.rs"]
+mod nodes;
+#[path = "seal/root.rs"]
+mod root;
+#[path = "seal/rotate.rs"]
+mod rotate;
 #[path = "seal/shares.rs"]
 mod shares;
 #[path = "seal/transit.rs"]
@@ -71,9 +81,9 @@ impl Closed {
 
     /// Hands in shares, and expects the wallet to be open then.
     pub async fn unseal(&self, keys: &[String]) {
-        // Just after its start it has not looked yet.
+        // Another node may have begun it a moment ago.
         let deadline = Instant::now() + PATIENCE;
-        while self.status().await["t"] == 0 {
+        while self.status().await["n"] == 0 {
             assert!(Instant::now() < deadline, "{}", self.node.log());
             sleep(Duration::from_millis(5)).await;
         }

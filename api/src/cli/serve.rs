@@ -38,22 +38,23 @@ pub(super) async fn until_told(
     loop {
         let node = tokio::select! {
             node = life.until_open() => node?,
-            () = told.to_end() => return Ok(serving.drain().await?),
+            () = told.until_ended() => return Ok(serving.drain().await?),
         };
         tracing::info!(address = %serving.address, log = backend.name(), "serving");
         if let Some(ready) = ready.take() {
             ready(&node, serving.address)?;
         }
         tokio::select! {
-            () = told.to_end() => {}
+            () = told.until_ended() => {}
             stopped = node.keychain().until_stopped() => {
                 // It stays up to tell its health, until someone has looked and ends it.
                 tracing::error!(%stopped, "answering nothing but health until this process is ended");
-                told.to_end().await;
+                told.until_ended().await;
             }
             () = node.keychain().until_sealed() => {
                 tracing::warn!("the wallet is sealed");
                 door.enter(Phase::Sealed);
+                door.lock().abandon();
                 node.stop().await;
                 life.shut();
                 continue;
@@ -81,7 +82,7 @@ impl Told {
         })
     }
 
-    async fn to_end(&mut self) {
+    async fn until_ended(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

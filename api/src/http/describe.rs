@@ -16,6 +16,19 @@ impl Endpoint {
             Self::Unseal => {
                 "Hand in a share; with enough of them the wallet is opened on this node."
             }
+            Self::RootAttempt => "Begin to make a root token, see how far it is, or give it up.",
+            Self::RootUpdate => "Hand in a share for a root token; with enough of them it is made.",
+            Self::RootRotation | Self::RecoveryRotation => {
+                "Begin to make new shares, see how far that is, or give it up."
+            }
+            Self::RootRotationUpdate | Self::RecoveryRotationUpdate => {
+                "Hand in a share for new ones; with enough of them they are made."
+            }
+            Self::RootRotationVerify | Self::RecoveryRotationVerify => {
+                "Show a new share; with enough of them the old ones are worth nothing."
+            }
+            Self::RotationBackup => "No share is kept, so there is no backup.",
+            Self::DecodeToken => "Take a root token from under its one-time pad.",
             Self::Seal => "Close the wallet on every node.",
             Self::SysMetrics | Self::Metrics => "Numbers for Prometheus.",
             Self::Mounts => "The mounts.",

@@ -60,6 +60,16 @@ pub enum Endpoint {
     Init,
     Unseal,
     Seal,
+    RootAttempt,
+    RootUpdate,
+    DecodeToken,
+    RootRotation,
+    RootRotationUpdate,
+    RootRotationVerify,
+    RecoveryRotation,
+    RecoveryRotationUpdate,
+    RecoveryRotationVerify,
+    RotationBackup,
     SysMetrics,
     Mounts,
     ReadMount,
@@ -177,6 +187,9 @@ impl Endpoint {
                 | Self::Capabilities
                 | Self::CapabilitiesSelf
                 | Self::CapabilitiesAccessor
+                | Self::RootAttempt
+                | Self::RootRotation
+                | Self::RecoveryRotation
                 | Self::ToolsHash
                 | Self::ToolsRandom
                 | Self::TokenTidy
@@ -291,6 +304,62 @@ pub const ROUTES: &[Route] = &[
         "v1/sys/seal",
         Access::TokenUnlessSealed,
         Endpoint::Seal,
+    ),
+    token(
+        &[Verb::Get, Verb::Post, Verb::Put, Verb::Delete],
+        "v1/sys/generate-root-token/attempt",
+        Endpoint::RootAttempt,
+    ),
+    token(
+        WRITE,
+        "v1/sys/generate-root-token/update",
+        Endpoint::RootUpdate,
+    ),
+    token(
+        &[Verb::Get, Verb::Post, Verb::Put, Verb::Delete],
+        "v1/sys/rotate/root/init",
+        Endpoint::RootRotation,
+    ),
+    token(
+        WRITE,
+        "v1/sys/rotate/root/update",
+        Endpoint::RootRotationUpdate,
+    ),
+    token(
+        &[Verb::Get, Verb::Post, Verb::Put, Verb::Delete],
+        "v1/sys/rotate/root/verify",
+        Endpoint::RootRotationVerify,
+    ),
+    token(
+        &[Verb::Get, Verb::Post, Verb::Put, Verb::Delete],
+        "v1/sys/rotate/recovery/init",
+        Endpoint::RecoveryRotation,
+    ),
+    token(
+        WRITE,
+        "v1/sys/rotate/recovery/update",
+        Endpoint::RecoveryRotationUpdate,
+    ),
+    token(
+        &[Verb::Get, Verb::Post, Verb::Put, Verb::Delete],
+        "v1/sys/rotate/recovery/verify",
+        Endpoint::RecoveryRotationVerify,
+    ),
+    token(
+        &[Verb::Get, Verb::Delete],
+        "v1/sys/rotate/root/backup",
+        Endpoint::RotationBackup,
+    ),
+    token(
+        &[Verb::Get, Verb::Delete],
+        "v1/sys/rotate/recovery/backup",
+        Endpoint::RotationBackup,
+    ),
+    route(
+        WRITE,
+        "v1/sys/decode-token",
+        Access::Open,
+        Endpoint::DecodeToken,
     ),
     route(GET, "v1/sys/metrics", Access::Token, Endpoint::SysMetrics),
     route(GET, "v1/sys/mounts", Access::Token, Endpoint::Mounts),

@@ -17,6 +17,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// What a server can answer at the moment.
 #[derive(Debug, Clone)]
 pub enum Phase {
+    /// It has not looked yet whether there is a wallet.
+    Starting,
     /// There is no wallet on the log yet.
     Uninitialised,
     /// There is one, and nobody has opened it on this node.
@@ -46,7 +48,7 @@ impl Door {
     #[must_use]
     pub fn new(rates: &Rates, storage: &'static str, lock: Lock) -> Self {
         Self {
-            phase: ArcSwap::from_pointee(Phase::Sealed),
+            phase: ArcSwap::from_pointee(Phase::Starting),
             changed: watch::Sender::new(()),
             lock,
             limits: Limits::new(rates),
@@ -68,7 +70,10 @@ impl Door {
 
     /// Whether the wallet is closed on this node, or not there.
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(**self.phase.load(), Phase::Uninitialised | Phase::Sealed)
+        matches!(
+            **self.phase.load(),
+            Phase::Starting | Phase::Uninitialised | Phase::Sealed
+        )
     }
 
     /// Waits for a phase; not longer than so long.
@@ -117,7 +122,7 @@ impl Door {
                 None => return Ok(Arc::clone(wallet)),
                 Some(_) => "this node has stopped: see its log",
             },
-            Phase::Uninitialised | Phase::Sealed => SEALED,
+            Phase::Starting | Phase::Uninitialised | Phase::Sealed => SEALED,
             Phase::CatchingUp => "this node is catching up with the log",
             Phase::Draining => "this node is shutting down",
         };

@@ -45,7 +45,17 @@ pub struct Life<'a> {
 /// Who opens the wallet.
 enum Opener {
     People,
-    Manager(Box<dyn KeyManager>),
+    Manager(Arc<dyn KeyManager>),
+}
+
+impl Opener {
+    /// The key manager that goes on keeping the wallet's key, if there is one.
+    fn keeper(&self) -> Option<Arc<dyn KeyManager>> {
+        match self {
+            Self::People => None,
+            Self::Manager(manager) => Some(Arc::clone(manager)),
+        }
+    }
 }
 
 impl std::fmt::Debug for Opener {
@@ -72,7 +82,9 @@ impl<'a> Life<'a> {
             settings,
             backend,
             door,
-            manager: key_manager(settings)?.map_or(Opener::People, Opener::Manager),
+            manager: key_manager(settings)?.map_or(Opener::People, |manager| {
+                Opener::Manager(Arc::from(manager))
+            }),
             orders,
             is_shut: false,
             said: None,
@@ -233,6 +245,7 @@ impl<'a> Life<'a> {
             self.settings,
             self.backend,
             Arc::new(custody),
+            self.manager.keeper(),
             for_terminal(),
         )
         .await

@@ -68,10 +68,10 @@ impl Collected {
         Ok(self.count() >= self.counts.threshold())
     }
 
-    /// The shares.
+    /// The shares; it goes on without them.
     #[must_use]
-    pub fn into_shares(self) -> Vec<Share> {
-        self.shares
+    pub fn take_shares(&mut self) -> Vec<Share> {
+        std::mem::take(&mut self.shares)
     }
 }
 
@@ -103,7 +103,8 @@ mod tests {
             assert_eq!(collected.add(share(1, at, at)).unwrap(), enough);
             assert_eq!(collected.count(), count);
         }
-        assert_eq!(collected.into_shares().len(), 3);
+        assert_eq!(collected.take_shares().len(), 3);
+        assert_eq!(collected.count(), 0);
     }
 
     #[test]

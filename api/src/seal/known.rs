@@ -52,6 +52,12 @@ impl Known {
         }))
     }
 
+    /// Whether people open the wallet, and no key manager does.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.manager == shamir::NAME
+    }
+
     /// The wallet.
     #[must_use]
     pub const fn wallet(&self) -> WalletId {
@@ -61,7 +67,7 @@ impl Known {
     /// How many shares there are, and how many it takes; none when there are none.
     #[must_use]
     pub fn counts(&self) -> Option<Counts> {
-        match self.manager == shamir::NAME {
+        match self.is_shared() {
             true => Shared::decode(&self.wrapped)
                 .ok()
                 .map(|shared| shared.counts()),
@@ -73,7 +79,7 @@ impl Known {
     #[must_use]
     pub fn set(&self) -> Option<Set> {
         let wallet = self.generation.wallet;
-        if self.manager == shamir::NAME {
+        if self.is_shared() {
             return Some(Set::of(Purpose::Unseal, wallet, self.generation.number));
         }
         let recovery = self.recovery.as_ref()?;

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::sys::{Condition, VERSION, condition};
 use crate::{
-    http::{Door, Failure, Outcome, Phase, json::Object, reply::Reply},
+    http::{Call, Door, Failure, Outcome, Phase, json::Object, reply::Reply},
     seal::{Begun, Error, NewShares},
 };
 
@@ -42,7 +42,7 @@ struct SealStatus<'a> {
     storage_type: &'static str,
 }
 
-pub(super) fn status(door: &Door) -> Reply {
+fn status(door: &Door) -> Reply {
     let Condition {
         initialised,
         sealed,
@@ -75,7 +75,13 @@ pub(super) fn status(door: &Door) -> Reply {
     )
 }
 
-pub(super) fn init_status(door: &Door) -> Reply {
+pub(super) async fn seal_status(door: &Door) -> Reply {
+    started(door).await;
+    status(door)
+}
+
+pub(super) async fn init_status(door: &Door) -> Reply {
+    started(door).await;
     let initialized = condition(door).initialised;
     Reply::json(
         StatusCode::OK,
@@ -124,9 +130,10 @@ impl Texts {
 
 pub(super) async fn init(door: &Door, body: &[u8]) -> Outcome {
     let wanted = new_shares(door, &parse(body)?)?;
+    started(door).await;
     match *door.phase() {
         Phase::Uninitialised => {}
-        Phase::Sealed | Phase::CatchingUp | Phase::Ready(_) => {
+        Phase::Starting | Phase::Sealed | Phase::CatchingUp | Phase::Ready(_) => {
             return Err(failure(&Error::Exists));
         }
         Phase::Draining => return door.wallet().map(|_| status(door)),
@@ -192,6 +199,14 @@ pub(super) fn bad_counts(what: &str, bad: BadCounts) -> Failure {
     Failure::bad(format!("{what}: {bad}"))
 }
 
+/// Closes the wallet on every node.
+pub(super) async fn seal(call: &Call) -> Outcome {
+    parse(&call.body)?;
+    let sealed = call.wallet.seal(&call.caller).await;
+    let sealed = sealed.map_err(|error| super::failure(&error))?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT).at(sealed.seq))
+}
+
 pub(super) async fn unseal(door: &Door, body: &[u8]) -> Outcome {
     let body = parse(body)?;
     let flag = |name: &str| -> Result<bool, Failure> {
@@ -220,18 +235,25 @@ pub(super) async fn unseal(door: &Door, body: &[u8]) -> Outcome {
             "can't perform a seal migration, no migration seal found",
         ));
     }
+    started(door).await;
     match *door.phase() {
         Phase::Uninitialised => return Err(failure(&Error::NoWallet)),
         // Its keys are open already, or will be without a share.
         Phase::CatchingUp | Phase::Ready(_) => return Ok(status(door)),
         Phase::Draining => return door.wallet().map(|_| status(door)),
-        Phase::Sealed => {}
+        Phase::Starting | Phase::Sealed => {}
     }
     let opened = door.lock().hand_in(share).await;
     opened.map_err(|error| failure(&error))?;
     let settled = |phase: &Phase| !matches!(phase, Phase::CatchingUp);
     door.until(settled, CATCH_UP).await;
     Ok(status(door))
+}
+
+/// Waits until the node has looked whether there is a wallet.
+async fn started(door: &Door) {
+    door.until(|phase| !matches!(phase, Phase::Starting), CATCH_UP)
+        .await;
 }
 
 /// The bytes of a key as text: hexadecimal digits, or base64.

@@ -27,7 +27,7 @@ pub(super) struct Condition {
 pub(super) fn condition(door: &Door) -> Condition {
     let (initialised, wallet) = match &*door.phase() {
         Phase::Uninitialised => (false, None),
-        Phase::Sealed | Phase::CatchingUp | Phase::Draining => (true, None),
+        Phase::Starting | Phase::Sealed | Phase::CatchingUp | Phase::Draining => (true, None),
         Phase::Ready(wallet) => {
             let stopped = wallet.keychain().stopped().is_some();
             (true, (!stopped).then(|| wallet_uuid(wallet)))
@@ -100,8 +100,14 @@ pub(super) fn health(door: &Door, verb: Verb, query: &[(String, String)]) -> Out
 }
 
 /// Every node takes reads and writes, so there is no leader to name.
-pub(super) fn leader() -> Reply {
-    Reply::json(StatusCode::OK, &serde_json::json!({ "ha_enabled": false }))
+pub(super) fn leader(door: &Door) -> Outcome {
+    if !door.is_closed() {
+        door.wallet()?;
+    }
+    Ok(Reply::json(
+        StatusCode::OK,
+        &serde_json::json!({ "ha_enabled": false }),
+    ))
 }
 
 pub(super) fn metrics(call: &Call) -> Outcome {

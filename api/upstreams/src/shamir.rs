@@ -40,6 +40,12 @@ impl Shamir {
         split(self.key.danger_bytes(), set, self.counts, entropy)
     }
 
+    /// Whether both are the same key. Compared in constant time.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.key.is(&other.key)
+    }
+
     /// The key that these shares make. Whether it is the right one shows when it opens something.
     ///
     /// # Errors

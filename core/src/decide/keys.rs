@@ -39,6 +39,13 @@ impl<S: Source> Deciding<'_, S> {
         self.happen(Event::KeysDestroyed(event), None, None)
     }
 
+    pub(super) fn seal(&mut self) -> Decided<S::Error> {
+        let generations = self.wallet()?.generations;
+        let generation = generations.last().map_or(0, |last| last.number);
+        let event = v1::WalletSealed { generation };
+        self.happen(Event::WalletSealed(event), None, None)
+    }
+
     /// Another node that rotates at the same time makes the same version: one of them is enough.
     pub(super) fn rotate_kek(&mut self, new: &NewKek) -> Decided<S::Error> {
         let wallet = self.wallet()?;

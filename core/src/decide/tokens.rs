@@ -31,8 +31,34 @@ impl<S: Source> Deciding<'_, S> {
         sealer: &mut Sealer<'_>,
     ) -> Decided<S::Error> {
         let maker = self.maker()?;
+        self.make_token(&maker, new, sealer)
+    }
+
+    /// A root token for whoever has shown enough shares: it is nobody's child and has no end.
+    pub(super) fn create_root_token(
+        &mut self,
+        new: &NewToken,
+        sealer: &mut Sealer<'_>,
+    ) -> Decided<S::Error> {
+        let maker = Maker {
+            token: None,
+            sudo: true,
+            is_root: true,
+            expires: None,
+            cidrs: Vec::new(),
+            policies: vec![ROOT.to_owned()],
+        };
+        self.make_token(&maker, new, sealer)
+    }
+
+    fn make_token(
+        &mut self,
+        maker: &Maker,
+        new: &NewToken,
+        sealer: &mut Sealer<'_>,
+    ) -> Decided<S::Error> {
         let role = self.role(new.wish.role.as_ref(), Refusal::NoRole)?;
-        let policies = granted(&maker, &new.wish, role.as_ref())?;
+        let policies = granted(maker, &new.wish, role.as_ref())?;
         let is_root = policies.iter().any(|policy| policy == ROOT);
         let privileged = new.wish.orphan && !new.wish.may_orphan || new.wish.period > 0;
         if privileged && !maker.sudo {
@@ -42,7 +68,7 @@ impl<S: Source> Deciding<'_, S> {
             renewable: true,
             ..TokenRole::default()
         });
-        let (ttl, expires) = self.lifetime(&new.wish, &bounds, is_root, &maker)?;
+        let (ttl, expires) = self.lifetime(&new.wish, &bounds, is_root, maker)?;
         let is_orphan = match &new.wish.role {
             Some(_) => bounds.orphan,
             None => new.wish.orphan,

@@ -18,5 +18,5 @@ pub use mount::{MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned
 pub use request::{Operation, RequestsRefused, ResolutionRequested};
 pub use wallet::{
     GenerationReplaced, KekCreated, KeksDestroyed, KeksRetired, KeyPageClosed, KeysDestroyed,
-    KeysRewrapped, MOST_WRAPS, RotationPolicy, RotationPolicySet, WalletCreated,
+    KeysRewrapped, MOST_WRAPS, RotationPolicy, RotationPolicySet, WalletCreated, WalletSealed,
 };

@@ -49,6 +49,8 @@ type Wrapping<N, P> = (
 #[derive(serde::Serialize)]
 pub(super) enum Sent<'a> {
     CreateToken(Token<&'a TokenNames>),
+    CreateRootToken(Token<&'a TokenNames>),
+    Seal,
     RenewToken(TokenId, u64),
     UseToken(TokenId),
     EndTokens(&'a [TokenId], bool),
@@ -70,6 +72,8 @@ pub(super) enum Sent<'a> {
 #[derive(serde::Deserialize)]
 pub(super) enum Received {
     CreateToken(Token<TokenNames>),
+    CreateRootToken(Token<TokenNames>),
+    Seal,
     RenewToken(TokenId, u64),
     UseToken(TokenId),
     EndTokens(Vec<TokenId>, bool),
@@ -90,12 +94,9 @@ pub(super) enum Received {
 /// The action as it is sent; none for one that is sent in another form, or not at all.
 pub(super) fn sent(action: &Action) -> Option<Sent<'_>> {
     Some(match action {
-        Action::CreateToken(new) => Sent::CreateToken((
-            new.token,
-            ByteArray::new(*new.mac.as_bytes()),
-            &new.names,
-            new.wish.clone(),
-        )),
+        Action::CreateToken(new) => Sent::CreateToken(sent_token(new)),
+        Action::CreateRootToken(new) => Sent::CreateRootToken(sent_token(new)),
+        Action::Seal => Sent::Seal,
         Action::RenewToken(token, increment) => Sent::RenewToken(*token, *increment),
         Action::UseToken(token) => Sent::UseToken(*token),
         Action::EndTokens {
@@ -149,19 +150,28 @@ pub(super) fn sent(action: &Action) -> Option<Sent<'_>> {
     })
 }
 
+fn sent_token(new: &NewToken) -> Token<&TokenNames> {
+    let mac = ByteArray::new(*new.mac.as_bytes());
+    (new.token, mac, &new.names, new.wish.clone())
+}
+
 /// The action of what was received.
 pub(super) fn received(action: Received) -> Result<Action, cbor::Malformed> {
     let mac = |bytes: ByteArray<32>| TokenMac::from_slice(&*bytes).ok_or(cbor::Malformed);
     let secret = |bytes: ByteBuf| SecretBytes::new(Zeroizing::new(bytes.into_vec()));
+    let new_token = |(token, bytes, names, wish): Token<TokenNames>| {
+        let mac = mac(bytes)?;
+        Ok(Box::new(NewToken {
+            token,
+            mac,
+            names,
+            wish,
+        }))
+    };
     Ok(match action {
-        Received::CreateToken((token, bytes, names, wish)) => {
-            Action::CreateToken(Box::new(NewToken {
-                token,
-                mac: mac(bytes)?,
-                names,
-                wish,
-            }))
-        }
+        Received::CreateToken(token) => Action::CreateToken(new_token(token)?),
+        Received::CreateRootToken(token) => Action::CreateRootToken(new_token(token)?),
+        Received::Seal => Action::Seal,
         Received::RenewToken(token, increment) => Action::RenewToken(token, increment),
         Received::UseToken(token) => Action::UseToken(token),
         Received::EndTokens(tokens, leaves_orphans) => Action::EndTokens {
@@ -213,7 +223,9 @@ pub(super) fn room_for(action: &Action) -> usize {
     const REST: usize = 512;
     let names = |names: &TokenNames| cbor::encode(names).len();
     REST + match action {
-        Action::CreateToken(new) => names(&new.names) + cbor::encode(&new.wish).len(),
+        Action::CreateToken(new) | Action::CreateRootToken(new) => {
+            names(&new.names) + cbor::encode(&new.wish).len()
+        }
         Action::EndTokens { tokens, .. } => cbor::encode(tokens).len(),
         Action::WritePolicy { written, .. } => cbor::encode(&**written).len(),
         Action::DeletePolicy(name) | Action::DeleteTokenRole(name) => name.len(),

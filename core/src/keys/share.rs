@@ -5,6 +5,7 @@
 use std::{fmt, num::NonZeroU8};
 
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -257,6 +258,12 @@ macro_rules! made_of_shares {
             #[must_use]
             pub const fn danger_bytes(&self) -> &[u8; 32] {
                 self.expose()
+            }
+
+            /// Whether both are the same key. Compared in constant time.
+            #[must_use]
+            pub fn is(&self, other: &Self) -> bool {
+                self.expose().ct_eq(other.expose()).into()
             }
         }
     )*};

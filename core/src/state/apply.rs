@@ -131,6 +131,8 @@ impl<S: Source> State<S> {
             }
             // What was observed changes nothing that is decided on.
             Event::ResolutionRequested(_) | Event::RequestsRefused(_) => {}
+            // Nodes do as it says; what is decided on stays as it is.
+            Event::WalletSealed(_) => {}
         }
         match fact.command {
             Some(command) => self.remember(at, command, &fact.event),

@@ -104,6 +104,7 @@ impl Fold {
             | Event::GenerationReplaced(_)
             | Event::KeksRetired(_)
             | Event::KeksDestroyed(_)
+            | Event::WalletSealed(_)
             | Event::RotationPolicySet(_)
             | Event::MountTuned(_)
             | Event::VersionsDeleted(_)

@@ -129,10 +129,16 @@ impl Follower {
         };
         let mut chunks = chunks(tail, Arc::clone(&self.keychain.custody));
         while let Some(chunk) = chunks.next().await {
+            let mut seals = false;
             for opened in chunk? {
-                self.take(opened?).await?;
+                let opened = opened?;
+                seals |= is_seal(&opened);
+                self.take(opened).await?;
             }
             self.write().await?;
+            if seals {
+                self.keychain.seal();
+            }
         }
         Ok(())
     }
@@ -280,6 +286,13 @@ impl Follower {
             _ => Material::Nothing,
         })
     }
+}
+
+/// Whether a commit closes the wallet.
+fn is_seal(opened: &Opened) -> bool {
+    let mut entries = opened.entries.iter();
+    opened.header.subject.is_decided()
+        && entries.any(|entry| matches!(entry.fact.event, Event::WalletSealed(_)))
 }
 
 /// The view, and a record that was looked up in it already: a request needs it twice, for its

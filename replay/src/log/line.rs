@@ -236,6 +236,7 @@ impl Line {
             Event::KeksRetired(event) => self.kek = Some(event.version),
             Event::KeksDestroyed(event) => self.kek = Some(event.version),
             Event::GenerationReplaced(event) => self.generation = Some(event.generation),
+            Event::WalletSealed(event) => self.generation = Some(event.generation),
             Event::RotationPolicySet(_) => {}
             Event::MountEnabled(event) => self.mount = Some(event.mount),
             Event::MountTuned(event) => self.mount = Some(event.mount),

@@ -9,6 +9,7 @@ use std::{
 use billfold::{
     config::Settings,
     node::{self, Backend, Node},
+    seal::NewShares,
     wallet::Wallet,
 };
 use billfold_core::state::key_status::KeyStatus;
@@ -47,7 +48,8 @@ pub(crate) async fn measure(url: &str, secrets: u64, time: Duration) -> Measured
         ..settings(dir.path(), Some(url))
     };
     let backend = Backend::open(&unbounded, true).await.unwrap();
-    node::create(&unbounded, &backend, TOKEN, Box::new(Silent))
+    let shares = NewShares::Recovery(None);
+    node::create(&unbounded, &backend, TOKEN, shares, Box::new(Silent))
         .await
         .unwrap();
     let (unsealed_empty, started) = start(&unbounded, &backend).await;
@@ -96,7 +98,7 @@ pub(crate) async fn measure(url: &str, secrets: u64, time: Duration) -> Measured
 
 async fn start(settings: &Settings, backend: &Backend) -> (Duration, Node) {
     let began = Instant::now();
-    let started = Node::start(settings, backend, Box::new(Silent)).await;
+    let started = Node::open(settings, backend, Box::new(Silent)).await;
     (began.elapsed(), started.unwrap())
 }
 

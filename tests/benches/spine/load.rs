@@ -9,6 +9,7 @@ use std::{
 use billfold::{
     config::{KeyManagerName, Settings},
     node::{self, Backend, Node},
+    seal::NewShares,
     wallet::{Caller, Mount, Put, Step, Wallet},
 };
 use billfold_core::{
@@ -74,10 +75,16 @@ pub(crate) async fn measure(
     let raw_backend = Backend::open(&on(&raw_dir, raw_url), true).await.unwrap();
     let settings = on(&dir, url);
     let backend = Backend::open(&settings, true).await.unwrap();
-    node::create(&settings, &backend, TOKEN, Box::new(Silent))
-        .await
-        .unwrap();
-    let node = Node::start(&settings, &backend, Box::new(Silent))
+    node::create(
+        &settings,
+        &backend,
+        TOKEN,
+        NewShares::Recovery(None),
+        Box::new(Silent),
+    )
+    .await
+    .unwrap();
+    let node = Node::open(&settings, &backend, Box::new(Silent))
         .await
         .unwrap();
     let wallet = Arc::clone(node.wallet());

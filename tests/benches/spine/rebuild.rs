@@ -7,7 +7,10 @@ use std::{
 };
 
 use async_nats::jetstream;
-use billfold::node::{self, Backend};
+use billfold::{
+    node::{self, Backend},
+    seal::NewShares,
+};
 use billfold_core::{
     Millis, SecretBytes,
     command::{Action, Change, Command, NewNames, What},
@@ -49,9 +52,15 @@ pub(crate) async fn measure(url: &str, events: u64) -> Rebuilt {
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(dir.path(), Some(url));
     let backend = Backend::open(&settings, true).await.unwrap();
-    node::create(&settings, &backend, "bench-root-token", Box::new(Silent))
-        .await
-        .unwrap();
+    node::create(
+        &settings,
+        &backend,
+        "bench-root-token",
+        NewShares::Recovery(None),
+        Box::new(Silent),
+    )
+    .await
+    .unwrap();
     let manager = billfold_upstreams::DevFile::open(&settings.dev_key(), false, &mut Os::new());
     let process = ProcessId::from_bytes(tools::random());
     let custody = Custody::open(backend.keys(), &manager.unwrap(), process)

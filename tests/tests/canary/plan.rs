@@ -99,7 +99,9 @@ pub fn calls(route: &Route, verb: Verb, words: &Words) -> Vec<Call> {
     if route.access != Access::Open {
         calls.extend(plan.refused());
     }
-    if matches!(verb, Verb::Post | Verb::Put | Verb::Patch) {
+    // Any object seals the wallet, and then the others tell nothing.
+    let seals = route.endpoint == Endpoint::Seal;
+    if matches!(verb, Verb::Post | Verb::Put | Verb::Patch) && !seals {
         let unreadable = plan.unreadable().into_iter();
         calls.extend(match verb {
             Verb::Patch => unreadable.map(Call::merges).collect(),
@@ -137,6 +139,55 @@ impl Plan<'_> {
             | Endpoint::InitStatus
             | Endpoint::State
             | Endpoint::Metrics => vec![call(at + &query, 200)],
+            Endpoint::Init => vec![
+                call(at.clone(), 400).body(json!({
+                    "recovery_shares": 1, "recovery_threshold": 1,
+                    "recovery_pgp_keys": [words.word('v')], unknown: words.word('x'),
+                })),
+                call(at, 400).body(json!({ "recovery_shares": words.word('v') })),
+            ],
+            Endpoint::Unseal => vec![
+                call(at.clone(), 400).body(json!({ "key": words.word('v'), unknown: words.word('x') })),
+                call(at, 400).body(json!({ "reset": words.word('v') })),
+            ],
+            Endpoint::Seal => vec![call(at, 400).body(format!("[\"{}\"]", words.word('v')))],
+            Endpoint::RootAttempt => match verb {
+                "GET" => vec![call(at + &query, 200)],
+                "DELETE" => vec![call(at, 204)],
+                _ => vec![
+                    call(at.clone(), 400).body(json!({ "otp": words.word('v') })),
+                    call(at.clone(), 400).body(json!({ "pgp_key": words.word('v') })),
+                    call(at, 200).or(400).body(json!({ unknown: words.word('x') })),
+                ],
+            },
+            Endpoint::RootUpdate => vec![
+                call(at.clone(), 500).body(json!({ "key": words.word('v'), "nonce": words.word('v') })),
+                call(at, 400).body(json!({ "key": words.word('v') })),
+            ],
+            Endpoint::RootRotation | Endpoint::RecoveryRotation => match verb {
+                "GET" => vec![call(at + &query, 200)],
+                "DELETE" => vec![call(at, 204)],
+                _ => vec![call(at, 400).body(json!({
+                    "secret_shares": words.word('v'), "pgp_keys": [words.word('v')],
+                }))],
+            },
+            Endpoint::RootRotationVerify | Endpoint::RecoveryRotationVerify
+                if matches!(verb, "GET" | "DELETE") =>
+            {
+                vec![call(at + &query, 400)]
+            }
+            Endpoint::RootRotationUpdate
+            | Endpoint::RootRotationVerify
+            | Endpoint::RecoveryRotationUpdate
+            | Endpoint::RecoveryRotationVerify => vec![
+                call(at.clone(), 400).body(json!({ "key": words.word('v'), "nonce": words.word('v') })),
+                call(at, 400).body(json!({ "nonce": words.word('v') })),
+            ],
+            Endpoint::RotationBackup => vec![call(at + &query, 400).or(204)],
+            Endpoint::DecodeToken => {
+                let body = json!({ "encoded_token": words.word('v'), "otp": words.word('v') });
+                vec![call(at.clone(), 400).body(body), call(at, 400).body(json!({ unknown: words.word('v') }))]
+            }
             // Other calls make mounts, which these show.
             Endpoint::Mounts | Endpoint::UiMounts => vec![call(at + &query, 200).may_tell("pn")],
             Endpoint::OpenApi => vec![
@@ -649,6 +700,7 @@ impl Plan<'_> {
                 | Endpoint::TokenCreateOrphan
                 | Endpoint::TokenTidy
                 | Endpoint::ToolsHash
+                | Endpoint::RootAttempt
                 | Endpoint::ToolsRandom => call.or(200).may_tell("t"),
                 _ => call,
             }

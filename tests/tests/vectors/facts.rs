@@ -10,7 +10,7 @@ use billfold_core::{
             MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned, NamesResealed,
             Operation, PayloadResealed, RequestsRefused, ResolutionRequested, Retired,
             RotationPolicy, RotationPolicySet, Settings, VersionsDeleted, VersionsDestroyed,
-            VersionsUndeleted, WalletCreated,
+            VersionsUndeleted, WalletCreated, WalletSealed,
         },
     },
     id::{
@@ -170,6 +170,10 @@ fn of_the_wallet() -> Vec<(&'static str, Fact)> {
                     manager: "shamir".to_owned(),
                 }),
             ),
+        ),
+        (
+            "wallet-sealed",
+            fact(root(), Event::WalletSealed(WalletSealed { generation: 3 })),
         ),
         (
             "rotation-policy-set",

@@ -201,13 +201,9 @@ fn a_cubbyhole_gives_up_its_keys_with_its_token() {
     assert_eq!(ends.count(), 1);
 }
 
-#[test]
-fn inv10_what_a_policy_wants_to_look_at_must_be_there() {
-    let text =
-        r#"path "*" { capabilities = ["create", "update"] denied_parameters = { "x" = [] } }"#;
-    let mut world = mounted();
+fn write_policy(world: &mut World, name: &str, text: &str) {
     let written = PolicyWritten {
-        name: "looks".to_owned(),
+        name: name.to_owned(),
         text: text.to_owned(),
         policy: Policy::parse(text).unwrap(),
         expires: None,
@@ -218,12 +214,75 @@ fn inv10_what_a_policy_wants_to_look_at_must_be_there() {
         ttl: None,
         written: Box::new(written),
     };
-    ask_for(&mut world, START, &command(ROOT, anything(), action)).unwrap();
-    let wish = TokenWish {
-        policies: Some(vec!["looks".to_owned()]),
+    ask_for(world, START, &command(ROOT, anything(), action)).unwrap();
+}
+
+fn under(policy: &str) -> TokenWish {
+    TokenWish {
+        policies: Some(vec![policy.to_owned()]),
         ..TokenWish::default()
+    }
+}
+
+#[test]
+fn inv10_a_root_token_for_shares_and_a_seal_need_their_paths() {
+    let mut world = mounted();
+    let text = r#"path "sys/generate-root-token/*" { capabilities = ["update"] }
+        path "sys/seal" { capabilities = ["update"] }"#;
+    write_policy(&mut world, "makes", text);
+    make(&mut world, 5, under("makes"));
+    make(&mut world, 6, under("nothing"));
+    let mut root = |by, number, path| {
+        let new = NewToken {
+            token: token(number),
+            mac: mac(),
+            names: TokenNames::default(),
+            wish: TokenWish {
+                orphan: true,
+                ..under("root")
+            },
+        };
+        let need = Need::to(Operation::Update, path);
+        let action = Action::CreateRootToken(Box::new(new));
+        ask_for(&mut world, START, &command(by, need, action))
     };
-    make(&mut world, 5, wish);
+    let path = "sys/generate-root-token/update";
+    assert_eq!(root(by(6), 7, path).unwrap_err(), Refusal::Denied);
+    assert_eq!(root(by(5), 7, "sys/other").unwrap_err(), Refusal::Denied);
+    let Ok(Decision::Events { entries, .. }) = root(by(5), 7, path) else {
+        panic!("the path permits it");
+    };
+    let Event::TokenCreated(made) = &entries[0].fact.event else {
+        panic!("a token was to be made");
+    };
+    assert_eq!(made.policies, ["root"]);
+    assert_eq!((made.parent, made.expires, made.ttl), (None, None, 0));
+    // To seal takes sudo besides, and nothing that is decided on changes.
+    let seal = Need {
+        sudo: true,
+        ..Need::to(Operation::Update, "sys/seal")
+    };
+    let refused = ask_for(&mut world, START, &command(by(5), seal, Action::Seal));
+    assert_eq!(refused.unwrap_err(), Refusal::Denied);
+    let before = world.decider.wallet();
+    let sealed = ask_for(&mut world, START, &command(by(7), anything(), Action::Seal));
+    let Ok(Decision::Events { entries, .. }) = sealed else {
+        panic!("a root token may seal");
+    };
+    assert!(matches!(
+        &entries[0].fact.event,
+        Event::WalletSealed(event) if event.generation == 1
+    ));
+    assert_eq!(world.decider.wallet(), before);
+}
+
+#[test]
+fn inv10_what_a_policy_wants_to_look_at_must_be_there() {
+    let text =
+        r#"path "*" { capabilities = ["create", "update"] denied_parameters = { "x" = [] } }"#;
+    let mut world = mounted();
+    write_policy(&mut world, "looks", text);
+    make(&mut world, 5, under("looks"));
     let mut write = |parameters| {
         let change = world.command(by(5), None, &Wish::Change(vec![put(0, None)]));
         let need = Need {

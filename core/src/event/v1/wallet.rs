@@ -68,6 +68,15 @@ pub struct KeysDestroyed {
 
 as_array!(KeysDestroyed { keys });
 
+/// The wallet was closed: every node that follows the log forgets its keys.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WalletSealed {
+    /// The unseal generation that opens it again.
+    pub generation: u32,
+}
+
+as_array!(WalletSealed { generation });
+
 /// The keys of these pages are wrapped under this KEK version now, and no writing of the pages under
 /// an older one can be read any more.
 #[derive(Clone, PartialEq, Eq, Debug)]
