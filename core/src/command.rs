@@ -8,10 +8,11 @@ use crate::{
         v1::{MountKind, PolicyWritten, RotationPolicy, Settings, TokenRole, TokenRoleWritten},
     },
     id::{
-        CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, RequestId, TokenId, WalletId,
+        CommandId, ErasureId, FactKeyId, HoldId, MountId, PageId, PrincipalId, RecordId, RequestId,
+        TokenId, WalletId,
     },
     keys::{TokenMac, keyring::KekVersion, page::KeyRef},
-    names::{MountNames, Names, TokenNames},
+    names::{ErasureNames, HoldNames, MountNames, Names, TokenNames},
     state::Record,
 };
 
@@ -57,6 +58,12 @@ pub enum Action {
     DisableMount(MountId),
     /// Change secrets: all of these, or none.
     Change(Vec<Change>),
+    /// Erase secrets: all of these, or none.
+    Erase(Box<NewErasure>),
+    /// Forbid that anything under a path is lost.
+    PlaceHold(Box<NewHold>),
+    /// End a hold.
+    LiftHold(HoldId),
     /// Make a token.
     CreateToken(Box<NewToken>),
     /// Make a root token, for whoever has shown enough shares.
@@ -269,6 +276,47 @@ pub struct TokenWish {
     pub role: Option<String>,
 }
 
+/// An erasure to be ordered.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NewErasure {
+    /// Its id.
+    pub erasure: ErasureId,
+    /// The mount.
+    pub mount: MountId,
+    /// The blinded path that is to be erased: a record's, or a folder's.
+    pub place: RecordId,
+    /// The versions to be erased; none is all there is, names too.
+    pub versions: Option<Vec<u32>>,
+    /// What was found there.
+    pub records: Vec<Target>,
+    /// Why.
+    pub names: ErasureNames,
+}
+
+/// A record, and where it is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The record.
+    pub record: RecordId,
+    /// The folders that it is in ([`crate::keys::IdKey::folders`]).
+    pub folders: Vec<RecordId>,
+}
+
+/// A hold to be placed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NewHold {
+    /// Its id.
+    pub hold: HoldId,
+    /// The mount.
+    pub mount: MountId,
+    /// The blinded path: a record's, or a folder's.
+    pub place: RecordId,
+    /// Whether it is a folder's.
+    pub is_folder: bool,
+    /// The path, and why.
+    pub names: HoldNames,
+}
+
 /// One change of one secret.
 #[derive(Debug)]
 pub struct Change {
@@ -276,6 +324,9 @@ pub struct Change {
     pub mount: MountId,
     /// The record in it.
     pub record: RecordId,
+    /// The folders that it is in ([`crate::keys::IdKey::folders`]). Without any, a hold on any folder
+    /// of the mount counts as one on the record.
+    pub folders: Vec<RecordId>,
     /// What to do.
     pub what: What,
 }

@@ -2,6 +2,7 @@
 
 mod change;
 mod cubbyhole;
+mod erasure;
 mod keys;
 mod policies;
 mod refusal;
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub use cubbyhole::CUBBYHOLE_ENTRIES;
+pub use erasure::{ERASED_AT_ONCE, HOLDS};
 pub use policies::DEFAULT_POLICY;
 pub use refusal::{Error, Refusal};
 pub use sealer::{Drawn, Sealer, Supply};
@@ -136,6 +138,7 @@ impl<S: Source> Deciding<'_, S> {
             }
             Action::DisableMount(mount) => {
                 self.require_mount(mount)?;
+                self.refuse_if_any_held(*mount)?;
                 self.happen(
                     Event::MountDisabled(v1::MountDisabled { mount: *mount }),
                     None,
@@ -150,6 +153,9 @@ impl<S: Source> Deciding<'_, S> {
                     debug_assert!(self.entries.len() <= before + 1);
                 }
             }
+            Action::Erase(new) => self.erase(new, sealer)?,
+            Action::PlaceHold(new) => self.place_hold(new, sealer)?,
+            Action::LiftHold(hold) => self.lift_hold(*hold)?,
             Action::CreateToken(new) => self.create_token(new, sealer)?,
             Action::CreateRootToken(new) => self.create_root_token(new, sealer)?,
             Action::RenewToken(token, increment) => self.renew_token(*token, *increment)?,
@@ -456,7 +462,7 @@ fn describe(command: &Command) -> Vec<u8> {
         Action::RotateKek(new) => (22, cbor::encode(&new.version)),
         Action::Reseal(reseals) => {
             let keys: Vec<_> = reseals.iter().map(|reseal| reseal.key).collect();
-            (28, cbor::encode(&keys))
+            (30, cbor::encode(&keys))
         }
         Action::SetRotationPolicy(policy) => (23, cbor::encode(policy)),
         Action::ConfirmRewrapped { version, pages } => (24, cbor::encode(&(version, pages))),
@@ -465,6 +471,10 @@ fn describe(command: &Command) -> Vec<u8> {
         Action::ReplaceGeneration { generation, .. } => (27, cbor::encode(generation)),
         Action::Seal => (28, Vec::new()),
         Action::CreateRootToken(new) => (29, cbor::encode(&new.token)),
+        // What is found at a place is not the client's word.
+        Action::Erase(new) => (60, cbor::encode(&(new.mount, new.place, &new.versions))),
+        Action::PlaceHold(new) => (61, cbor::encode(&(new.mount, new.place, new.is_folder))),
+        Action::LiftHold(hold) => (62, cbor::encode(hold)),
     };
     cbor::encode(&(principal, code, serde_bytes::ByteBuf::from(action)))
 }

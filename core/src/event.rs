@@ -184,6 +184,9 @@ events! {
     40 => ResolutionRequested(v1::ResolutionRequested),
     41 => RequestsRefused(v1::RequestsRefused),
     50 => RotationPolicySet(v1::RotationPolicySet),
+    60 => ErasureOrdered(v1::ErasureOrdered),
+    61 => HoldPlaced(v1::HoldPlaced),
+    62 => HoldLifted(v1::HoldLifted),
 }
 
 impl Event {
@@ -199,6 +202,8 @@ impl Event {
             Self::MetadataChanged(event) => event.names.map(|names| names.hash),
             Self::NamesResealed(event) => Some(event.names.hash),
             Self::ResolutionRequested(event) => Some(event.names),
+            Self::ErasureOrdered(event) => Some(event.names.hash),
+            Self::HoldPlaced(event) => Some(event.names.hash),
             _ => None,
         }
     }
@@ -240,6 +245,9 @@ impl Event {
             | Self::CubbyholeDeleted(_)
             | Self::TokenRoleWritten(_)
             | Self::TokenRoleDeleted(_)
+            | Self::ErasureOrdered(_)
+            | Self::HoldPlaced(_)
+            | Self::HoldLifted(_)
             | Self::RequestsRefused(_) => None,
         }
     }

@@ -4,6 +4,7 @@
 //! ([`crate::keys::CommandKey`]).
 
 mod access;
+mod erasure;
 
 use serde_bytes::{ByteBuf, Bytes};
 use zeroize::{Zeroize, Zeroizing};
@@ -64,7 +65,7 @@ impl Answer {
 
 type WireChange<'a> = (
     MountId,
-    RecordId,
+    (RecordId, &'a [RecordId]),
     u8,
     Option<u32>,
     Vec<u32>,
@@ -75,7 +76,7 @@ type WireChange<'a> = (
 );
 type OwnedChange = (
     MountId,
-    RecordId,
+    (RecordId, Vec<RecordId>),
     u8,
     Option<u32>,
     Vec<u32>,
@@ -92,12 +93,14 @@ type OwnedCommand = (Option<CommandId>, Actor, Vec<WireNeed>, OwnedAction);
 enum WireAction<'a> {
     Change(Vec<WireChange<'a>>),
     Access(access::Sent<'a>),
+    Erasure(erasure::Sent<'a>),
 }
 
 #[derive(serde::Deserialize)]
 enum OwnedAction {
     Change(Vec<OwnedChange>),
     Access(Box<access::Received>),
+    Erasure(erasure::Received),
 }
 
 impl OwnedAction {
@@ -108,6 +111,7 @@ impl OwnedAction {
                 Ok(Action::Change(changes.collect::<Result<_, _>>()?))
             }
             Self::Access(action) => access::received(*action),
+            Self::Erasure(action) => Ok(erasure::received(action)),
         }
     }
 }
@@ -219,8 +223,9 @@ as_array!(WireNames { replace, names });
 /// Whether another node can do a command.
 #[must_use]
 pub fn can_go(command: &Command) -> bool {
-    let has_form =
-        matches!(command.action, Action::Change(_)) || access::sent(&command.action).is_some();
+    let has_form = matches!(command.action, Action::Change(_))
+        || access::sent(&command.action).is_some()
+        || erasure::sent(&command.action).is_some();
     // Parameters may be secrets that were not wiped: they stay where they are.
     has_form && command.needs.iter().all(|need| need.parameters.is_none())
 }
@@ -237,7 +242,9 @@ pub fn encode<'a>(
                 Action::Change(changes) => {
                     Some(WireAction::Change(changes.iter().map(wire).collect()))
                 }
-                other => access::sent(other).map(WireAction::Access),
+                other => access::sent(other)
+                    .map(WireAction::Access)
+                    .or_else(|| erasure::sent(other).map(WireAction::Erasure)),
             });
             let needs: Vec<_> = command.needs.iter().map(WireNeed::of).collect();
             Some((command.id, command.actor, needs, action??))
@@ -297,7 +304,8 @@ fn room_for(command: &Command) -> usize {
     let needs = command.needs.iter().map(|need| need.path.len() + REST);
     let needs = needs.sum::<usize>();
     let Action::Change(changes) = &command.action else {
-        return REST + needs + access::room_for(&command.action);
+        let room = access::room_for(&command.action) + erasure::room_for(&command.action);
+        return REST + needs + room;
     };
     let room = |change: &Change| match &change.what {
         What::Put { payload, names, .. } => {
@@ -309,7 +317,9 @@ fn room_for(command: &Command) -> usize {
         }
         What::DeleteCurrent | What::DeleteMetadata => REST,
     };
-    REST + needs + changes.iter().map(room).sum::<usize>()
+    let folders = |change: &Change| change.folders.len() * 24;
+    let rooms = changes.iter().map(|change| room(change) + folders(change));
+    REST + needs + rooms.sum::<usize>()
 }
 
 fn wire(change: &Change) -> WireChange<'_> {
@@ -354,7 +364,7 @@ fn wire(change: &Change) -> WireChange<'_> {
     });
     (
         change.mount,
-        change.record,
+        (change.record, change.folders.as_slice()),
         code,
         cas,
         versions.to_vec(),
@@ -366,7 +376,8 @@ fn wire(change: &Change) -> WireChange<'_> {
 }
 
 fn unwire(change: OwnedChange) -> Result<Change, cbor::Malformed> {
-    let (mount, record, code, cas, versions, settings, names, basis, payload) = change;
+    let (mount, place, code, cas, versions, settings, names, basis, payload) = change;
+    let (record, folders) = place;
     let mut payload = payload.into_vec();
     let names = names.map(|wire| match wire.replace {
         true => NewNames::Replace(wire.names),
@@ -398,6 +409,7 @@ fn unwire(change: OwnedChange) -> Result<Change, cbor::Malformed> {
     Ok(Change {
         mount,
         record,
+        folders,
         what,
     })
 }
@@ -436,6 +448,7 @@ mod tests {
         let change = |what| Change {
             mount: MountId::default(),
             record: RecordId::default(),
+            folders: vec![RecordId::from_bytes([9; 16])],
             what,
         };
         let command = Command {

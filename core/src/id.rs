@@ -88,6 +88,10 @@ opaque_id! {
     TokenId;
     /// A request, as the node that served it numbered it.
     RequestId;
+    /// An erasure that was ordered: a receipt has it. Random, or that of its command.
+    ErasureId;
+    /// A legal hold. Random, or that of its command.
+    HoldId;
 }
 
 impl CommandId {

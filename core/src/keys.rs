@@ -213,6 +213,28 @@ impl IdKey {
         ))
     }
 
+    /// The blinded path of a folder in a mount; it is empty for the mount, or ends with a slash.
+    #[must_use]
+    pub fn folder(&self, mount: MountId, path: &str) -> RecordId {
+        RecordId::from_bytes(short_mac(
+            &self.0,
+            labels::FOLDER_ID,
+            &[mount.as_bytes(), path.as_bytes()],
+        ))
+    }
+
+    /// The folders that a path in a mount is in, the mount first.
+    #[must_use]
+    pub fn folders(&self, mount: MountId, path: &str) -> Vec<RecordId> {
+        let ends = path.match_indices('/').map(|(at, _)| at + 1);
+        let above = ends.filter(|end| *end < path.len());
+        std::iter::once(0)
+            .chain(above)
+            .filter_map(|end| path.get(..end))
+            .map(|folder| self.folder(mount, folder))
+            .collect()
+    }
+
     /// The blinded path of a mount, or of a folder above one.
     #[must_use]
     pub fn mount_path(&self, path: &str) -> RecordId {

@@ -60,6 +60,8 @@ labels! {
     RECORD_ID = "billfold v1 record id";
     /// The id of a mount's path.
     MOUNT_PATH = "billfold v1 mount path";
+    /// The id of a folder in a mount.
+    FOLDER_ID = "billfold v1 folder id";
     /// A token's MAC.
     TOKEN_MAC = "billfold v1 token mac";
     /// A command's fingerprint.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     cbor::as_array,
-    id::{FactKeyId, MountId, RecordId, RequestId, TokenId, WalletId},
+    id::{ErasureId, FactKeyId, HoldId, MountId, RecordId, RequestId, TokenId, WalletId},
     keys::Content,
     seal::Place,
 };
@@ -107,6 +107,38 @@ pub fn cubbyhole_place(
     content: Content,
 ) -> Place {
     content_place(wallet, token.as_bytes(), 0, content).and(entry.as_bytes())
+}
+
+/// Why something is erased.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ErasureNames {
+    /// In the words of whoever ordered it.
+    pub reason: String,
+}
+
+as_array!(ErasureNames { reason });
+
+/// Where the reason of an erasure is sealed.
+#[must_use]
+pub fn erasure_names_place(wallet: WalletId, erasure: ErasureId) -> Place {
+    content_place(wallet, erasure.as_bytes(), 0, Content::Names)
+}
+
+/// What a legal hold is on, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HoldNames {
+    /// The path below the mount; that of a folder is empty for the mount, or ends with a slash.
+    pub path: String,
+    /// In the words of whoever placed it.
+    pub reason: String,
+}
+
+as_array!(HoldNames { path, reason });
+
+/// Where the names of a legal hold are sealed.
+#[must_use]
+pub fn hold_names_place(wallet: WalletId, hold: HoldId) -> Place {
+    content_place(wallet, hold.as_bytes(), 0, Content::Names)
 }
 
 /// What a request named, and who sent it from where.

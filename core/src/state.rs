@@ -6,6 +6,7 @@
 
 mod apply;
 mod entry;
+mod erasure;
 pub mod key_status;
 
 use std::{
@@ -21,11 +22,12 @@ pub use entry::{
     CommandRecord, Compromise, Cubbyhole, CubbyholeEntry, Key, Mount, PageUse, Record,
     StoredPolicy, Token, Value, Version, Wallet, WalletGeneration, WalletKek,
 };
+pub use erasure::{Erasure, Fate, Hold, Holds, Keys, by_page};
 
 use crate::{
     Millis, cbor,
     event::v1::TokenRole,
-    id::{CommandId, MountId, PageId, RecordId, Seq, TokenId},
+    id::{CommandId, ErasureId, MountId, PageId, RecordId, Seq, TokenId},
     keys::page::KeyRef,
     labels,
 };
@@ -296,6 +298,25 @@ impl<S: Source> State<S> {
         Ok(self
             .get(&Key::TokenRoles)?
             .and_then(Value::into_token_roles)
+            .unwrap_or_default())
+    }
+
+    /// An erasure that was ordered.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn erasure(&self, id: &ErasureId) -> Result<Option<Erasure>, S::Error> {
+        Ok(self.get(&Key::Erasure(*id))?.and_then(Value::into_erasure))
+    }
+
+    /// All legal holds.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn holds(&self) -> Result<Arc<Holds>, S::Error> {
+        Ok(self
+            .get(&Key::Holds)?
+            .and_then(Value::into_holds)
             .unwrap_or_default())
     }
 

@@ -15,6 +15,9 @@ use crate::{
     state::{Mount, Record, Source, Version, keys_of},
 };
 
+/// How many versions fall off with one write: after a hold there may be more than a commit can name.
+const TRIMMED_AT_ONCE: usize = 1024;
+
 /// New names for a record, sealed; and the key of those before.
 type Renamed = (Option<(SealedRef, Bytes)>, Option<KeyRef>);
 
@@ -76,6 +79,7 @@ impl<S: Source> Deciding<'_, S> {
             (What::Undelete(versions), Some(record)) => self.undelete(change, &record, versions)?,
             (What::Destroy(versions), Some(record)) => self.destroy(change, &record, versions)?,
             (What::DeleteMetadata, Some(record)) => {
+                self.refuse_if_held(change.mount, change.record, &change.folders)?;
                 let event = v1::MetadataDeleted {
                     record: change.record,
                     keys: keys_of(&record),
@@ -122,7 +126,7 @@ impl<S: Source> Deciding<'_, S> {
             retired_names,
             deletes_at: (settings.delete_version_after > 0)
                 .then(|| self.now().plus(settings.delete_version_after)),
-            trimmed: trimmed(kept, settings.max_versions, 1),
+            trimmed: self.trimmed(change, kept, settings.max_versions, 1)?,
         };
         self.happen(
             Event::CredentialWritten(event),
@@ -145,13 +149,14 @@ impl<S: Source> Deciding<'_, S> {
         let (renamed, retired_names) = self.rename(change, record, current, names, sealer)?;
         let (names, names_bytes) = renamed.unzip();
         let kept = record.map_or(&[][..], |record| &record.versions);
+        let max = effective(mount, Some(settings)).max_versions;
         let event = v1::MetadataChanged {
             record: change.record,
             mount: change.mount,
             settings,
             names,
             retired_names,
-            trimmed: trimmed(kept, effective(mount, Some(settings)).max_versions, 0),
+            trimmed: self.trimmed(change, kept, max, 0)?,
         };
         self.happen(Event::MetadataChanged(event), names_bytes, None)
     }
@@ -227,11 +232,29 @@ impl<S: Source> Deciding<'_, S> {
         if versions.is_empty() {
             return Ok(());
         }
+        self.refuse_if_held(change.mount, change.record, &change.folders)?;
         let event = v1::VersionsDestroyed {
             record: change.record,
             versions,
         };
         self.happen(Event::VersionsDestroyed(event), None, None)
+    }
+
+    /// The versions that fall off the end when `new` more are written: none of a record that is held.
+    fn trimmed(
+        &self,
+        change: &Change,
+        versions: &[Version],
+        max: u32,
+        new: usize,
+    ) -> Result<Vec<Retired>, Error<S::Error>> {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let surplus = (versions.len() + new).saturating_sub(max);
+        if surplus == 0 || self.is_held(change.mount, change.record, &change.folders)? {
+            return Ok(Vec::new());
+        }
+        let falling = versions.iter().take(surplus.min(TRIMMED_AT_ONCE));
+        Ok(falling.map(retired).collect())
     }
 }
 
@@ -273,14 +296,7 @@ pub(crate) fn effective(mount: &Mount, own: Option<Settings>) -> Settings {
     }
 }
 
-/// The versions that fall off the end when `new` more are written.
-fn trimmed(versions: &[Version], max: u32, new: usize) -> Vec<Retired> {
-    let max = usize::try_from(max).unwrap_or(usize::MAX);
-    let surplus = (versions.len() + new).saturating_sub(max);
-    versions.iter().take(surplus).map(retired).collect()
-}
-
-const fn retired(version: &Version) -> Retired {
+pub(super) const fn retired(version: &Version) -> Retired {
     Retired {
         version: version.number,
         key: version.key,

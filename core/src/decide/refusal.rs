@@ -1,7 +1,11 @@
 //! Why a command is not decided.
 
-use super::CUBBYHOLE_ENTRIES;
-use crate::state;
+use super::{CUBBYHOLE_ENTRIES, HOLDS};
+use crate::{
+    Millis,
+    id::{HoldId, TokenId},
+    state,
+};
 
 /// Why a command was refused. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
@@ -123,6 +127,34 @@ pub enum Refusal {
         /// How large it may be, in bytes.
         limit: u64,
     },
+    /// Nobody erases more secrets at once.
+    #[error("more than {limit} secrets are not erased at once")]
+    TooMany {
+        /// How many it may be.
+        limit: u64,
+    },
+    /// What was to be erased is not there, or not any more.
+    #[error("there is nothing to erase")]
+    NothingThere,
+    /// It would lose something that must be kept.
+    #[error("a legal hold forbids it: hold {hold}, since {since}, placed by {}", by_whom(.by.as_ref()))]
+    Held {
+        /// The hold.
+        hold: HoldId,
+        /// When it was placed.
+        since: Millis,
+        /// The accessor of the token that it was placed with.
+        by: Option<TokenId>,
+    },
+    /// No hold of this id, or not any more.
+    #[error("no such hold")]
+    NoHold,
+    /// The wallet keeps [`HOLDS`] of them.
+    #[error("there are {HOLDS} legal holds, and there can be no more")]
+    TooManyHolds,
+    /// An erasure or a hold has this id.
+    #[error("the id is taken")]
+    Taken,
     /// Nothing was asked for.
     #[error("a transaction needs at least one change")]
     Empty,
@@ -140,6 +172,13 @@ pub enum Refusal {
     /// The record has had as many versions as can be counted.
     #[error("the secret has reached the last version number")]
     LastVersion,
+}
+
+fn by_whom(token: Option<&TokenId>) -> String {
+    token.map_or_else(
+        || "the wallet".to_owned(),
+        |token| format!("the token of accessor {token}"),
+    )
 }
 
 /// Why there is no decision.

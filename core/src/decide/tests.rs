@@ -1,6 +1,7 @@
 //! A small wallet to decide in: its keys, its log, and what was folded of it.
 
 mod broken;
+mod erasure;
 mod examples;
 mod fold;
 mod keys;
@@ -261,6 +262,9 @@ impl World {
         Change {
             mount: mount_id(step.mount),
             record: self.record_id(step.mount, step.path),
+            folders: self
+                .ids
+                .folders(mount_id(step.mount), &path_name(step.path)),
             what: match &step.to_do {
                 ToDo::Put(cas, content) => What::Put {
                     cas: *cas,

@@ -2,6 +2,7 @@
 
 mod access;
 mod credential;
+mod erasure;
 mod mount;
 mod request;
 mod wallet;
@@ -14,6 +15,7 @@ pub use credential::{
     CredentialWritten, MetadataChanged, MetadataDeleted, NamesResealed, PayloadResealed, Retired,
     Settings, VersionsDeleted, VersionsDestroyed, VersionsUndeleted,
 };
+pub use erasure::{ErasedRecord, ErasureOrdered, HoldLifted, HoldPlaced};
 pub use mount::{MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned};
 pub use request::{Operation, RequestsRefused, ResolutionRequested};
 pub use wallet::{

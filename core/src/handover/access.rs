@@ -141,6 +141,9 @@ pub(super) fn sent(action: &Action) -> Option<Sent<'_>> {
         | Action::RenameMount { .. }
         | Action::DisableMount(_)
         | Action::Change(_)
+        | Action::Erase(_)
+        | Action::PlaceHold(_)
+        | Action::LiftHold(_)
         | Action::ClearTokens(_)
         | Action::ClosePages(_)
         | Action::ConfirmDestroyed(_)

@@ -1,6 +1,7 @@
 //! The fold: what each event does to the state. No clock, no randomness, no key (invariant 8).
 
 mod access;
+mod erasure;
 mod keys;
 
 use std::sync::Arc;
@@ -129,6 +130,9 @@ impl<S: Source> State<S> {
                 removed.ok_or(Broken("there is no such role"))?;
                 self.put(Key::TokenRoles, Value::TokenRoles(roles));
             }
+            Event::ErasureOrdered(event) => self.erasure_ordered(at, fact.actor, event)?,
+            Event::HoldPlaced(event) => self.hold_placed(at, fact.actor, event)?,
+            Event::HoldLifted(event) => self.hold_lifted(event)?,
             // What was observed changes nothing that is decided on.
             Event::ResolutionRequested(_) | Event::RequestsRefused(_) => {}
             // Nodes do as it says; what is decided on stays as it is.

@@ -12,12 +12,16 @@ use crate::{
         CiphertextHash, SealedRef,
         v1::{MountKind, RotationPolicy, Settings, TokenRole},
     },
-    id::{CommandId, FactKeyId, MountId, PageId, PrincipalId, RecordId, TokenId, WalletId},
+    id::{
+        CommandId, ErasureId, FactKeyId, HoldId, MountId, PageId, PrincipalId, RecordId, TokenId,
+        WalletId,
+    },
     keys::{
         keyring::KekVersion,
         page::{KeyRef, Slots},
     },
     policy::{Policy, WRAPPING},
+    state::erasure::{Erasure, Hold, Holds},
 };
 
 /// What an entry is about.
@@ -41,6 +45,10 @@ pub enum Key {
     Cubbyhole(TokenId),
     /// All roles of the token store.
     TokenRoles,
+    /// An erasure that was ordered.
+    Erasure(ErasureId),
+    /// All legal holds.
+    Holds,
 }
 
 impl Serialize for Key {
@@ -55,6 +63,8 @@ impl Serialize for Key {
             Self::Policies => (7_u8, None::<RecordId>).serialize(serializer),
             Self::Cubbyhole(id) => (8_u8, id).serialize(serializer),
             Self::TokenRoles => (9_u8, None::<RecordId>).serialize(serializer),
+            Self::Erasure(id) => (60_u8, id).serialize(serializer),
+            Self::Holds => (61_u8, None::<RecordId>).serialize(serializer),
         }
     }
 }
@@ -75,6 +85,8 @@ pub enum Value {
     Policies(Arc<BTreeMap<String, StoredPolicy>>),
     Cubbyhole(Cubbyhole),
     TokenRoles(Arc<BTreeMap<String, TokenRole>>),
+    Erasure(Box<Erasure>),
+    Holds(Arc<Holds>),
 }
 
 impl Value {
@@ -91,6 +103,8 @@ impl Value {
             Self::Policies(value) => cbor::encode(&value.iter().collect::<Vec<_>>()),
             Self::Cubbyhole(value) => cbor::encode(value),
             Self::TokenRoles(value) => cbor::encode(&value.iter().collect::<Vec<_>>()),
+            Self::Erasure(value) => cbor::encode(&**value),
+            Self::Holds(value) => cbor::encode(&value.iter().collect::<Vec<_>>()),
         }
     }
 
@@ -117,6 +131,11 @@ impl Value {
             Key::TokenRoles => {
                 let roles: Vec<(String, TokenRole)> = cbor::decode(bytes)?;
                 Self::TokenRoles(Arc::new(roles.into_iter().collect()))
+            }
+            Key::Erasure(_) => Self::Erasure(Box::new(cbor::decode(bytes)?)),
+            Key::Holds => {
+                let holds: Vec<(HoldId, Hold)> = cbor::decode(bytes)?;
+                Self::Holds(Arc::new(holds.into_iter().collect()))
             }
         })
     }
@@ -181,6 +200,22 @@ impl Value {
 
     pub(super) fn into_token_roles(self) -> Option<Arc<BTreeMap<String, TokenRole>>> {
         if let Self::TokenRoles(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn into_erasure(self) -> Option<Erasure> {
+        if let Self::Erasure(value) = self {
+            Some(*value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn into_holds(self) -> Option<Arc<Holds>> {
+        if let Self::Holds(value) = self {
             Some(value)
         } else {
             None

@@ -9,12 +9,16 @@ use crate::{
     event::{
         Actor, CommandRef, Event, Fact, SealedRef,
         v1::{
-            CredentialWritten, KeyPageClosed, KeysDestroyed, MetadataChanged, MetadataDeleted,
-            MountDisabled, MountEnabled, MountKind, MountTuned, Retired, Settings, VersionsDeleted,
-            VersionsDestroyed, WalletCreated,
+            CredentialWritten, ErasedRecord, ErasureOrdered, HoldLifted, HoldPlaced, KeyPageClosed,
+            KeysDestroyed, MetadataChanged, MetadataDeleted, MountDisabled, MountEnabled,
+            MountKind, MountTuned, Retired, Settings, VersionsDeleted, VersionsDestroyed,
+            WalletCreated,
         },
     },
-    id::{FactKeyId, MountId, PageId, PrincipalId, RecordId, Seq, TokenId, WalletId},
+    id::{
+        ErasureId, FactKeyId, HoldId, MountId, PageId, PrincipalId, RecordId, Seq, TokenId,
+        WalletId,
+    },
     keys::page::KeyRef,
     state::{PageUse, State},
 };
@@ -334,6 +338,75 @@ fn inv09_changes_of_what_is_not_there() {
     assert!(deleted(stage.record, &[1]));
     assert!(!deleted(stage.record, &[1, 2]));
     assert!(!deleted(RecordId::default(), &[]));
+}
+
+#[test]
+fn inv09_erasures_and_holds_that_do_not_follow() {
+    let stage = Stage::new();
+    let ordered = |record, mount, whole, versions: &[u32]| {
+        Event::ErasureOrdered(ErasureOrdered {
+            erasure: ErasureId::default(),
+            mount,
+            records: vec![ErasedRecord {
+                record,
+                whole,
+                versions: versions.to_vec(),
+            }],
+            names: sealed(1, 0),
+        })
+    };
+    let (record, mount) = (stage.record, stage.mount);
+    let whole = ordered(record, mount, true, &[1]);
+    assert!(stage.takes(whole.clone()));
+    assert!(stage.takes(ordered(record, mount, false, &[1])));
+    assert!(
+        !stage.takes(ordered(record, mount, false, &[2])),
+        "not there"
+    );
+    assert!(
+        !stage.takes(ordered(record, mount, false, &[1, 1])),
+        "twice"
+    );
+    assert!(!stage.takes(ordered(record, mount, true, &[])), "not whole");
+    assert!(!stage.takes(ordered(RecordId::default(), mount, true, &[])));
+    assert!(!stage.takes(ordered(record, MountId::default(), true, &[1])));
+    let again = match ordered(record, mount, true, &[1]) {
+        Event::ErasureOrdered(event) => Event::ErasureOrdered(ErasureOrdered {
+            names: sealed(1, 1),
+            ..event
+        }),
+        other => other,
+    };
+    assert_eq!(
+        stage.taken(&[&[system(whole)], &[system(again)]]),
+        1,
+        "its id"
+    );
+    let placed = |mount, slot| {
+        Event::HoldPlaced(HoldPlaced {
+            hold: HoldId::default(),
+            mount,
+            place: record,
+            is_folder: false,
+            names: sealed(1, slot),
+        })
+    };
+    let lifted = |slot| {
+        Event::HoldLifted(HoldLifted {
+            hold: HoldId::default(),
+            retired_names: key(1, slot),
+        })
+    };
+    assert!(!stage.takes(placed(MountId::default(), 0)), "no mount");
+    assert!(!stage.takes(lifted(0)), "no hold");
+    let first = [system(placed(mount, 0))];
+    assert_eq!(stage.taken(&[&first, &[system(lifted(0))]]), 2);
+    assert_eq!(stage.taken(&[&first, &[system(lifted(1))]]), 1, "its key");
+    assert_eq!(
+        stage.taken(&[&first, &[system(placed(mount, 1))]]),
+        1,
+        "its id"
+    );
 }
 
 #[test]

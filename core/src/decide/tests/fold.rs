@@ -12,7 +12,10 @@ use crate::{
         Actor, CommandRef, Event, Fact, SealedRef,
         v1::{self, MountKind, Operation, Retired, Settings},
     },
-    id::{FactKeyId, MountId, PageId, PrincipalId, RecordId, RequestId, Seq, TokenId, WalletId},
+    id::{
+        ErasureId, FactKeyId, HoldId, MountId, PageId, PrincipalId, RecordId, RequestId, Seq,
+        TokenId, WalletId,
+    },
     keys::page::KeyRef,
     policy::Policy,
     state::{At, Digest, Memory, State},
@@ -329,6 +332,41 @@ fn role_event() -> impl Strategy<Value = Event> {
     prop_oneof![written, deleted]
 }
 
+fn erasure_event() -> impl Strategy<Value = Event> {
+    let erased = (few(), any::<bool>(), vec(1..3_u32, 0..2));
+    let erased = erased.prop_map(|(record, whole, versions)| v1::ErasedRecord {
+        record: RecordId::from_bytes(record),
+        whole,
+        versions,
+    });
+    let ordered = (few(), few(), vec(erased, 0..2), sealed());
+    let ordered = ordered.prop_map(|(erasure, mount, records, names)| {
+        Event::ErasureOrdered(v1::ErasureOrdered {
+            erasure: ErasureId::from_bytes(erasure),
+            mount: MountId::from_bytes(mount),
+            records,
+            names,
+        })
+    });
+    let placed = (few(), few(), any::<bool>(), sealed());
+    let placed = placed.prop_map(|(hold, place, is_folder, names)| {
+        Event::HoldPlaced(v1::HoldPlaced {
+            hold: HoldId::from_bytes(hold),
+            mount: MountId::from_bytes([0; 16]),
+            place: RecordId::from_bytes(place),
+            is_folder,
+            names,
+        })
+    });
+    let lifted = (few(), prop_oneof![key(), Just(first_key(26))]).prop_map(|(hold, key)| {
+        Event::HoldLifted(v1::HoldLifted {
+            hold: HoldId::from_bytes(hold),
+            retired_names: key,
+        })
+    });
+    prop_oneof![ordered, placed, lifted]
+}
+
 fn event() -> impl Strategy<Value = Event> {
     let versions = || (few().prop_map(RecordId::from_bytes), vec(number(), 0..3));
     prop_oneof![
@@ -337,6 +375,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => token_event(),
         3 => cubbyhole_event(),
         1 => role_event(),
+        2 => erasure_event(),
         6 => written().prop_map(Event::CredentialWritten),
         2 => changed().prop_map(Event::MetadataChanged),
         1 => versions().prop_map(|(record, versions)| {
@@ -445,6 +484,13 @@ fn beginning() -> Vec<Logged> {
             payload: key(24),
             names: Some(key(25)),
             retired: None,
+        }),
+        Event::HoldPlaced(v1::HoldPlaced {
+            hold: HoldId::from_bytes(id),
+            mount: MountId::from_bytes(id),
+            place: RecordId::from_bytes(id),
+            is_folder: false,
+            names: key(26),
         }),
         Event::CredentialWritten(v1::CredentialWritten {
             record: RecordId::from_bytes(id),

@@ -165,7 +165,10 @@ fn entries(memory: &Memory) -> BTreeMap<Key, Value> {
 
 /// The entries and digest of a log, where the view takes over what was changed after the commits
 /// that `absorb` picks, and at the end.
-fn folded(log: &[Logged], absorb: impl Fn(usize) -> bool) -> (BTreeMap<Key, Value>, Digest) {
+pub(super) fn folded(
+    log: &[Logged],
+    absorb: impl Fn(usize) -> bool,
+) -> (BTreeMap<Key, Value>, Digest) {
     let mut view = Memory::default();
     let mut waiting = Vec::new();
     let mut state = State::over(view.clone(), Digest::default());

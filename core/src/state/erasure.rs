@@ -1,0 +1,195 @@
+//! Erasures that were ordered and legal holds, as the state keeps them.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Millis,
+    cbor::as_array,
+    event::{Actor, SealedRef, v1::ErasedRecord},
+    id::{HoldId, MountId, PageId, RecordId},
+    keys::{
+        keyring::KekVersion,
+        page::{KeyRef, Slots},
+    },
+    state::{Source, State, Wallet},
+};
+
+/// Keys by their pages, in the order of pages.
+pub type Keys = Vec<(PageId, Slots)>;
+
+/// Keys by their pages.
+#[must_use]
+pub fn by_page(keys: impl IntoIterator<Item = KeyRef>) -> Keys {
+    let mut pages = BTreeMap::<PageId, Slots>::new();
+    for key in keys {
+        pages.entry(key.page).or_default().insert(key.slot);
+    }
+    pages.into_iter().collect()
+}
+
+/// An erasure that was ordered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Erasure {
+    /// When.
+    pub ordered: Millis,
+    /// By whom.
+    pub actor: Actor,
+    /// The mount that the records were in.
+    pub mount: MountId,
+    /// What went.
+    pub records: Vec<ErasedRecord>,
+    /// The keys that were given up.
+    pub keys: Keys,
+    /// The newest KEK version then. No later one wraps what was given up: whoever wraps under it has
+    /// seen the order.
+    pub kek: KekVersion,
+    /// Why.
+    pub names: SealedRef,
+}
+
+as_array!(Erasure {
+    ordered,
+    actor,
+    mount,
+    records,
+    keys,
+    kek,
+    names
+});
+
+/// How far an erasure has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Keys are still to be swept out of the key store.
+    Destroying,
+    /// The keys are in no page that the key store has. Older copies of pages may hold them, wrapped
+    /// under KEK versions that are not retired.
+    Pending,
+    /// Every KEK version that ever wrapped them is retired.
+    Complete,
+}
+
+impl Fate {
+    /// In one word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Destroying => "destroying",
+            Self::Pending => "pending",
+            Self::Complete => "complete",
+        }
+    }
+}
+
+impl Wallet {
+    /// The newest KEK version such that it and all before it are retired; 0 is none.
+    #[must_use]
+    pub fn retired_up_to(&self) -> KekVersion {
+        let oldest = self.keks.first().map_or(0, |kek| kek.version);
+        oldest.saturating_sub(1)
+    }
+
+    /// The newest KEK version that there was at this time.
+    #[must_use]
+    pub fn kek_at(&self, time: Millis) -> KekVersion {
+        let there = self.keks.iter().filter(|kek| kek.created <= time);
+        there.map(|kek| kek.version).max().unwrap_or(0)
+    }
+}
+
+impl<S: Source> State<S> {
+    /// How far the destruction of keys has come that were given up when `kek` was the newest KEK
+    /// version.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn fate(&self, keys: &[(PageId, Slots)], kek: KekVersion) -> Result<Fate, S::Error> {
+        for (id, slots) in keys {
+            let page = self.page(id)?;
+            if slots.iter().any(|slot| !page.gone.has(slot)) {
+                return Ok(Fate::Destroying);
+            }
+        }
+        let retired = self.wallet()?.map_or(0, |wallet| wallet.retired_up_to());
+        Ok(match kek <= retired {
+            true => Fate::Complete,
+            false => Fate::Pending,
+        })
+    }
+}
+
+/// A legal hold: nothing under it is lost while it is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hold {
+    /// The mount.
+    pub mount: MountId,
+    /// The blinded path: a record's, or a folder's.
+    pub place: RecordId,
+    /// Whether it is a folder's.
+    pub is_folder: bool,
+    /// When it was placed.
+    pub placed: Millis,
+    /// By whom.
+    pub actor: Actor,
+    /// The path, and why.
+    pub names: SealedRef,
+}
+
+as_array!(Hold {
+    mount,
+    place,
+    is_folder,
+    placed,
+    actor,
+    names
+});
+
+impl Hold {
+    /// Whether it is on a record, given the folders that this is in. Without any, nobody knows where
+    /// it is: then every folder of the mount counts.
+    #[must_use]
+    pub fn is_on(&self, mount: MountId, record: RecordId, folders: &[RecordId]) -> bool {
+        self.mount == mount
+            && match self.is_folder {
+                true => folders.is_empty() || folders.contains(&self.place),
+                false => self.place == record,
+            }
+    }
+}
+
+/// All legal holds.
+pub type Holds = BTreeMap<HoldId, Hold>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_is_on_what_is_below_it() {
+        let (mount, other) = (MountId::from_bytes([1; 16]), MountId::from_bytes([2; 16]));
+        let [record, folder, elsewhere] = [3, 4, 5].map(|byte| RecordId::from_bytes([byte; 16]));
+        let hold = |place, is_folder| Hold {
+            mount,
+            place,
+            is_folder,
+            placed: Millis(0),
+            actor: Actor::System,
+            names: SealedRef {
+                key: KeyRef {
+                    page: PageId::default(),
+                    slot: 0,
+                },
+                hash: serde_bytes::ByteArray::default(),
+            },
+        };
+        let on_folder = hold(folder, true);
+        assert!(on_folder.is_on(mount, record, &[elsewhere, folder]));
+        assert!(!on_folder.is_on(mount, record, &[elsewhere]));
+        assert!(!on_folder.is_on(other, record, &[folder]));
+        assert!(on_folder.is_on(mount, record, &[]), "nobody knows better");
+        let on_record = hold(record, false);
+        assert!(on_record.is_on(mount, record, &[elsewhere]));
+        assert!(on_record.is_on(mount, record, &[]));
+        assert!(!on_record.is_on(mount, elsewhere, &[record]));
+    }
+}
