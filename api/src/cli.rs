@@ -2,6 +2,7 @@
 
 mod arguments;
 mod dev;
+mod erasure;
 mod init;
 mod input;
 mod keys;
@@ -69,6 +70,13 @@ enum Client {
     Destroy(secrets::Versions),
     /// Change several secrets at once, all or none
     Tx(secrets::Tx),
+    /// Erase a secret, versions of it, or a folder, for ever and with a receipt
+    Erase(erasure::Erase),
+    /// Receipts of what was erased, and how far that has come
+    Erasures(erasure::Erasures),
+    /// Legal holds: what is under one cannot be lost
+    #[command(subcommand)]
+    Hold(erasure::Hold),
     /// Tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -186,6 +194,9 @@ impl Client {
             Self::Undelete(versions) => secrets::undelete(versions).await,
             Self::Destroy(versions) => secrets::destroy(versions).await,
             Self::Tx(tx) => values::tx(tx).await,
+            Self::Erase(erase) => erasure::erase(erase).await,
+            Self::Erasures(erasures) => erasure::erasures(erasures).await,
+            Self::Hold(command) => erasure::hold(command).await,
             Self::Token(command) => token::run(command).await,
             Self::Policy(command) => policy::run(command).await,
             Self::Keys(shown) => keys::show(shown).await,

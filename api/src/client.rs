@@ -6,6 +6,7 @@
 mod address;
 mod answer;
 mod environment;
+mod erasures;
 mod error;
 mod keys;
 mod kv;

@@ -2,17 +2,19 @@
 
 mod audit;
 mod credentials;
+mod erasure;
+mod holds;
 mod keys;
 mod transactions;
 
 use axum::http::StatusCode;
-use billfold_core::policy::Operation;
+use billfold_core::{access::Need, event::Actor, policy::Operation};
 use serde::Serialize;
 
 use crate::{
     http::{Call, Door, Failure, Outcome, endpoints::Endpoint, reply::Reply},
     v1,
-    wallet::Mount,
+    wallet::{self, Mount},
 };
 
 /// The mount that credentials live in: the same secrets as behind `/v1/secret`.
@@ -35,6 +37,13 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         Endpoint::WalletExposed => keys::exposed(call).await,
         Endpoint::WalletRetire => keys::retire(call).await,
         Endpoint::Audit => audit::read(call).await,
+        Endpoint::Erase => erasure::erase(call).await,
+        Endpoint::Erasures => erasure::all(call).await,
+        Endpoint::ReadErasure => erasure::one(call).await,
+        Endpoint::Holds => holds::all(call).await,
+        Endpoint::ReadHold => holds::one(call).await,
+        Endpoint::PlaceHold => holds::place(call).await,
+        Endpoint::LiftHold => holds::lift(call).await,
         Endpoint::Metrics => {
             call.allowed(Operation::Read)?;
             v1::prometheus(&call.wallet)
@@ -90,6 +99,57 @@ async fn mount(call: &Call) -> Result<Mount, Failure> {
         .map_err(|error| v1::failure(&error))?;
     let gone = || Failure::new(StatusCode::NOT_FOUND, "the mount of credentials is gone");
     found.map(|(mount, _)| mount).ok_or_else(gone)
+}
+
+/// Who did something, as this door tells it.
+#[derive(Serialize)]
+struct By {
+    actor: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+impl From<Actor> for By {
+    fn from(actor: Actor) -> Self {
+        let (actor, principal, token) = match actor {
+            Actor::System => ("system", None, None),
+            Actor::Anonymous => ("anonymous", None, None),
+            Actor::Principal(principal, token) => (
+                "principal",
+                Some(principal.to_string()),
+                Some(token.to_string()),
+            ),
+        };
+        Self {
+            actor,
+            principal,
+            token,
+        }
+    }
+}
+
+/// The mount that a path of a secret or folder leads into, and the rest of it: that of a folder is
+/// empty, or ends with a slash. Whether there is such a mount is told to who may do something here.
+async fn placed(call: &Call, path: &str, operation: Operation) -> Result<(Mount, String), Failure> {
+    checked_name(path.strip_suffix('/').unwrap_or(path))?;
+    let found = call.wallet.mount_of(path).await;
+    if let Some(found) = found.map_err(|error| v1::failure(&error))? {
+        return Ok(found);
+    }
+    let need = Need {
+        sudo: call.verb.changes(),
+        ..Need::to(operation, call.path.as_str())
+    };
+    let may = call.wallet.may(&call.caller, &need);
+    Err(match may.map_err(|error| v1::failure(&error))? {
+        true => Failure::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "the path leads into no mount",
+        ),
+        false => v1::failure(&wallet::Error::Denied),
+    })
 }
 
 /// A name of a credential, in the form that paths have.

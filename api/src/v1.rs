@@ -192,10 +192,11 @@ pub(crate) fn failure(error: &wallet::Error) -> Failure {
 
 const fn refused(refusal: &Refusal) -> StatusCode {
     match refusal {
-        Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Refusal::NoMount => StatusCode::NOT_FOUND,
+        Refusal::TooLarge { .. } | Refusal::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::NoMount | Refusal::NothingThere | Refusal::NoHold => StatusCode::NOT_FOUND,
         Refusal::Moved | Refusal::PolicyChanged => StatusCode::SERVICE_UNAVAILABLE,
-        Refusal::Denied => StatusCode::FORBIDDEN,
+        // Being forbidden by a hold is put on record like being forbidden by a policy.
+        Refusal::Denied | Refusal::Held { .. } => StatusCode::FORBIDDEN,
         Refusal::NoWallet => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::BAD_REQUEST,
     }

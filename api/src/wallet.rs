@@ -5,12 +5,15 @@ mod answer;
 mod audit;
 mod cubbyhole;
 mod details;
+mod erasure;
+mod holds;
 mod keys;
 mod metadata;
 mod mounts;
 mod permission;
 mod policies;
 mod read;
+mod receipts;
 mod reseal;
 mod roles;
 mod seal;
@@ -36,10 +39,13 @@ pub use answer::{Credential, Secret, SecretMetadata, VersionFacts};
 pub use audit::AuditRow;
 pub use cubbyhole::Kept;
 pub use details::Detail;
+pub use erasure::Erased;
+pub use holds::HoldFacts;
 pub use keys::KeyFacts;
 pub use metadata::{NewCustom, NewMetadata, NewSettings};
 pub use mounts::{Mount, Mounts, NewMount};
 pub use policies::{End, PolicyFacts, PolicyTerms};
+pub use receipts::{Receipt, Receipts};
 pub use reseal::Exposed;
 pub use seal::token_length;
 pub use tokens::{MadeToken, TokenFacts, Which};
@@ -197,6 +203,11 @@ impl Wallet {
     #[must_use]
     pub fn record(&self, mount: MountId, path: &str) -> RecordId {
         self.keychain.custody().keys().id.record(mount, path)
+    }
+
+    /// The folders that a path in a mount is in.
+    pub(crate) fn folders(&self, mount: MountId, path: &str) -> Vec<RecordId> {
+        self.keychain.custody().keys().id.folders(mount, path)
     }
 
     /// A fresh id for a request.

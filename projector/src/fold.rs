@@ -139,7 +139,7 @@ impl Fold {
         self.state.begin_commit(at)?;
         for (entry, path) in opened.entries.iter().zip(paths) {
             self.apply(opened, at, &entry.fact)?;
-            self.beside(entry, path)?;
+            self.beside(opened.seq, entry, path)?;
             match &entry.fact.event {
                 Event::KeysDestroyed(event) => {
                     self.emptied.extend(event.keys.iter().map(|key| key.page));

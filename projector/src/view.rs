@@ -4,6 +4,7 @@
 //! always the state at exactly one place in the log. Keys are blinded, values sealed under the
 //! view's own key; payloads and names stay sealed under their DEKs (`docs/wire-format.md`, "Views").
 
+mod erasures;
 mod folders;
 pub(crate) mod layout;
 mod meta;
@@ -25,6 +26,8 @@ use billfold_core::{
 };
 use billfold_streams::{custody::Custody, entropy::Os, replica::Head};
 
+pub use erasures::Destroyed;
+pub(crate) use erasures::Gone;
 pub(crate) use folders::Raw;
 pub use folders::{Found, Leaf};
 pub use meta::Meta;
@@ -49,6 +52,7 @@ struct Globals {
     wallet: Option<Value>,
     mounts: Option<Value>,
     policies: Option<Value>,
+    holds: Option<Value>,
 }
 
 impl std::fmt::Debug for View {
@@ -337,12 +341,14 @@ impl View {
                         Key::Wallet => globals.wallet = Some(value),
                         Key::Mounts => globals.mounts = Some(value),
                         Key::Policies => globals.policies = Some(value),
+                        Key::Holds => globals.holds = Some(value),
                         Key::Record(_)
                         | Key::Page(_)
                         | Key::Command(_)
                         | Key::Token(_)
                         | Key::Cubbyhole(_)
-                        | Key::TokenRoles => {}
+                        | Key::TokenRoles
+                        | Key::Erasure(_) => {}
                     }
                 }
             }
@@ -392,6 +398,7 @@ impl View {
         globals.wallet = changed.wallet.or_else(|| globals.wallet.take());
         globals.mounts = changed.mounts.or_else(|| globals.mounts.take());
         globals.policies = changed.policies.or_else(|| globals.policies.take());
+        globals.holds = changed.holds.or_else(|| globals.holds.take());
         drop(globals);
         *self.meta.write().unwrap_or_else(PoisonError::into_inner) = meta;
     }
@@ -440,6 +447,7 @@ impl View {
             wallet: self.read(&Key::Wallet)?,
             mounts: self.read(&Key::Mounts)?,
             policies: self.read(&Key::Policies)?,
+            holds: self.read(&Key::Holds)?,
         };
         *self.globals.write().unwrap_or_else(PoisonError::into_inner) = globals;
         self.find_oldest_command()
@@ -489,12 +497,19 @@ impl Source for View {
                 .unwrap_or_else(PoisonError::into_inner)
                 .policies
                 .clone()),
+            Key::Holds => Ok(self
+                .globals
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .holds
+                .clone()),
             Key::Record(_)
             | Key::Page(_)
             | Key::Command(_)
             | Key::Token(_)
             | Key::Cubbyhole(_)
-            | Key::TokenRoles => self.read(key),
+            | Key::TokenRoles
+            | Key::Erasure(_) => self.read(key),
         }
     }
 

@@ -89,8 +89,9 @@ enum Command {
 struct LogArgs {
     /// One JSON object a line: sequence, index, time, subject, writer, event, kind, actor, and as it
     /// applies principal, token, command, mount, record, versions, trimmed, kek, page, keys,
-    /// request, operation, asked_version, verdict, version, refused, over_bound; with --names also
-    /// mount_path, path (null when erased), client, execution
+    /// erasure, hold, records, request, operation, asked_version, verdict, version, refused,
+    /// over_bound; with --names also mount_path, path and reason (null when erased), client,
+    /// execution
     #[arg(long)]
     json: bool,
     /// The first sequence to list

@@ -81,6 +81,12 @@ pub fn write_line(out: &mut dyn Write, line: &Line) -> Result<(), Error> {
     }
     field("policy", line.policy.as_ref().map(quoted))?;
     field("role", line.role.as_ref().map(quoted))?;
+    field("erasure", line.erasure.map(text))?;
+    field("hold", line.hold.map(text))?;
+    for record in &line.records {
+        field("takes", Some(text(record)))?;
+    }
+    field("reason", line.reason.as_ref().map(name))?;
     field("wraps", line.wraps.map(text))?;
     field("page", line.page.map(text))?;
     field("keys", line.keys.map(text))?;
@@ -209,6 +215,13 @@ fn path(line: &Line) -> Option<String> {
             };
             Some(quoted(open(mount) + &open(path)))
         }
+    }
+}
+
+fn name(name: &Name) -> String {
+    match name {
+        Name::Open(name) => quoted(name),
+        Name::Erased => "(erased)".to_owned(),
     }
 }
 

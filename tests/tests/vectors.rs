@@ -18,6 +18,8 @@ mod diagnostic;
 mod facts;
 #[path = "vectors/facts_of_access.rs"]
 mod facts_of_access;
+#[path = "vectors/facts_of_erasure.rs"]
+mod facts_of_erasure;
 #[path = "vectors/file.rs"]
 mod file;
 #[path = "vectors/made.rs"]

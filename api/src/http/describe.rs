@@ -122,6 +122,15 @@ impl Endpoint {
             Self::Transaction => "Change several secrets: all, or none.",
             Self::State => "How far this node is in the log, and the digest there.",
             Self::Audit => "The audit trail.",
+            Self::Erase => {
+                "Erase a secret, versions of it, or a folder, for ever and with a receipt."
+            }
+            Self::Erasures => "The receipts of erasures, or of all that was destroyed of a secret.",
+            Self::ReadErasure => "The receipt of an erasure, and how far it has come.",
+            Self::Holds => "The legal holds.",
+            Self::ReadHold => "A legal hold.",
+            Self::PlaceHold => "Forbid that anything under a path is lost.",
+            Self::LiftHold => "Lift a legal hold.",
         }
     }
 }

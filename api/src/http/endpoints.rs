@@ -161,6 +161,13 @@ pub enum Endpoint {
     WalletKeyStatus,
     WalletRetire,
     WalletExposed,
+    Erase,
+    Erasures,
+    ReadErasure,
+    Holds,
+    ReadHold,
+    PlaceHold,
+    LiftHold,
     Metrics,
 }
 
@@ -237,6 +244,9 @@ impl Endpoint {
                 | Self::CredentialWrite
                 | Self::CredentialRemove
                 | Self::Transaction
+                | Self::Erase
+                | Self::PlaceHold
+                | Self::LiftHold
         )
     }
 }
@@ -713,6 +723,21 @@ pub const ROUTES: &[Route] = &[
         "api/internal/wallet/retire-kek",
         Endpoint::WalletRetire,
     ),
+    token(&[Verb::Post], "api/internal/wallet/erase", Endpoint::Erase),
+    token(GET, "api/internal/wallet/erasures", Endpoint::Erasures),
+    token(
+        GET,
+        "api/internal/wallet/erasures/{id}",
+        Endpoint::ReadErasure,
+    ),
+    token(GET, "api/internal/wallet/holds", Endpoint::Holds),
+    token(
+        &[Verb::Post],
+        "api/internal/wallet/holds",
+        Endpoint::PlaceHold,
+    ),
+    token(GET, "api/internal/wallet/holds/{id}", Endpoint::ReadHold),
+    token(DELETE, "api/internal/wallet/holds/{id}", Endpoint::LiftHold),
     route(GET, "metrics", Access::Token, Endpoint::Metrics),
 ];
 

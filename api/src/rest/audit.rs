@@ -1,14 +1,10 @@
 //! `/api/internal/secret-audit`: who did what to which secret when.
 
 use axum::http::StatusCode;
-use billfold_core::{
-    Millis,
-    event::{Actor, Event},
-    id::Seq,
-};
+use billfold_core::{Millis, event::Event, id::Seq};
 use serde::Serialize;
 
-use super::mount;
+use super::{By, mount};
 use crate::{
     http::{Call, Failure, Outcome, reply::Reply},
     v1::failure,
@@ -43,25 +39,13 @@ struct Row {
     version: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<String>,
-    actor: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    principal: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<String>,
+    #[serde(flatten)]
+    by: By,
     sequence: u64,
 }
 
 impl From<AuditRow> for Row {
     fn from(AuditRow { row, record, name }: AuditRow) -> Self {
-        let (actor, principal, token) = match row.fact.actor {
-            Actor::System => ("system", None, None),
-            Actor::Anonymous => ("anonymous", None, None),
-            Actor::Principal(principal, token) => (
-                "principal",
-                Some(principal.to_string()),
-                Some(token.to_string()),
-            ),
-        };
         let (operation, request, version) = match &row.fact.event {
             Event::ResolutionRequested(asked) => (
                 Some(asked.operation.name()),
@@ -80,9 +64,7 @@ impl From<AuditRow> for Row {
             credential: name,
             version,
             request,
-            actor,
-            principal,
-            token,
+            by: row.fact.actor.into(),
             sequence: row.seq.0,
         }
     }
@@ -104,12 +86,7 @@ pub(super) async fn read(call: &Call) -> Outcome {
             .map_err(|_| Failure::bad("from and to are milliseconds since 1970")),
     };
     let span = millis("from", 0)?..millis("to", u64::MAX)?;
-    let limit = match call.parameter("limit").map(str::parse) {
-        None => USUAL,
-        Some(Ok(limit @ 1..=AT_MOST)) => limit,
-        Some(_) => return Err(Failure::bad("limit is a number from 1 to 10000")),
-    };
-    let after = call.parameter("after").map(position).transpose()?;
+    let (after, limit) = page(call)?;
     let found = call
         .wallet
         .audit(&call.caller, record, span, after, limit)
@@ -119,6 +96,17 @@ pub(super) async fn read(call: &Call) -> Outcome {
     let next = last.map(|last| format!("{}.{}", last.row.seq, last.row.number));
     let rows = found.value.into_iter().map(Row::from).collect();
     Ok(Reply::json(StatusCode::OK, &Page { rows, next }).at(found.seq))
+}
+
+/// Where a page begins, and how much it holds.
+pub(super) fn page(call: &Call) -> Result<(Option<(Seq, u16)>, usize), Failure> {
+    let limit = match call.parameter("limit").map(str::parse) {
+        None => USUAL,
+        Some(Ok(limit @ 1..=AT_MOST)) => limit,
+        Some(_) => return Err(Failure::bad("limit is a number from 1 to 10000")),
+    };
+    let after = call.parameter("after").map(position).transpose()?;
+    Ok((after, limit))
 }
 
 /// A place as an earlier page named it.

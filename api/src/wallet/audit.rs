@@ -36,10 +36,7 @@ impl Wallet {
     ) -> Result<At<Vec<AuditRow>>, Error> {
         let asked = self.look_at(caller, Operation::ReadAudit, record).await?;
         let by = record.map_or(By::All, By::Record);
-        // The index follows the log by itself; this answer is about all up to its own place.
-        tokio::time::timeout(self.patience, self.audit.read_up_to(asked.value))
-            .await
-            .map_err(|_| Error::Unavailable("the audit index is behind the log".to_owned()))?;
+        self.index_at(asked.value).await?;
         let found = self.audit.find(&Query {
             by,
             from: span.start,
@@ -63,5 +60,13 @@ impl Wallet {
             seq: asked.seq,
             value: rows,
         })
+    }
+
+    /// Waits for the audit index, which follows the log by itself: an answer is about all up to the
+    /// place of its own record.
+    pub(super) async fn index_at(&self, recorded: Seq) -> Result<(), Error> {
+        tokio::time::timeout(self.patience, self.audit.read_up_to(recorded))
+            .await
+            .map_err(|_| Error::Unavailable("the audit index is behind the log".to_owned()))
     }
 }

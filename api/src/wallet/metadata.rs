@@ -137,6 +137,7 @@ impl Wallet {
             let change = Change {
                 mount: mount.id,
                 record: id,
+                folders: self.folders(mount.id, path),
                 what,
             };
             let needs = vec![need.clone()];

@@ -11,7 +11,7 @@ use billfold_core::{
         Actor, CiphertextHash,
         v1::{MountKind, Operation as Asked, Settings},
     },
-    id::{MountId, RecordId},
+    id::{CommandId, MountId, RecordId},
     names::MountNames,
     policy::Operation,
     state::{self, Key, Source as _, Value},
@@ -203,6 +203,8 @@ impl Wallet {
                 let changes = some.iter().map(|line| Change {
                     mount: mount.id,
                     record: line.record,
+                    // All of the mount goes: any hold in it counts.
+                    folders: Vec::new(),
                     what: What::DeleteMetadata,
                 });
                 let needs = vec![need.clone()];
@@ -226,23 +228,25 @@ impl Wallet {
         need: Need,
         action: Action,
     ) -> Result<Written, Error> {
-        self.carry_out(caller.actor, vec![caller.asks(need)], action)
+        self.carry_out(None, caller.actor, vec![caller.asks(need)], action)
             .await
     }
 
     /// Does something on the wallet's own account.
     pub(super) async fn order_itself(&self, action: Action) -> Result<Written, Error> {
-        self.carry_out(Actor::System, Vec::new(), action).await
+        self.carry_out(None, Actor::System, Vec::new(), action)
+            .await
     }
 
-    async fn carry_out(
+    pub(super) async fn carry_out(
         &self,
+        id: Option<CommandId>,
         actor: Actor,
         needs: Vec<Need>,
         action: Action,
     ) -> Result<Written, Error> {
         let command = Command {
-            id: None,
+            id,
             actor,
             needs,
             action,

@@ -123,6 +123,7 @@ impl Wallet {
                 Change {
                     mount: mount.id,
                     record,
+                    folders: self.folders(mount.id, &path),
                     what: what(step, path),
                 }
             })
@@ -132,7 +133,7 @@ impl Wallet {
 
     /// What a step needs, in the paths of `/v1`: whatever door it came through, the same policies
     /// speak of it.
-    fn need_for(&self, caller: &Caller, mount: &Mount, path: &str, step: &Step) -> Need {
+    pub(super) fn need_for(&self, caller: &Caller, mount: &Mount, path: &str, step: &Step) -> Need {
         let (action, place) = match step {
             Step::Put(_) => (Wanted::Write(self.record(mount.id, path)), "data/"),
             Step::Merged(_) => (Wanted::Is(Operation::Patch), "data/"),
@@ -176,6 +177,7 @@ impl Wallet {
         let change = Change {
             mount: mount.id,
             record,
+            folders: self.folders(mount.id, path),
             what: What::DeleteMetadata,
         };
         self.submit(caller, needs, vec![change], command).await

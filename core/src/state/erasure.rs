@@ -11,7 +11,7 @@ use crate::{
         keyring::KekVersion,
         page::{KeyRef, Slots},
     },
-    state::{Source, State, Wallet},
+    state::Wallet,
 };
 
 /// Keys by their pages, in the order of pages.
@@ -40,9 +40,6 @@ pub struct Erasure {
     pub records: Vec<ErasedRecord>,
     /// The keys that were given up.
     pub keys: Keys,
-    /// The newest KEK version then. No later one wraps what was given up: whoever wraps under it has
-    /// seen the order.
-    pub kek: KekVersion,
     /// Why.
     pub names: SealedRef,
 }
@@ -53,7 +50,6 @@ as_array!(Erasure {
     mount,
     records,
     keys,
-    kek,
     names
 });
 
@@ -63,13 +59,25 @@ pub enum Fate {
     /// Keys are still to be swept out of the key store.
     Destroying,
     /// The keys are in no page that the key store has. Older copies of pages may hold them, wrapped
-    /// under KEK versions that are not retired.
+    /// under KEK versions that are not destroyed.
     Pending,
-    /// Every KEK version that ever wrapped them is retired.
+    /// Every KEK version that ever wrapped them is destroyed, and the unseal generation above it.
     Complete,
 }
 
 impl Fate {
+    /// How far it is, given the newest KEK version when the last key was confirmed to be destroyed,
+    /// if it was. No later one wraps any of them: a node wraps under a version once it is in the log,
+    /// and by the confirmation no writing was left from which it could take them.
+    #[must_use]
+    pub fn of(destroyed: Option<KekVersion>, wallet: &Wallet) -> Self {
+        match destroyed {
+            None => Self::Destroying,
+            Some(kek) if kek <= wallet.complete => Self::Complete,
+            Some(_) => Self::Pending,
+        }
+    }
+
     /// In one word.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -78,43 +86,6 @@ impl Fate {
             Self::Pending => "pending",
             Self::Complete => "complete",
         }
-    }
-}
-
-impl Wallet {
-    /// The newest KEK version such that it and all before it are retired; 0 is none.
-    #[must_use]
-    pub fn retired_up_to(&self) -> KekVersion {
-        let oldest = self.keks.first().map_or(0, |kek| kek.version);
-        oldest.saturating_sub(1)
-    }
-
-    /// The newest KEK version that there was at this time.
-    #[must_use]
-    pub fn kek_at(&self, time: Millis) -> KekVersion {
-        let there = self.keks.iter().filter(|kek| kek.created <= time);
-        there.map(|kek| kek.version).max().unwrap_or(0)
-    }
-}
-
-impl<S: Source> State<S> {
-    /// How far the destruction of keys has come that were given up when `kek` was the newest KEK
-    /// version.
-    ///
-    /// # Errors
-    /// When the source cannot be read.
-    pub fn fate(&self, keys: &[(PageId, Slots)], kek: KekVersion) -> Result<Fate, S::Error> {
-        for (id, slots) in keys {
-            let page = self.page(id)?;
-            if slots.iter().any(|slot| !page.gone.has(slot)) {
-                return Ok(Fate::Destroying);
-            }
-        }
-        let retired = self.wallet()?.map_or(0, |wallet| wallet.retired_up_to());
-        Ok(match kek <= retired {
-            true => Fate::Complete,
-            false => Fate::Pending,
-        })
     }
 }
 
@@ -165,6 +136,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_erasure_is_complete_with_the_last_kek_that_wrapped_its_keys() {
+        let wallet = |complete| Wallet {
+            id: crate::id::WalletId::default(),
+            created: Millis(0),
+            root: crate::id::PrincipalId::default(),
+            root_token: crate::id::TokenId::default(),
+            root_token_mac: sealed(),
+            keks: Vec::new(),
+            generations: Vec::new(),
+            complete,
+            rotation: crate::event::v1::RotationPolicy::default(),
+        };
+        for (destroyed, complete, fate) in [
+            (None, 9, Fate::Destroying),
+            (Some(1), 0, Fate::Pending),
+            (Some(2), 1, Fate::Pending),
+            (Some(2), 2, Fate::Complete),
+            (Some(1), 2, Fate::Complete),
+        ] {
+            assert_eq!(Fate::of(destroyed, &wallet(complete)), fate);
+        }
+    }
+
+    fn sealed() -> SealedRef {
+        SealedRef {
+            key: KeyRef {
+                page: PageId::default(),
+                slot: 0,
+            },
+            hash: serde_bytes::ByteArray::default(),
+        }
+    }
+
+    #[test]
     fn a_hold_is_on_what_is_below_it() {
         let (mount, other) = (MountId::from_bytes([1; 16]), MountId::from_bytes([2; 16]));
         let [record, folder, elsewhere] = [3, 4, 5].map(|byte| RecordId::from_bytes([byte; 16]));
@@ -174,13 +179,7 @@ mod tests {
             is_folder,
             placed: Millis(0),
             actor: Actor::System,
-            names: SealedRef {
-                key: KeyRef {
-                    page: PageId::default(),
-                    slot: 0,
-                },
-                hash: serde_bytes::ByteArray::default(),
-            },
+            names: sealed(),
         };
         let on_folder = hold(folder, true);
         assert!(on_folder.is_on(mount, record, &[elsewhere, folder]));

@@ -1,23 +1,31 @@
 //! What the view keeps beside the fold's entries: ciphertexts by record, and folders.
 
 use billfold_core::{
+    cbor,
     commit::Entry,
     event::{
         Event,
         v1::{CredentialWritten, MetadataChanged, Retired},
     },
-    id::{MountId, RecordId, TokenId},
+    id::{MountId, RecordId, Seq, TokenId},
+    keys::page::KeyRef,
+    state::by_page,
 };
 use bytes::Bytes;
 
 use crate::{
     fold::{Error, Fold},
-    view::{Extras, layout},
+    view::{Extras, Gone, layout},
 };
 
 impl Fold {
     /// Takes in what stands beside an event.
-    pub(super) fn beside(&mut self, entry: &Entry, path: Option<String>) -> Result<(), Error> {
+    pub(super) fn beside(
+        &mut self,
+        seq: Seq,
+        entry: &Entry,
+        path: Option<String>,
+    ) -> Result<(), Error> {
         let names = entry.names.clone().unwrap_or_default();
         let payload = entry.payload.clone().unwrap_or_default();
         match &entry.fact.event {
@@ -91,6 +99,19 @@ impl Fold {
                 self.name(event.record, mount, names, path, &mut extras)?;
                 self.extras.insert(event.record, extras);
             }
+            Event::ErasureOrdered(event) => {
+                let order = [&seq.0.to_be_bytes()[..], &names].concat();
+                self.raw
+                    .insert(layout::erasure_names(&event.erasure), Some(order));
+            }
+            Event::HoldPlaced(event) => {
+                self.raw
+                    .insert(layout::hold_names(&event.hold), Some(names.to_vec()));
+            }
+            Event::HoldLifted(event) => {
+                self.raw.insert(layout::hold_names(&event.hold), None);
+            }
+            Event::KeysDestroyed(event) => self.destroyed(seq, &event.keys)?,
             Event::TokenRoleWritten(_)
             | Event::TokenRoleDeleted(_)
             | Event::TokenRenewed(_)
@@ -99,7 +120,6 @@ impl Fold {
             | Event::PolicyDeleted(_)
             | Event::KekCreated(_)
             | Event::KeyPageClosed(_)
-            | Event::KeysDestroyed(_)
             | Event::KeysRewrapped(_)
             | Event::GenerationReplaced(_)
             | Event::KeksRetired(_)
@@ -201,6 +221,24 @@ impl Fold {
             layout::cubbyhole_names(token, &first)..=layout::cubbyhole_payload(token, &last);
         for (_, value) in self.raw.range_mut(pending) {
             *value = None;
+        }
+        Ok(())
+    }
+
+    /// Notes where in the log these keys were destroyed.
+    fn destroyed(&mut self, seq: Seq, keys: &[KeyRef]) -> Result<(), Error> {
+        let wallet = self.state.wallet()?;
+        let kek = wallet.and_then(|wallet| wallet.current_kek().map(|kek| kek.version));
+        let kek = kek.unwrap_or(0);
+        for (page, mut slots) in by_page(keys.iter().copied()) {
+            let at = layout::gone(&page, seq);
+            // Another event of the same commit may have named others of the page.
+            if let Some(Some(before)) = self.raw.get(&at)
+                && let Ok((_, before)) = cbor::decode::<Gone>(before)
+            {
+                before.iter().for_each(|slot| slots.insert(slot));
+            }
+            self.raw.insert(at, Some(cbor::encode(&(kek, slots))));
         }
         Ok(())
     }

@@ -72,6 +72,14 @@ impl View {
     /// # Errors
     /// When the view is damaged.
     pub fn all_below(&self, folder: &[u8; 16]) -> Result<Found, Error> {
+        self.some_below(folder, usize::MAX)
+    }
+
+    /// The same, or so many of them if there are more.
+    ///
+    /// # Errors
+    /// When the view is damaged.
+    pub fn some_below(&self, folder: &[u8; 16], most: usize) -> Result<Found, Error> {
         let mut found = Vec::new();
         let mut folders = vec![(*folder, 0)];
         while let Some((folder, depth)) = folders.pop() {
@@ -90,6 +98,9 @@ impl View {
                             depth: depth + 1,
                             is_folder: false,
                         });
+                        if found.len() >= most {
+                            return Ok(found);
+                        }
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use billfold_core::{
     Millis,
-    id::{CommandId, MountId, PageId, RecordId, TokenId},
+    id::{CommandId, ErasureId, HoldId, MountId, PageId, RecordId, Seq, TokenId},
     state::Key,
 };
 
@@ -16,6 +16,8 @@ pub(super) const RECORDS: &[u8] = b"eR";
 pub(super) const TOKENS: &[u8] = b"eT";
 /// The entries of pages.
 pub(super) const PAGES: &[u8] = b"eP";
+/// The entries of erasures.
+pub(super) const ERASURES: &[u8] = b"eE";
 /// The commands that are remembered, in the order of their times.
 pub(super) const COMMANDS_BY_TIME: &[u8] = b"d";
 
@@ -31,6 +33,8 @@ pub(super) fn entry(key: &Key) -> Vec<u8> {
         Key::Policies => (b"eL", &[]),
         Key::Cubbyhole(id) => (b"eH", id.as_bytes()),
         Key::TokenRoles => (b"eO", &[]),
+        Key::Erasure(id) => (b"eE", id.as_bytes()),
+        Key::Holds => (b"eU", &[]),
     };
     [kind, id].concat()
 }
@@ -51,6 +55,38 @@ pub(super) fn token_of(key: &[u8]) -> Option<TokenId> {
 pub(super) fn page_of(key: &[u8]) -> Option<PageId> {
     let id = key.strip_prefix(PAGES)?;
     id.try_into().ok().map(PageId::from_bytes)
+}
+
+/// The erasure of an entry's key.
+pub(super) fn erasure_of(key: &[u8]) -> Option<ErasureId> {
+    let id = key.strip_prefix(ERASURES)?;
+    id.try_into().ok().map(ErasureId::from_bytes)
+}
+
+/// Where the names of an erasure stand, behind the sequence of its order.
+pub(crate) fn erasure_names(erasure: &ErasureId) -> Vec<u8> {
+    [b"r", &erasure.as_bytes()[..]].concat()
+}
+
+/// Where the names of a legal hold stand.
+pub(crate) fn hold_names(hold: &HoldId) -> Vec<u8> {
+    [b"u", &hold.as_bytes()[..]].concat()
+}
+
+/// The beginning of the keys of all that was destroyed of a page.
+pub(super) fn gone_of(page: &PageId) -> Vec<u8> {
+    [b"g", &page.as_bytes()[..]].concat()
+}
+
+/// Where the keys of a page stand that were destroyed at this place in the log.
+pub(crate) fn gone(page: &PageId, seq: Seq) -> Vec<u8> {
+    [&gone_of(page)[..], &seq.0.to_be_bytes()].concat()
+}
+
+/// The place in the log of keys that were destroyed.
+pub(super) fn gone_at(key: &[u8]) -> Option<Seq> {
+    let (_, seq) = key.split_last_chunk::<8>()?;
+    Some(Seq(u64::from_be_bytes(*seq)))
 }
 
 /// Where the names of a mount stand.

@@ -5,7 +5,10 @@ use std::fmt::Display;
 use billfold_core::{
     Millis,
     event::{Actor, Event, Fact, v1::Retired},
-    id::{CommandId, MountId, PageId, PrincipalId, ProcessId, RecordId, RequestId, Seq, TokenId},
+    id::{
+        CommandId, ErasureId, HoldId, MountId, PageId, PrincipalId, ProcessId, RecordId, RequestId,
+        Seq, TokenId,
+    },
     judge::{Ruling, Verdict},
 };
 use billfold_projector::chain::Opened;
@@ -57,6 +60,15 @@ pub struct Line {
     /// The name of the role of the token store that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+    /// The erasure that it orders.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub erasure: Option<ErasureId>,
+    /// The legal hold that it is about.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldId>,
+    /// The records that an erasure takes, whole or in part.
+    #[serde(serialize_with = "texts", skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<RecordId>,
     /// The request whose answer the token wraps.
     #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
     pub wraps: Option<RequestId>,
@@ -109,6 +121,9 @@ pub struct Line {
     /// The path below the mount. Only with names; `null` when it is erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Name>,
+    /// Why it was done. Only with names; `null` when it is erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Name>,
     /// Where a request came from. Only with names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<String>,
@@ -194,6 +209,9 @@ impl Line {
             tokens: Vec::new(),
             policy: None,
             role: None,
+            erasure: None,
+            hold: None,
+            records: Vec::new(),
             wraps: None,
             wrap_ttl: None,
             record: None,
@@ -212,6 +230,7 @@ impl Line {
             over_bound: None,
             mount_path: None,
             path: None,
+            reason: None,
             client: None,
             execution: None,
         };
@@ -256,6 +275,16 @@ impl Line {
             Event::CubbyholeDeleted(event) => self.tokens = vec![event.token],
             Event::TokenRoleWritten(event) => self.role = Some(event.name.clone()),
             Event::TokenRoleDeleted(event) => self.role = Some(event.name.clone()),
+            Event::ErasureOrdered(event) => {
+                self.mount = Some(event.mount);
+                self.erasure = Some(event.erasure);
+                self.records = event.records.iter().map(|erased| erased.record).collect();
+            }
+            Event::HoldPlaced(event) => {
+                self.mount = Some(event.mount);
+                self.hold = Some(event.hold);
+            }
+            Event::HoldLifted(event) => self.hold = Some(event.hold),
             Event::PolicyWritten(event) => self.policy = Some(event.name.clone()),
             Event::PolicyDeleted(event) => self.policy = Some(event.name.clone()),
             Event::CredentialWritten(event) => {

@@ -9,8 +9,12 @@ use billfold_core::{
     event::{Actor, Event, v1::ResolutionRequested},
     id::{MountId, RecordId},
     judge::Ruling,
-    keys::page::KeyRef,
-    names::{RequestNames, request_names_place},
+    keys::{Content, page::KeyRef},
+    names::{
+        ErasureNames, HoldNames, RequestNames, erasure_names_place, hold_names_place,
+        request_names_place,
+    },
+    seal::Place,
 };
 use billfold_projector::{
     chain::Opened,
@@ -95,6 +99,18 @@ impl<'a> Names<'a> {
         self.learn(entry)?;
         match &entry.fact.event {
             Event::ResolutionRequested(asked) => self.request(line, opened, entry, asked).await?,
+            Event::ErasureOrdered(event) => {
+                let place = erasure_names_place(self.walk.custody().wallet(), event.erasure);
+                let names = self.open(entry, event.names.key, &place).await?;
+                line.reason = Some(told(names.map(|names: ErasureNames| names.reason)));
+            }
+            Event::HoldPlaced(event) => {
+                let place = hold_names_place(self.walk.custody().wallet(), event.hold);
+                let names: Option<HoldNames> = self.open(entry, event.names.key, &place).await?;
+                let (path, reason) = names.map(|names| (names.path, names.reason)).unzip();
+                line.path = Some(told(path));
+                line.reason = Some(told(reason));
+            }
             _ => {
                 if let Some(record) = line.record {
                     line.path = Some(self.path(record).await?);
@@ -261,6 +277,27 @@ impl<'a> Names<'a> {
         })
     }
 
+    /// The names beside an event that are about neither a record nor a mount; none when they are
+    /// erased. Names that do not open are found by `verify`.
+    async fn open<T: serde::de::DeserializeOwned>(
+        &self,
+        entry: &Entry,
+        key: KeyRef,
+        place: &Place,
+    ) -> Result<Option<T>, Error> {
+        let Some((dek, sealed)) = self
+            .walk
+            .custody()
+            .dek(key)
+            .await?
+            .zip(entry.names.as_ref())
+        else {
+            return Ok(None);
+        };
+        let plain = dek.open(Content::Names, place, sealed).ok();
+        Ok(plain.and_then(|plain| cbor::decode(plain.expose()).ok()))
+    }
+
     async fn path(&self, record: RecordId) -> Result<Name, Error> {
         let sealed = match self.records.get(&record) {
             Some(sealed) => Some(sealed.clone()),
@@ -312,4 +349,8 @@ impl<'a> Names<'a> {
             names.map_or(Name::Erased, |names| Name::Open(names.path)),
         ))
     }
+}
+
+fn told(name: Option<String>) -> Name {
+    name.map_or(Name::Erased, Name::Open)
 }

@@ -3,11 +3,11 @@
 use billfold_core::{
     commit::Entry,
     event::{Event, v1::Retired},
-    id::{MountId, RecordId, TokenId, WalletId},
+    id::{ErasureId, HoldId, MountId, RecordId, TokenId, WalletId},
     keys::{Content, page::KeyRef},
     names::{
-        cubbyhole_place, mount_names_place, names_place, payload_place, token_mac_place,
-        token_names_place,
+        cubbyhole_place, erasure_names_place, hold_names_place, mount_names_place, names_place,
+        payload_place, token_mac_place, token_names_place,
     },
     seal::Place,
     state::{Source, State},
@@ -33,6 +33,8 @@ pub(super) enum Owner {
     /// The names of a record, sealed for a version. Without one, they are sealed for the version
     /// that is the current one at their place.
     Names(RecordId, Option<u32>),
+    Erasure(ErasureId),
+    Hold(HoldId),
 }
 
 impl std::fmt::Display for Owner {
@@ -58,6 +60,8 @@ impl std::fmt::Display for Owner {
                 write!(f, "the names of record {record} (as of version {version})")
             }
             Self::Names(record, _) => write!(f, "the names of record {record}"),
+            Self::Erasure(erasure) => write!(f, "the reason of erasure {erasure}"),
+            Self::Hold(hold) => write!(f, "the names of hold {hold}"),
         }
     }
 }
@@ -85,6 +89,8 @@ impl Owner {
             Self::Payload(record, version) => {
                 Some((Content::Payload, payload_place(wallet, record, version)))
             }
+            Self::Erasure(erasure) => Some((Content::Names, erasure_names_place(wallet, erasure))),
+            Self::Hold(hold) => Some((Content::Names, hold_names_place(wallet, hold))),
             Self::Names(record, Some(version)) => {
                 Some((Content::Names, names_place(wallet, record, version)))
             }
@@ -151,7 +157,14 @@ pub(super) fn used(entry: &Entry) -> Vec<Use> {
             let owner = Owner::Names(event.record, Some(event.version));
             add(event.names.key, owner, names());
         }
-        Event::TokenRenewed(_)
+        Event::ErasureOrdered(event) => {
+            add(event.names.key, Owner::Erasure(event.erasure), names());
+        }
+        Event::HoldPlaced(event) => {
+            add(event.names.key, Owner::Hold(event.hold), names());
+        }
+        Event::HoldLifted(_)
+        | Event::TokenRenewed(_)
         | Event::TokenUsed(_)
         | Event::TokensEnded(_)
         | Event::CubbyholeDeleted(_)
@@ -202,6 +215,7 @@ pub(super) fn given_up<S: Source>(
         Event::MountRenamed(event) => vec![event.retired_names],
         Event::PayloadResealed(event) => vec![event.retired],
         Event::NamesResealed(event) => vec![event.retired],
+        Event::HoldLifted(event) => vec![event.retired_names],
         Event::CubbyholeWritten(event) => event.retired.into_iter().collect(),
         Event::CubbyholeDeleted(event) => event.keys.clone(),
         Event::TokensEnded(event) => event
@@ -215,6 +229,9 @@ pub(super) fn given_up<S: Source>(
             .into_iter()
             .collect(),
         Event::TokenCreated(_)
+        // What it names is given up by the events behind it.
+        | Event::ErasureOrdered(_)
+        | Event::HoldPlaced(_)
         | Event::TokenRoleWritten(_)
         | Event::TokenRoleDeleted(_)
         | Event::TokenRenewed(_)

@@ -115,6 +115,7 @@ impl Wallet {
         let changes = changes.into_iter().map(|(path, what)| Change {
             mount: MOUNT,
             record: self.record(path),
+            folders: self.node().custody.keys().id.folders(MOUNT, path),
             what,
         });
         let action = Action::Change(changes.collect());

@@ -281,6 +281,7 @@ pub(crate) async fn fill(url: &str, backend: &Backend, custody: &Custody, fillin
             let action = Action::Change(vec![Change {
                 mount,
                 record,
+                folders: Vec::new(),
                 what: put,
             }]);
             let command = Command {

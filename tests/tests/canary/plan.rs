@@ -10,6 +10,8 @@ use crate::search::Words;
 
 #[path = "plan/access.rs"]
 mod access;
+#[path = "plan/erasure.rs"]
+mod erasure;
 
 /// One request.
 pub struct Call {
@@ -270,6 +272,13 @@ impl Plan<'_> {
             | Endpoint::ReadTokenRole
             | Endpoint::WriteTokenRole
             | Endpoint::DeleteTokenRole => self.of_roles(),
+            Endpoint::Erase
+            | Endpoint::Erasures
+            | Endpoint::ReadErasure
+            | Endpoint::Holds
+            | Endpoint::ReadHold
+            | Endpoint::PlaceHold
+            | Endpoint::LiftHold => self.of_erasures(),
             Endpoint::WrappingWrap
             | Endpoint::WrappingUnwrap
             | Endpoint::WrappingRewrap

@@ -244,10 +244,11 @@ impl Node {
 
     /// One change of one secret.
     pub fn change(&self, mount: MountId, path: &str, what: What) -> Change {
-        let record = self.custody.keys().id.record(mount, path);
+        let ids = &self.custody.keys().id;
         Change {
             mount,
-            record,
+            record: ids.record(mount, path),
+            folders: ids.folders(mount, path),
             what,
         }
     }

@@ -19,7 +19,7 @@ use billfold_core::{
     keys::page::KeyRef,
 };
 
-use crate::facts_of_access;
+use crate::{facts_of_access, facts_of_erasure};
 
 pub(crate) fn key(page: u8, slot: u8) -> KeyRef {
     KeyRef {
@@ -57,6 +57,7 @@ pub(crate) fn root() -> Actor {
 pub(crate) fn all() -> Vec<(&'static str, Fact)> {
     let mut facts = of_the_wallet();
     facts.extend(facts_of_access::all());
+    facts.extend(facts_of_erasure::all());
     facts.extend(of_secrets());
     facts.extend(of_requests());
     facts

@@ -2,7 +2,10 @@
 
 use billfold_core::event::{
     CommandRef, Event, Fact,
-    v1::{KeysDestroyed, MetadataChanged, Retired, VersionsDestroyed},
+    v1::{
+        ErasedRecord, ErasureOrdered, KeysDestroyed, MetadataChanged, MetadataDeleted, Retired,
+        VersionsDestroyed,
+    },
 };
 
 use crate::{
@@ -12,6 +15,17 @@ use crate::{
     made_commits::{entry, key_ref, written},
     read,
 };
+
+/// The order of the vectors of facts.
+fn order() -> ErasureOrdered {
+    let found = facts::all()
+        .into_iter()
+        .find_map(|(_, fact)| match fact.event {
+            Event::ErasureOrdered(event) => Some(event),
+            _ => None,
+        });
+    found.unwrap()
+}
 
 pub(crate) fn folded() -> Made {
     let start = 1_800_000_000_000_u64;
@@ -104,6 +118,30 @@ pub(crate) fn folded() -> Made {
         (8, start + 7, vec![of("generation-replaced")]),
         (9, start + 8, vec![of("rotation-policy-set")]),
     ];
+    // What is erased by order leaves its receipt; a hold that is lifted leaves nothing.
+    let keys = vec![key_ref(8), key_ref(9)];
+    let erased = Event::ErasureOrdered(ErasureOrdered {
+        records: vec![ErasedRecord {
+            record: RECORD,
+            whole: true,
+            versions: vec![1],
+        }],
+        ..order()
+    });
+    let removed = Event::MetadataDeleted(MetadataDeleted {
+        record: RECORD,
+        keys,
+    });
+    let both = vec![
+        entry(erased, None, None).fact,
+        entry(removed, None, None).fact,
+    ];
+    let mut ordered: Vec<_> = commits.iter().take(3).cloned().collect();
+    ordered.extend([
+        (6, start + 2, vec![of("hold-placed")]),
+        (7, start + 3, both),
+        (8, start + 4, vec![of("hold-lifted")]),
+    ]);
     let cases = [
         ("wallet", 1, "a wallet"),
         (
@@ -145,6 +183,16 @@ pub(crate) fn folded() -> Made {
             "the first KEK version was destroyed, and the unseal generation replaced",
         ),
         ("policy", &policies[..], "a policy that was deleted before"),
+        (
+            "hold",
+            &ordered[..4],
+            "nothing in a folder of the mount may be lost",
+        ),
+        (
+            "erasure",
+            &ordered[..],
+            "the secret is erased by order, and the hold is lifted",
+        ),
         (
             "policy-ending",
             &ending[..3],

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use billfold_core::{
     cbor,
-    names::{CredentialNames, MountNames, Names, RequestNames},
+    names::{CredentialNames, ErasureNames, HoldNames, MountNames, Names, RequestNames},
 };
 
 use crate::{
@@ -49,6 +49,13 @@ pub(crate) fn names() -> Made {
         execution: None,
         ..request.clone()
     };
+    let erasure = ErasureNames {
+        reason: text("the customer left"),
+    };
+    let hold = HoldNames {
+        path: text("team/"),
+        reason: text("Müller gegen Schmidt"),
+    };
     let record = vector(
         "record",
         "a secret's path and metadata",
@@ -77,6 +84,14 @@ pub(crate) fn names() -> Made {
         (
             "mount",
             vector("mount", "a mount's names", cbor::encode(&mount)),
+        ),
+        (
+            "erasure",
+            vector("erasure", "why something is erased", cbor::encode(&erasure)),
+        ),
+        (
+            "hold",
+            vector("hold", "what a hold is on, and why", cbor::encode(&hold)),
         ),
         (
             "request",

@@ -211,6 +211,17 @@ pub(crate) fn derived() -> Made {
             id.as_bytes(),
         )
     };
+    let folder = |path: &str| {
+        let id = ids.folder(MOUNT, path);
+        let inputs: [&[u8]; 2] = [mount, path.as_bytes()];
+        vector(
+            "a folder in a mount",
+            "folder id",
+            &inputs,
+            true,
+            id.as_bytes(),
+        )
+    };
     let mac = TokenMacKey::danger_from_bytes(&KEY).mac(b"hvs.example");
     let print = CommandKey::danger_from_bytes(&KEY).fingerprint(b"what");
     let segment = ViewKey::danger_from_bytes(&KEY).segment(mount, "team");
@@ -220,6 +231,8 @@ pub(crate) fn derived() -> Made {
         ("record-id", record("team/db")),
         ("record-id-utf-8", record("équipe/ключ")),
         ("mount-path", path("secret/")),
+        ("folder-id", folder("team/")),
+        ("folder-id-mount", folder("")),
         (
             "token-mac",
             vector(

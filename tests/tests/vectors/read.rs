@@ -14,7 +14,7 @@ use billfold_core::{
         page::Page,
         wallet::{Epoch, WalletKeys},
     },
-    names::{self, MountNames, Names, RequestNames},
+    names::{self, ErasureNames, HoldNames, MountNames, Names, RequestNames},
     seal::Place,
     state::{At, Digest, Memory, State},
     test_entropy::Counter,
@@ -132,6 +132,8 @@ fn names(vector: &Vector) -> Read {
     let again = match vector.one("type") {
         "record" => cbor::decode::<Names>(bytes).map(|names| cbor::encode(&names)),
         "mount" => cbor::decode::<MountNames>(bytes).map(|names| cbor::encode(&names)),
+        "erasure" => cbor::decode::<ErasureNames>(bytes).map(|names| cbor::encode(&names)),
+        "hold" => cbor::decode::<HoldNames>(bytes).map(|names| cbor::encode(&names)),
         "request" => cbor::decode::<RequestNames>(bytes).map(|names| cbor::encode(&names)),
         other => panic!("no names of a {other}"),
     };
@@ -304,6 +306,11 @@ fn derived(vector: &Vector) -> Read {
             let mount = MountId::from_bytes(id(0));
             let record = IdKey::danger_from_bytes(&key()).record(mount, text(1));
             record.as_bytes().to_vec()
+        }
+        "folder id" => {
+            let mount = MountId::from_bytes(id(0));
+            let folder = IdKey::danger_from_bytes(&key()).folder(mount, text(1));
+            folder.as_bytes().to_vec()
         }
         "mount path" => {
             let path = IdKey::danger_from_bytes(&key()).mount_path(text(0));

@@ -28,8 +28,6 @@ impl<S: Source> State<S> {
         {
             return Err(Broken("an erasure was ordered twice").into());
         }
-        let wallet = self.wallet().map_err(Error::Source)?;
-        let newest = wallet.and_then(|wallet| wallet.keks.last().map(|kek| kek.version));
         let mut keys = Vec::new();
         for erased in &event.records {
             keys.extend(self.keys_erased(event.mount, erased)?);
@@ -41,7 +39,6 @@ impl<S: Source> State<S> {
             mount: event.mount,
             records: event.records.clone(),
             keys: by_page(keys),
-            kek: newest.unwrap_or(0),
             names: event.names,
         };
         self.put(
