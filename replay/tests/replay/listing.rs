@@ -19,7 +19,7 @@ async fn lines(source: &Source, range: Range) -> Vec<Line> {
     lines
 }
 
-async fn all(wallet: &Wallet, names: bool) -> Vec<Line> {
+pub async fn all(wallet: &Wallet, names: bool) -> Vec<Line> {
     let range = Range {
         names,
         ..Range::default()
@@ -27,7 +27,7 @@ async fn all(wallet: &Wallet, names: bool) -> Vec<Line> {
     lines(&wallet.source().await, range).await
 }
 
-fn text(lines: &[Line]) -> String {
+pub fn text(lines: &[Line]) -> String {
     let mut out = Vec::new();
     for line in lines {
         write_line(&mut out, line).unwrap();

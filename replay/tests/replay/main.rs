@@ -16,6 +16,7 @@ mod fixture;
 mod keys;
 mod listing;
 mod node;
+mod orders;
 mod recorded;
 mod tampered;
 mod views;

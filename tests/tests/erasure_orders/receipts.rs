@@ -77,7 +77,8 @@ pub async fn inv07_whatever_is_destroyed_has_a_receipt(backend: Backend) {
     };
     assert_eq!(done(&receipts)[..6], expected);
     assert_eq!(done(&receipts)[6], (text("erased"), json!([1]), 2));
-    for receipt in &receipts {
+    // Two of the versions that fell off the end had been destroyed before.
+    for receipt in receipts.iter().filter(|r| r["what"] != "trimmed") {
         let (order, outcome) = (&receipt["sequence"], &receipt["outcome_sequence"]);
         assert!(outcome.as_u64() > order.as_u64(), "{receipt}");
     }
