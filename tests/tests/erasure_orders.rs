@@ -6,7 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing
 )]
-#![allow(missing_docs, unreachable_pub, dead_code)]
+#![allow(clippy::print_stdout, missing_docs, unreachable_pub, dead_code)]
 
 #[path = "two_nodes/cluster.rs"]
 mod cluster;

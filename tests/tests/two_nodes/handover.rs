@@ -11,9 +11,10 @@ use std::{
 };
 
 use billfold_core::{
-    command::Action,
+    command::{Action, NewErasure, NewHold, Target},
     decide::Refusal,
-    id::{MountId, PageId, ProcessId},
+    id::{ErasureId, HoldId, MountId, PageId, ProcessId},
+    names::{ErasureNames, HoldNames},
 };
 use billfold_streams::{
     Courier,
@@ -228,6 +229,74 @@ async fn a_race_has_one_winner_when_the_answer_to_a_hand_over_is_lost() {
     }
     println!("the slow node won {slow_won} rounds, and did not know {unknown} times");
     race.end_load().await;
+}
+
+/// Orders and holds of a slow node are decided by the fast one like anything else.
+#[tokio::test(flavor = "multi_thread")]
+async fn inv07_orders_and_holds_are_handed_over() {
+    let mut race = Race::start(false).await;
+    let (slow, mount) = (race.slow.clone(), race.mount);
+    let ids = &slow.custody.keys().id;
+    let target = || Target {
+        record: ids.record(mount, "team/a"),
+        folders: ids.folders(mount, "team/a"),
+    };
+    let order = |action| slow.order(None, slow.root(), action);
+    // One at a time, so that each hand-over is of what was just ordered.
+    let mut seen = [false; 3];
+    let all = async {
+        while seen.contains(&false) {
+            race.fast.put(mount, "team/a", None, b"x").await.unwrap();
+            let hold = HoldId::from_bytes(tools::random());
+            let place = Action::PlaceHold(Box::new(NewHold {
+                hold,
+                mount,
+                place: ids.folder(mount, "team/"),
+                is_folder: true,
+                names: HoldNames {
+                    path: "team/".to_owned(),
+                    reason: "a lawsuit".to_owned(),
+                },
+            }));
+            let erase = || {
+                Action::Erase(Box::new(NewErasure {
+                    erasure: ErasureId::from_bytes(tools::random()),
+                    mount,
+                    place: ids.folder(mount, "team/"),
+                    versions: None,
+                    records: vec![target()],
+                    names: ErasureNames {
+                        reason: "they left".to_owned(),
+                    },
+                }))
+            };
+            let before = race.handed_over();
+            order(place).await.unwrap();
+            let placed = race.handed_over();
+            let refused = order(erase()).await.unwrap_err();
+            let is_held = |held: &HoldId| *held == hold;
+            assert!(
+                matches!(&refused, Error::Refused(Refusal::Held { hold, .. }) if is_held(hold)),
+                "{refused}"
+            );
+            let forbidden = race.handed_over();
+            order(Action::LiftHold(hold)).await.unwrap();
+            let lifted = race.handed_over();
+            order(erase()).await.unwrap();
+            let erased = race.handed_over();
+            seen[0] |= placed > before;
+            seen[1] |= lifted > forbidden;
+            seen[2] |= erased > lifted;
+        }
+    };
+    in_time(all).await;
+    race.end_load().await;
+    let head = race.fast.keychain.view().head();
+    slow.keychain_at(head.seq).await;
+    for node in [&race.fast, &slow] {
+        let gone = node.keychain.view().stored_record(&target().record);
+        assert!(gone.unwrap().is_none());
+    }
 }
 
 /// What no other node can do, and what is large, holds nothing else up; and a refusal gets through
