@@ -215,7 +215,17 @@ pub(super) async fn remove(call: &Call) -> Outcome {
         .wallet
         .remove(&call.caller, &mount, id, &path, call.command()?)
         .await;
-    let removed = removed.map_err(|error| failure(&error))?;
+    let removed = match removed.map_err(|error| failure(&error)) {
+        Ok(removed) => removed,
+        Err(refused) => {
+            // On record is only that it was looked for.
+            if refused.status == StatusCode::FORBIDDEN {
+                let recorded = call.wallet.record_refusal(&call.caller, &call.path).await;
+                recorded.map_err(|error| failure(&error))?;
+            }
+            return Err(refused);
+        }
+    };
     let told = Removed {
         message: "the credential is deleted",
         id: id.to_string(),
