@@ -310,7 +310,7 @@ async fn respond(
     };
     // A change that is refused leaves no event of its own: this is its record.
     let is_refused = matches!(&outcome, Err(failure) if failure.status == StatusCode::FORBIDDEN);
-    let changes = call.verb.changes() && !route.endpoint.asks();
+    let changes = call.verb.changes() && !route.endpoint.asks(call.verb);
     if is_refused && (changes || route.endpoint.refuses_unseen()) {
         let recorded = call.wallet.record_refusal(&call.caller, &call.path);
         recorded.await.map_err(|error| v1::failure(&error))?;
@@ -336,8 +336,11 @@ async fn unless_denied(
     path: &str,
     failure: Failure,
 ) -> Failure {
-    let Some(inside) = path.strip_prefix("v1/") else {
-        return failure;
+    let inside = match path.strip_prefix("v1/") {
+        Some(inside) => inside,
+        // What is about the wallet itself is named by its path in policies, too.
+        None if path.starts_with("api/internal/") => path,
+        None => return failure,
     };
     if !failure.status.is_client_error() || failure.status == StatusCode::FORBIDDEN {
         return failure;

@@ -184,27 +184,42 @@ impl Verb {
 }
 
 impl Endpoint {
-    /// Whether it puts a question on record, whatever its verb.
-    pub(crate) const fn asks(self) -> bool {
+    /// Whether it puts a question on record by this verb.
+    pub(crate) const fn asks(self, verb: Verb) -> bool {
+        let hands_in = self.collects_shares() && !matches!(verb, Verb::Delete);
+        hands_in
+            || matches!(
+                self,
+                Self::LookupSelf
+                    | Self::TokenLookup
+                    | Self::TokenLookupAccessor
+                    | Self::Capabilities
+                    | Self::CapabilitiesSelf
+                    | Self::CapabilitiesAccessor
+                    | Self::ToolsHash
+                    | Self::ToolsRandom
+                    | Self::TokenTidy
+                    | Self::WrappingWrap
+                    | Self::WrappingLookup
+                    | Self::KvPatch
+                    | Self::KvPatchMetadata
+                    | Self::CredentialRemove
+            )
+    }
+
+    /// Whether it is an undertaking that takes shares. To give it up puts no question on record.
+    const fn collects_shares(self) -> bool {
         matches!(
             self,
-            Self::LookupSelf
-                | Self::TokenLookup
-                | Self::TokenLookupAccessor
-                | Self::Capabilities
-                | Self::CapabilitiesSelf
-                | Self::CapabilitiesAccessor
-                | Self::RootAttempt
+            Self::RootAttempt
+                | Self::RootUpdate
                 | Self::RootRotation
+                | Self::RootRotationUpdate
+                | Self::RootRotationVerify
                 | Self::RecoveryRotation
-                | Self::ToolsHash
-                | Self::ToolsRandom
-                | Self::TokenTidy
-                | Self::WrappingWrap
-                | Self::WrappingLookup
-                | Self::KvPatch
-                | Self::KvPatchMetadata
-                | Self::CredentialRemove
+                | Self::RecoveryRotationUpdate
+                | Self::RecoveryRotationVerify
+                | Self::RotationBackup
         )
     }
 

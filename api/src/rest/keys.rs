@@ -2,8 +2,10 @@
 
 use axum::http::StatusCode;
 use billfold_core::{
+    access::Need,
     id::RecordId,
     keys::keyring::KekVersion,
+    policy::Operation,
     state::key_status::{
         ErasureStatus, GenerationStatus, KekStatus, KeyStatus, RewrapStatus, RotationStatus,
     },
@@ -13,7 +15,7 @@ use serde::Serialize;
 use crate::{
     http::{Call, Failure, Outcome, json::Object, reply::Reply},
     v1::failure,
-    wallet::{Exposed, KeyFacts},
+    wallet::{self, Exposed, KeyFacts},
 };
 
 /// How many secrets a page holds when the client does not say, and at most.
@@ -89,7 +91,21 @@ struct Rotated {
     sequence: u64,
 }
 
+/// Whoever may not do this is not told what is wrong with the request either.
+fn permitted(call: &Call) -> Result<(), Failure> {
+    let need = Need {
+        sudo: true,
+        ..Need::to(Operation::Update, call.path.as_str())
+    };
+    match call.wallet.may(&call.caller, &need) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(failure(&wallet::Error::Denied)),
+        Err(error) => Err(failure(&error)),
+    }
+}
+
 pub(super) async fn rotate(call: &Call) -> Outcome {
+    permitted(call)?;
     let invalid = |told: &str| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, told);
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     if !body.has_others(&["compromised"]).is_empty() {
@@ -142,6 +158,7 @@ pub(super) async fn exposed(call: &Call) -> Outcome {
 }
 
 pub(super) async fn retire(call: &Call) -> Outcome {
+    permitted(call)?;
     let invalid = |told: &str| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, told);
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     if !body.has_others(&["version"]).is_empty() {
