@@ -145,6 +145,8 @@ pub enum Action {
         generation: u32,
         /// The name of its key manager.
         manager: String,
+        /// Whether what opens it does not open the one before.
+        severs: bool,
     },
 }
 

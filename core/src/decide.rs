@@ -197,7 +197,8 @@ impl<S: Source> Deciding<'_, S> {
             Action::ReplaceGeneration {
                 generation,
                 manager,
-            } => self.replace_generation(*generation, manager)?,
+                severs,
+            } => self.replace_generation(*generation, manager, *severs)?,
         }
         Ok(Decision::Events {
             entries: self.entries,

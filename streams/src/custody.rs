@@ -324,8 +324,8 @@ impl Custody {
     }
 
     /// Wraps all KEK versions under a new unseal generation, which this key manager makes, in the
-    /// place of generation `expected`, and sees that no writing is left under that one. False when
-    /// another generation came first.
+    /// place of generation `expected`, and sees that no writing is left under that one. Says whether
+    /// the key manager cannot open that one any more; none when another generation came first.
     ///
     /// # Errors
     /// When the key manager or the key store cannot be used, or an older writing is still there.
@@ -333,15 +333,17 @@ impl Custody {
         &self,
         manager: &dyn KeyManager,
         expected: u32,
-    ) -> Result<bool, Error> {
-        loop {
+    ) -> Result<Option<bool>, Error> {
+        let severs = loop {
             let (keyring, revision) = self.load().await?;
             let Some(number) = expected
                 .checked_add(1)
                 .filter(|_| keyring.generation == expected)
             else {
-                return Ok(false);
+                return Ok(None);
             };
+            let before = manager.open(keyring.generation_id(), &keyring.wrapped_generation);
+            let severs = matches!(before.await, Err(manager::Error::WrongKey(_)));
             let id = GenerationId {
                 wallet: self.wallet,
                 number,
@@ -357,13 +359,13 @@ impl Custody {
             let next = Keyring::wrap(generation, &open.keks, &mut Os::new())?;
             if self.replace(Slot::Keyring, revision, next.encode()).await? {
                 fault_point("generation stored");
-                break;
+                break severs;
             }
-        }
+        };
         self.reload().await?;
         self.store.erase_older(Slot::Keyring).await?;
         fault_point("older generations erased");
-        Ok(true)
+        Ok(Some(severs))
     }
 
     /// The unseal generation and its key manager, as the keyring was last read.

@@ -123,12 +123,13 @@ impl Wallet {
             (None, None) => return Err(Error::Invalid("there is no key manager".to_owned())),
         };
         let replaced = custody.replace_generation(manager, known.generation.number);
-        if !replaced.await? {
+        let Some(severs) = replaced.await? else {
             return Err(Error::Refused(Refusal::Changed));
-        }
+        };
         let replaced = || Action::ReplaceGeneration {
             generation: next(known).number,
             manager: manager.name().to_owned(),
+            severs,
         };
         let need = Need::to(Operation::Update, path);
         let ordered = match self.order(caller, need, replaced()).await {
@@ -159,6 +160,8 @@ impl Wallet {
             .await?;
         let action = Action::ReplaceGeneration {
             generation,
+            // New shares are always of another key; of others nobody knows any more.
+            severs: manager == billfold_upstreams::shamir::NAME,
             manager,
         };
         self.order_itself(action).await.map(drop)

@@ -180,6 +180,7 @@ impl<S: Source> Deciding<'_, S> {
         &mut self,
         generation: u32,
         manager: &str,
+        severs: bool,
     ) -> Decided<S::Error> {
         let wallet = self.wallet()?;
         if wallet
@@ -192,6 +193,7 @@ impl<S: Source> Deciding<'_, S> {
         let event = v1::GenerationReplaced {
             generation,
             manager: manager.to_owned(),
+            severs,
         };
         self.happen(Event::GenerationReplaced(event), None, None)
     }

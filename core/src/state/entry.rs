@@ -508,7 +508,7 @@ pub struct WalletKek {
     pub live: u64,
     /// How many keys under it are to be destroyed.
     pub dying: u64,
-    /// How many keys were destroyed that were under it.
+    /// How many keys were destroyed while it was the newest.
     pub erased: u64,
     /// How many pages hold those that are live or to be destroyed.
     pub pages: u64,

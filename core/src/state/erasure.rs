@@ -147,6 +147,7 @@ mod tests {
             generations: Vec::new(),
             complete,
             rotation: crate::event::v1::RotationPolicy::default(),
+            compromised: None,
         };
         for (destroyed, complete, fate) in [
             (None, 9, Fate::Destroying),

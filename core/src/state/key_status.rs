@@ -60,7 +60,7 @@ pub struct KekStatus {
     pub live: u64,
     /// How many keys under it are to be destroyed.
     pub dying: u64,
-    /// How many keys were destroyed that were under it.
+    /// How many keys were destroyed while it was the newest: it may have wrapped them, and no newer one.
     pub erased: u64,
 }
 

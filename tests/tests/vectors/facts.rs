@@ -169,6 +169,7 @@ fn of_the_wallet() -> Vec<(&'static str, Fact)> {
                 Event::GenerationReplaced(GenerationReplaced {
                     generation: 3,
                     manager: "shamir".to_owned(),
+                    severs: true,
                 }),
             ),
         ),

@@ -175,6 +175,7 @@ fn kek_event() -> impl Strategy<Value = Event> {
         (number(), pages).prop_map(|(version, pages)| {
             Event::KeysRewrapped(v1::KeysRewrapped { version, pages })
         }),
+        number().prop_map(|generation| Event::WalletSealed(v1::WalletSealed { generation })),
         number().prop_map(|version| Event::KeksRetired(v1::KeksRetired { version })),
         number().prop_map(|version| Event::KeksDestroyed(v1::KeksDestroyed { version })),
         number().prop_map(|generation| {
@@ -182,6 +183,7 @@ fn kek_event() -> impl Strategy<Value = Event> {
             Event::GenerationReplaced(v1::GenerationReplaced {
                 generation,
                 manager,
+                severs: generation == 2,
             })
         }),
         (any::<bool>(), 0..2_u64).prop_map(|(enabled, max_age)| {

@@ -117,16 +117,20 @@ fn inv06_a_version_is_retired_once_nothing_is_under_it() {
     assert_eq!(wallet(&world).complete, 0);
     assert_eq!(done(&mut world, Action::ConfirmKeksDestroyed(1)).len(), 1);
     assert_eq!(done(&mut world, Action::ConfirmKeksDestroyed(1)), []);
-    let replaced = Action::ReplaceGeneration {
-        generation: 2,
+    let replaced = |generation, severs| Action::ReplaceGeneration {
+        generation,
         manager: "shamir".to_owned(),
+        severs,
     };
     assert_eq!(
         wallet(&world).complete,
         0,
         "the generation above it is there"
     );
-    assert_eq!(done(&mut world, replaced).len(), 1);
+    assert_eq!(done(&mut world, replaced(2, false)).len(), 1);
+    assert_eq!(wallet(&world).complete, 0, "the same key opens old copies");
+    assert_eq!(done(&mut world, replaced(2, true)), [], "said before");
+    assert_eq!(done(&mut world, replaced(3, true)).len(), 1);
     assert_eq!(wallet(&world).complete, 1);
 }
 

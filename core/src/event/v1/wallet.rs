@@ -116,11 +116,14 @@ pub struct GenerationReplaced {
     pub generation: u32,
     /// The name of its key manager.
     pub manager: String,
+    /// Whether what opens it does not open the one before.
+    pub severs: bool,
 }
 
 as_array!(GenerationReplaced {
     generation,
-    manager
+    manager,
+    severs
 });
 
 /// When the wallet makes a new KEK version by itself.

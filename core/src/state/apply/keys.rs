@@ -136,9 +136,12 @@ impl<S: Source> State<S> {
             manager: event.manager.clone(),
             created: at.time,
         });
-        let mut newest_first = wallet.keks.iter().rev();
-        let destroyed = newest_first.find(|kek| kek.destroyed.is_some());
-        wallet.complete = destroyed.map_or(0, |kek| kek.version);
+        // What opens this generation and older ones as well opens every old copy of the keyring.
+        if event.severs {
+            let mut newest_first = wallet.keks.iter().rev();
+            let destroyed = newest_first.find(|kek| kek.destroyed.is_some());
+            wallet.complete = destroyed.map_or(0, |kek| kek.version);
+        }
         self.put(Key::Wallet, Value::Wallet(wallet));
         Ok(())
     }
@@ -245,12 +248,15 @@ fn recount(keks: &mut [WalletKek], before: &PageUse, page: &PageUse) -> Option<(
     kek.live = kek.live.checked_add(count(&page.live)?)?;
     kek.dying = kek.dying.checked_add(count(&page.dying)?)?;
     kek.pages = kek.pages.checked_add(u64::from(page.counts()))?;
-    let erased = page.gone.len().checked_sub(before.gone.len())?;
-    kek.erased = kek.erased.checked_add(u64::try_from(erased).ok()?)?;
     // A rewrap takes no key into use.
     if [0, page.kek].contains(&before.kek) {
         let used = page.live.len().saturating_sub(before.live.len());
         kek.used = kek.used.checked_add(u64::try_from(used).ok()?)?;
     }
+    // A rewrap may have written a key under the newest version before the log knew of it: no version
+    // before that one tells when every copy is gone.
+    let erased = page.gone.len().checked_sub(before.gone.len())?;
+    let newest = keks.last_mut()?;
+    newest.erased = newest.erased.checked_add(u64::try_from(erased).ok()?)?;
     Some(())
 }
