@@ -15,6 +15,10 @@ use super::{
 /// How often the server is asked how far it is.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How often it is asked whether a retired version is destroyed, before that is left to the server.
+const LOOKS: u32 = 30;
+const DESTROYED: &str = "destroyed";
+
 #[derive(Args)]
 pub(crate) struct Keys {
     #[command(flatten)]
@@ -147,6 +151,7 @@ async fn all_exposed(client: &Client) -> anyhow::Result<Vec<ExposedSecret>> {
         exposed.extend(more);
         next = then;
     }
+    exposed.sort_unstable_by(|a, b| (&a.mount, &a.path).cmp(&(&b.mount, &b.path)));
     Ok(exposed)
 }
 
@@ -161,9 +166,19 @@ fn exposed_line(secret: &ExposedSecret) -> Vec<String> {
 pub(super) async fn retire(Retire { version, remote }: Retire) -> anyhow::Result<()> {
     let Session { client, format, .. } = remote.open()?;
     client.retire_keks(version).await?;
-    let (status, _) = client.key_status().await?;
-    let found = status.versions.iter().find(|kek| kek.version == version);
-    let state = found.map_or("retired", |kek| kek.state.as_str());
+    let mut state = "retired".to_owned();
+    for _ in 0..LOOKS {
+        let (status, _) = client.key_status().await?;
+        let found = status
+            .versions
+            .into_iter()
+            .find(|kek| kek.version == version);
+        state = found.map_or(state, |kek| kek.state);
+        if state == DESTROYED {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
     Shown::of(&json!({ "version": version, "state": state }))
         .row("version", version)
         .row("state", state)

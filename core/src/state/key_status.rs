@@ -81,7 +81,7 @@ pub enum KekState {
 /// What is under other KEK versions than the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RewrapStatus {
-    /// So many keys that something live refers to.
+    /// So many keys: those that something live refers to, and those that are to be destroyed.
     pub keys: u64,
     /// In so many pages.
     pub pages: u64,
@@ -128,7 +128,7 @@ impl KeyStatus {
             generations: wallet.generations.iter().map(generation).collect(),
             versions: wallet.keks.iter().map(|kek| version(wallet, kek)).collect(),
             rewrap: RewrapStatus {
-                keys: older().map(|kek| kek.live).sum(),
+                keys: older().map(|kek| kek.live + kek.dying).sum(),
                 pages: older().map(|kek| kek.pages).sum(),
             },
             erasures: ErasureStatus {
