@@ -13,7 +13,12 @@ use billfold::{
     wallet::Wallet,
 };
 use billfold_core::state::key_status::KeyStatus;
-use billfold_streams::{custody::Custody, entropy::Os, sweeper::Ledger as _};
+use billfold_streams::{
+    clock::{Clock as _, System},
+    custody::Custody,
+    entropy::Os,
+    sweeper::Ledger as _,
+};
 use billfold_tests::{bench::Rate, tools};
 
 use super::{
@@ -112,6 +117,8 @@ async fn fill_with(url: &str, backend: &Backend, dir: &Path, secrets: u64) {
         events: secrets,
         singles: 0,
         secrets,
+        // The node that writes after this must not find the log ahead of its clock.
+        from: System.now(),
     };
     fill(url, backend, &custody.await.unwrap(), filling).await;
     eprintln!("the wallet has {secrets} secrets");

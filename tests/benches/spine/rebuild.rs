@@ -72,6 +72,7 @@ pub(crate) async fn measure(url: &str, events: u64) -> Rebuilt {
         events,
         singles,
         secrets: singles,
+        from: Millis(2_000_000_000_000),
     };
     let commits = fill(url, &backend, &custody, filling).await;
     eprintln!("the log is filled: {commits} commits");
@@ -227,6 +228,8 @@ pub(crate) struct Filling {
     pub(crate) singles: u64,
     /// How many secrets they are about.
     pub(crate) secrets: u64,
+    /// The time of the first commit; a hundred of them to a millisecond.
+    pub(crate) from: Millis,
 }
 
 /// Fills the log as a committer would, but without waiting for each commit.
@@ -235,6 +238,7 @@ pub(crate) async fn fill(url: &str, backend: &Backend, custody: &Custody, fillin
         events,
         singles,
         secrets,
+        from,
     } = filling;
     let context = jetstream::new(async_nats::connect(url).await.unwrap());
     let subject = Subject::Decided(Generation::FIRST);
@@ -257,7 +261,7 @@ pub(crate) async fn fill(url: &str, backend: &Backend, custody: &Custody, fillin
             SEVERAL.min(events - written)
         };
         let mut entries: Vec<Entry> = Vec::new();
-        let time = Millis(2_000_000_000_000 + commits);
+        let time = from.plus(commits / 100);
         for number in written..written + size {
             // What comes after the last new secret is a new version of an older one.
             let path = format!(
