@@ -17,6 +17,7 @@ pub mod id;
 pub mod judge;
 pub mod keys;
 pub mod labels;
+pub mod moment;
 pub mod names;
 pub mod policy;
 pub mod seal;

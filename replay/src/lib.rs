@@ -2,20 +2,26 @@
 //! and says what happened, where the fold leads, and whether log, key store and view agree.
 //!
 //! [`log::log`] tells each event and what each request was answered, [`digest::digest`] the digest
-//! of the fold, [`verify::verify`] everything that is wrong. All three go over the log by one
-//! [`Walk`], in bounded memory: the fold's entries stand in a temporary view. Nothing here writes
-//! to what it reads. The binary `billfold-replay` is a thin command over these functions.
+//! of the fold, [`verify::verify`] everything that is wrong, [`past`] what was true at a moment, and
+//! [`keys`] what became of each key. All of them go over the log by one [`Walk`], in bounded memory:
+//! the fold's entries stand in a temporary view. Nothing here writes to what it reads. The binary
+//! `billfold-replay` is a thin command over these functions.
 
 pub mod digest;
 mod error;
+pub mod keys;
 mod later;
 pub mod log;
+pub mod past;
 mod report;
 pub mod source;
+mod uses;
 pub mod verify;
 mod walk;
 
 pub use error::{Check, Error, Finding};
-pub use report::{write_json, write_line, write_line_header, write_report};
+pub use report::{
+    write_dek, write_json, write_keks, write_keys_then, write_line, write_line_header, write_report,
+};
 pub use source::{Place, Source};
 pub use walk::Walk;

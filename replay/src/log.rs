@@ -69,7 +69,7 @@ async fn tell(
         names = Some(Names::before(walk));
     }
     for (index, entry) in opened.entries.iter().enumerate() {
-        let mut line = Line::new(opened, index, &entry.fact);
+        let mut line = Line::new(opened, index, entry);
         if matches!(entry.fact.event, Event::ResolutionRequested(_)) {
             line.answer = answers.pop_front();
         }

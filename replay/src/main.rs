@@ -7,10 +7,10 @@ use std::{
     process::ExitCode,
 };
 
-use billfold_core::id::Seq;
+use billfold_core::{id::Seq, keys::page::KeyRef, moment::Moment};
 use billfold_replay::{
-    Error, Place, Source, digest, log, source::Nats, verify, write_json, write_line,
-    write_line_header, write_report,
+    Error, Place, Source, digest, keys, log, past, source::Nats, verify, write_dek, write_json,
+    write_keks, write_keys_then, write_line, write_line_header, write_report,
 };
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -83,12 +83,46 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Tells the life of every KEK version: made, used, rewrapped, retired, destroyed; or the life
+    /// of one DEK
+    Keys {
+        /// The id of a DEK, which is that of its page and its slot in it
+        #[arg(value_name = "PAGE.SLOT", value_parser = key)]
+        key: Option<KeyRef>,
+        /// One JSON object: sequence, generations, versions; of a DEK: key, steps
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tells what was true at a moment of the past
+    At {
+        /// A sequence of the log, a time of RFC 3339, or a time in milliseconds since 1970
+        #[arg(value_name = "SEQ|TIME")]
+        moment: Moment,
+        #[command(subcommand)]
+        what: Past,
+    },
+}
+
+/// What is known of the past.
+#[derive(Debug, Subcommand)]
+enum Past {
+    /// The status of the wallet's keys, as far as the log says it
+    KeyStatus {
+        /// One JSON object with the fields of GET /api/internal/wallet/key-status, without those
+        /// that the log does not know: pooled, estimate_seconds
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn key(id: &str) -> Result<KeyRef, &'static str> {
+    keys::parse(id).ok_or("a key is known by its page, a point, and its slot")
 }
 
 #[derive(Debug, Args)]
 struct LogArgs {
     /// One JSON object a line: sequence, index, time, subject, writer, event, kind, actor, and as it
-    /// applies principal, token, command, mount, record, versions, trimmed, kek, page, keys,
+    /// applies principal, token, command, mount, record, versions, trimmed, kek, page, keys, uses,
     /// erasure, hold, records, request, operation, asked_version, verdict, version, refused,
     /// over_bound; with --names also mount_path, path and reason (null when erased), client,
     /// execution
@@ -162,6 +196,23 @@ async fn execute(cli: Cli) -> Result<u8, Error> {
             }
             Ok(if report.sound { SOUND } else { BROKEN })
         }
+        Command::Keys { key, json } => {
+            let told = tell_keys(&source, key, json, &mut out).await;
+            told.map(|()| SOUND)
+        }
+        Command::At { moment, what } => {
+            let Past::KeyStatus { json } = what;
+            let mut bar = Bar::new();
+            let then = past::key_status(&source, moment, &mut |at, end| bar.at(at, end)).await;
+            bar.finish();
+            let then = then?;
+            if json {
+                write_json(&mut out, &then)?;
+            } else {
+                write_keys_then(&mut out, &then)?;
+            }
+            Ok(SOUND)
+        }
     };
     // What was listed before something broken is told in any case.
     out.flush()?;
@@ -189,6 +240,29 @@ async fn list(
         }
     };
     log::log(source, &range, &mut each).await
+}
+
+async fn tell_keys(
+    source: &Source,
+    key: Option<KeyRef>,
+    json: bool,
+    out: &mut (impl io::Write + Send),
+) -> Result<(), Error> {
+    let mut bar = Bar::new();
+    if let Some(key) = key {
+        let life = keys::dek(source, key, &mut |at, end| bar.at(at, end)).await;
+        bar.finish();
+        return match json {
+            true => write_json(out, &life?),
+            false => write_dek(out, &life?),
+        };
+    }
+    let keks = keys::keks(source, &mut |at, end| bar.at(at, end)).await;
+    bar.finish();
+    match json {
+        true => write_json(out, &keks?),
+        false => write_keks(out, &keks?),
+    }
 }
 
 impl From<PlaceArgs> for Place {

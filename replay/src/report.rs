@@ -1,11 +1,15 @@
 //! What was found, as text for people and as JSON for programs. Every writer takes where to write.
 
+mod keys;
+
 use std::{
     fmt::{Debug, Display},
     io::Write,
 };
 
 use serde::Serialize;
+
+pub use keys::{write_dek, write_keks, write_keys_then};
 
 use crate::{
     Error,

@@ -8,6 +8,7 @@ use std::{
 };
 
 use billfold_core::{
+    Millis,
     id::{ProcessId, Seq},
     keys::manager::KeyManager,
     subject::Generation,
@@ -136,6 +137,11 @@ impl Source {
     /// When the log cannot be reached.
     pub async fn head(&self) -> Result<Seq, Error> {
         Ok(self.log.head(EVERYTHING).await?)
+    }
+
+    /// What the log's clock says.
+    pub(crate) async fn now(&self) -> Result<Millis, Error> {
+        Ok(self.log.now().await?)
     }
 }
 

@@ -3,7 +3,6 @@
 mod compare;
 mod keys;
 mod summary;
-mod uses;
 
 use std::sync::Arc;
 

@@ -4,15 +4,19 @@ use std::fmt::Display;
 
 use billfold_core::{
     Millis,
-    event::{Actor, Event, Fact, v1::Retired},
+    commit::Entry,
+    event::{Actor, Event, v1::Retired},
     id::{
         CommandId, ErasureId, HoldId, MountId, PageId, PrincipalId, ProcessId, RecordId, RequestId,
         Seq, TokenId,
     },
     judge::{Ruling, Verdict},
+    keys::page::KeyRef,
 };
 use billfold_projector::chain::Opened;
 use serde::{Serialize, Serializer};
+
+use crate::uses::used;
 
 /// One event. Its JSON has these names; what does not belong to an event is left out, and ids are
 /// hexadecimal digits.
@@ -93,6 +97,9 @@ pub struct Line {
     /// How many keys it destroyed or gave up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<usize>,
+    /// The keys that it took into use, by their ids.
+    #[serde(serialize_with = "texts", skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<KeyRef>,
     /// The request's id.
     #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestId>,
@@ -181,8 +188,9 @@ impl Serialize for Name {
 }
 
 impl Line {
-    /// What a fact says, without any name.
-    pub(super) fn new(opened: &Opened, index: usize, fact: &Fact) -> Self {
+    /// What an event says, without any name.
+    pub(super) fn new(opened: &Opened, index: usize, entry: &Entry) -> Self {
+        let fact = &entry.fact;
         let (actor, principal, token) = match fact.actor {
             Actor::System => ("system", None, None),
             Actor::Principal(principal, token) => ("principal", Some(principal), Some(token)),
@@ -222,6 +230,7 @@ impl Line {
             pages: None,
             page: None,
             keys: None,
+            uses: used(entry).into_iter().map(|used| used.key).collect(),
             request: None,
             operation: None,
             asked_version: None,

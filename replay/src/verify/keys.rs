@@ -23,8 +23,12 @@ use billfold_streams::{
 };
 
 use super::Findings;
-use super::uses::{Use, given_up, used};
-use crate::{Check, Error, Finding, Source, Walk, walk::Reader};
+
+use crate::{
+    Check, Error, Finding, Source, Walk,
+    uses::{Use, given_up, used},
+    walk::Reader,
+};
 
 /// How many pages are kept open: keys are drawn page by page, from a few pages of each process.
 const OPEN_PAGES: usize = 64;

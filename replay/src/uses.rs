@@ -15,15 +15,15 @@ use billfold_core::{
 use bytes::Bytes;
 
 /// A key that an event begins to use, and what it sealed with it.
-pub(super) struct Use {
-    pub(super) key: KeyRef,
-    pub(super) owner: Owner,
-    pub(super) sealed: Bytes,
+pub(crate) struct Use {
+    pub(crate) key: KeyRef,
+    pub(crate) owner: Owner,
+    pub(crate) sealed: Bytes,
 }
 
 /// What a key seals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     RootToken,
     TokenMac(TokenId),
     TokenNames(TokenId),
@@ -69,7 +69,7 @@ impl std::fmt::Display for Owner {
 impl Owner {
     /// Where the ciphertext was sealed, given the state after its commit. None for names that the
     /// same commit replaced: their key is given up already.
-    pub(super) fn place<S: Source>(
+    pub(crate) fn place<S: Source>(
         &self,
         key: KeyRef,
         wallet: WalletId,
@@ -108,7 +108,7 @@ impl Owner {
 }
 
 /// The keys that an event begins to use.
-pub(super) fn used(entry: &Entry) -> Vec<Use> {
+pub(crate) fn used(entry: &Entry) -> Vec<Use> {
     let payload = || entry.payload.clone().unwrap_or_default();
     let names = || entry.names.clone().unwrap_or_default();
     let mut uses = Vec::new();
@@ -194,7 +194,7 @@ pub(super) fn used(entry: &Entry) -> Vec<Use> {
 }
 
 /// The keys that an event gives up; those of a mount's names are in the state before it.
-pub(super) fn given_up<S: Source>(
+pub(crate) fn given_up<S: Source>(
     event: &Event,
     state: &State<S>,
 ) -> Result<Vec<KeyRef>, S::Error> {
