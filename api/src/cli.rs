@@ -12,6 +12,7 @@ mod output;
 mod policy;
 mod prompt;
 mod remote;
+mod restore;
 mod secrets;
 mod serve;
 mod shell;
@@ -77,6 +78,8 @@ enum Client {
     /// Legal holds: what is under one cannot be lost
     #[command(subcommand)]
     Hold(erasure::Hold),
+    /// Write what secrets said at a moment of the past as new versions, all or none
+    Restore(restore::Restore),
     /// Tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -197,6 +200,7 @@ impl Client {
             Self::Erase(erase) => erasure::erase(erase).await,
             Self::Erasures(erasures) => erasure::erasures(erasures).await,
             Self::Hold(command) => erasure::hold(command).await,
+            Self::Restore(wanted) => restore::restore(wanted).await,
             Self::Token(command) => token::run(command).await,
             Self::Policy(command) => policy::run(command).await,
             Self::Keys(shown) => keys::show(shown).await,

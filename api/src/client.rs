@@ -13,6 +13,7 @@ mod kv;
 mod mount;
 mod policies;
 mod request;
+mod restore;
 mod text;
 mod tls;
 mod token;
@@ -31,6 +32,7 @@ pub use self::{
     kv::{Metadata, Reading, Version},
     mount::{Kv, Place},
     request::{Method, Request},
+    restore::{Left, NewVersion, Restore, Restored, Unchanged},
     text::{escape, escape_json, is_dangerous},
     tls::Trust,
     token::Token,

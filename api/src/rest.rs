@@ -5,6 +5,7 @@ mod credentials;
 mod erasure;
 mod holds;
 mod keys;
+mod restore;
 mod transactions;
 
 use axum::http::StatusCode;
@@ -36,6 +37,7 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         Endpoint::WalletKeyStatus => keys::status(call).await,
         Endpoint::WalletExposed => keys::exposed(call).await,
         Endpoint::WalletRetire => keys::retire(call).await,
+        Endpoint::WalletRestore => restore::restore(call).await,
         Endpoint::Audit => audit::read(call).await,
         Endpoint::Erase => erasure::erase(call).await,
         Endpoint::Erasures => erasure::all(call).await,

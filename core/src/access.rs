@@ -78,7 +78,7 @@ impl Need {
 #[must_use]
 pub fn need_of(asked: Asked, mount: Option<(MountKind, &str)>, path: Option<&str>) -> Option<Need> {
     let (operation, place) = match asked {
-        Asked::ReadData => (Operation::Read, "data/"),
+        Asked::ReadData | Asked::RestoreData => (Operation::Read, "data/"),
         Asked::ReadSubkeys => (Operation::Read, "subkeys/"),
         Asked::ReadMetadata => (Operation::Read, "metadata/"),
         Asked::PatchData => (Operation::Patch, "data/"),

@@ -345,6 +345,17 @@ pub enum What {
         /// What it is called.
         names: NewNames,
     },
+    /// Write the next version, with what an older one says.
+    Restore {
+        /// The older version, which must still be readable.
+        version: u32,
+        /// The record as it was when that was read.
+        basis: Basis,
+        /// The version that must be the current one.
+        cas: u32,
+        /// The secret.
+        payload: SecretBytes,
+    },
     /// Delete the current version, in a way that can be undone.
     DeleteCurrent,
     /// Delete these versions, in a way that can be undone.

@@ -412,7 +412,7 @@ fn versions_of(action: &Action, written: Vec<u32>) -> Vec<u32> {
     };
     let mut written = written.into_iter();
     let version = |change: &Change| match change.what {
-        What::Put { .. } => written.next().unwrap_or(0),
+        What::Put { .. } | What::Restore { .. } => written.next().unwrap_or(0),
         _ => 0,
     };
     changes.iter().map(version).collect()
@@ -497,6 +497,9 @@ fn describe_changes(changes: &[Change]) -> Vec<u8> {
                     ..
                 } => (6, (*metadata_cas, Some(*settings)), &[]),
                 What::DeleteMetadata => (7, none, &[]),
+                What::Restore { version, cas, .. } => {
+                    (8, (Some(*cas), None), std::slice::from_ref(version))
+                }
             };
             (change.mount, change.record, code, cas, settings, versions)
         })

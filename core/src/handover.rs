@@ -212,6 +212,26 @@ struct WireBasis {
 
 as_array!(WireBasis { present });
 
+impl From<Basis> for WireBasis {
+    fn from(basis: Basis) -> Self {
+        Self {
+            present: match basis {
+                Basis::Absent => None,
+                Basis::Present { settings, names } => Some((settings, names)),
+            },
+        }
+    }
+}
+
+impl From<WireBasis> for Basis {
+    fn from(wire: WireBasis) -> Self {
+        match wire.present {
+            None => Self::Absent,
+            Some((settings, names)) => Self::Present { settings, names },
+        }
+    }
+}
+
 #[derive(Clone)]
 struct WireNames {
     replace: bool,
@@ -311,6 +331,7 @@ fn room_for(command: &Command) -> usize {
         What::Put { payload, names, .. } => {
             payload.len() + cbor::encode(names.names()).len() + REST
         }
+        What::Restore { payload, .. } => payload.len() + REST,
         What::ChangeMetadata { names, .. } => cbor::encode(names.names()).len() + REST,
         What::Delete(versions) | What::Undelete(versions) | What::Destroy(versions) => {
             versions.len() * 5 + REST
@@ -342,15 +363,20 @@ fn wire(change: &Change) -> WireChange<'_> {
                 settings,
                 names,
             } => {
-                basis = from.map(|basis| WireBasis {
-                    present: match basis {
-                        Basis::Absent => None,
-                        Basis::Present { settings, names } => Some((settings, names)),
-                    },
-                });
+                basis = from.map(WireBasis::from);
                 (6, *metadata_cas, &[], *settings, Some(names), &[])
             }
             What::DeleteMetadata => (7, None, &[], none, None, &[]),
+            What::Restore {
+                version,
+                basis: from,
+                cas,
+                payload,
+            } => {
+                basis = Some(WireBasis::from(*from));
+                let versions = std::slice::from_ref(version);
+                (8, Some(*cas), versions, none, None, payload.expose())
+            }
         };
     let names = names.map(|names| match names {
         NewNames::IfNew(names) => WireNames {
@@ -394,15 +420,18 @@ fn unwire(change: OwnedChange) -> Result<Change, cbor::Malformed> {
         4 => What::Undelete(versions),
         5 => What::Destroy(versions),
         6 => What::ChangeMetadata {
-            basis: basis.map(|basis| match basis.present {
-                None => Basis::Absent,
-                Some((settings, names)) => Basis::Present { settings, names },
-            }),
+            basis: basis.map(Basis::from),
             metadata_cas: cas,
             settings,
             names: names.ok_or(cbor::Malformed)?,
         },
         7 => What::DeleteMetadata,
+        8 => What::Restore {
+            version: versions.first().copied().ok_or(cbor::Malformed)?,
+            basis: basis.map(Basis::from).ok_or(cbor::Malformed)?,
+            cas: cas.ok_or(cbor::Malformed)?,
+            payload: SecretBytes::new(Zeroizing::new(std::mem::take(&mut payload))),
+        },
         _ => return Err(cbor::Malformed),
     };
     payload.zeroize();
@@ -445,6 +474,12 @@ mod tests {
             },
             names: NewNames::Replace(Names::default()),
         };
+        let restore = What::Restore {
+            version: 2,
+            basis: Basis::Absent,
+            cas: 7,
+            payload: SecretBytes::copied_from(b"old"),
+        };
         let change = |what| Change {
             mount: MountId::default(),
             record: RecordId::default(),
@@ -459,6 +494,7 @@ mod tests {
                 change(put),
                 change(What::Destroy(vec![1, 2])),
                 change(describe),
+                change(restore),
             ]),
         };
         let bytes = encode([&command].into_iter()).unwrap();
@@ -478,6 +514,16 @@ mod tests {
                 ..
             }
         ));
+        let What::Restore {
+            version: 2,
+            basis: Basis::Absent,
+            cas: 7,
+            payload,
+        } = &changes[3].what
+        else {
+            panic!("{:?}", changes[3])
+        };
+        assert_eq!(payload.expose(), b"old");
         assert!(decode(&bytes[1..]).is_err());
         let kept = Command {
             needs: vec![Need {

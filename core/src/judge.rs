@@ -128,6 +128,7 @@ fn permitted<S: Source>(
         Operation::ReadData
         | Operation::PatchData
         | Operation::ReadSubkeys
+        | Operation::RestoreData
         | Operation::ReadMetadata
         | Operation::PatchMetadata => {
             let record = match request.record {
@@ -143,7 +144,9 @@ fn permitted<S: Source>(
                 (Some(record), Operation::ReadMetadata | Operation::PatchMetadata) => {
                     Verdict::Metadata(Box::new(record))
                 }
-                (Some(record), _) => version(record, request.version, time),
+                // What is deleted can be brought back, and so it can be restored.
+                (Some(record), Operation::RestoreData) => version(record, request.version, None),
+                (Some(record), _) => version(record, request.version, Some(time)),
             }
         }
         Operation::Refused => Verdict::Denied,
@@ -165,11 +168,14 @@ fn permitted<S: Source>(
     })
 }
 
-fn version(record: Record, selected: Option<u32>, time: Millis) -> Verdict {
+/// The version of a record that was asked for, which is told unless it is destroyed, or deleted at the
+/// given time.
+fn version(record: Record, selected: Option<u32>, time: Option<Millis>) -> Verdict {
     match record.version(selected.unwrap_or(0)) {
         None => Verdict::Absent,
         Some(version) => {
-            let readable = !version.destroyed && !version.is_deleted(time);
+            let is_deleted = time.is_some_and(|time| version.is_deleted(time));
+            let readable = !version.destroyed && !is_deleted;
             let number = version.number;
             Verdict::Version {
                 record: Box::new(record),

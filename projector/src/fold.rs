@@ -4,6 +4,7 @@
 //! crash leaves the view at one of these places and nowhere in between.
 
 mod beside;
+mod history;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -139,7 +140,7 @@ impl Fold {
         self.state.begin_commit(at)?;
         for (entry, path) in opened.entries.iter().zip(paths) {
             self.apply(opened, at, &entry.fact)?;
-            self.beside(opened.seq, entry, path)?;
+            self.beside(entry, path, opened.into())?;
             match &entry.fact.event {
                 Event::KeysDestroyed(event) => {
                     self.emptied.extend(event.keys.iter().map(|key| key.page));

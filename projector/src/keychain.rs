@@ -12,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use billfold_core::{
+    Millis,
     commit::CommitHash,
     id::{PageId, Seq},
     state::{Key, PageUse, Source as _, Value, Wallet},
@@ -24,12 +25,13 @@ use billfold_streams::{
     replica::{Head, Replica, Stopped},
     sweeper::Ledger,
 };
+use futures::StreamExt as _;
 use tokio::sync::{Notify, watch};
 
 pub use desk::{Ask, Desk, Judged, Material, Ticket};
 
 use crate::{
-    chain::Broken,
+    chain::{self, Broken},
     fold::{self, Touched},
     view::{self, Shared, View},
 };
@@ -118,6 +120,8 @@ struct Status {
 /// A view that follows the log.
 #[derive(Debug)]
 pub struct Keychain {
+    log: Arc<dyn EventLog>,
+    generation: Generation,
     view: Arc<View>,
     custody: Arc<Custody>,
     desk: Desk,
@@ -137,6 +141,8 @@ impl Keychain {
         let view = Arc::new(open_or_rebuild(&parts)?);
         check_against_log(&parts, &view).await?;
         let keychain = Arc::new(Self {
+            log: Arc::clone(&parts.log),
+            generation: parts.generation,
             custody: Arc::clone(&parts.custody),
             desk: Desk::default(),
             status: watch::Sender::new(Status {
@@ -166,6 +172,23 @@ impl Keychain {
     #[must_use]
     pub const fn custody(&self) -> &Arc<Custody> {
         &self.custody
+    }
+
+    /// The time of the commit of this sequence, on any subject; none when the log ends before it.
+    ///
+    /// # Errors
+    /// When the log cannot be reached, or has no sound commit there.
+    pub async fn time_of(&self, seq: Seq) -> Result<Option<Millis>, Error> {
+        let all = Filter::All(self.generation);
+        if seq == Seq::ZERO || seq > self.log.head(all).await? {
+            return Ok(None);
+        }
+        let mut from_there = self.log.read(all, Seq(seq.0 - 1)).await?;
+        let Some(message) = from_there.next().await else {
+            return Ok(None);
+        };
+        let opened = chain::open(&self.custody, &message?)?;
+        Ok((opened.seq == seq).then_some(opened.header.time))
     }
 
     /// Where requests wait for their place in the log.

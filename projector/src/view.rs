@@ -6,6 +6,7 @@
 
 mod erasures;
 mod folders;
+mod history;
 pub(crate) mod layout;
 mod meta;
 mod record;
@@ -30,6 +31,8 @@ pub use erasures::Destroyed;
 pub(crate) use erasures::Gone;
 pub(crate) use folders::Raw;
 pub use folders::{Found, Leaf};
+pub use history::Then;
+pub(crate) use history::Written;
 pub use meta::Meta;
 pub(crate) use record::Extras;
 pub use record::StoredRecord;
@@ -411,7 +414,7 @@ impl View {
         Place::new().and(&self.id).and(key)
     }
 
-    fn seal(&self, key: &[u8], plain: &[u8], entropy: &mut Os) -> Vec<u8> {
+    pub(crate) fn seal(&self, key: &[u8], plain: &[u8], entropy: &mut Os) -> Vec<u8> {
         self.key.seal(&self.place(key), plain, entropy)
     }
 

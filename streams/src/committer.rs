@@ -150,6 +150,7 @@ impl Waiting {
             What::Delete(versions) | What::Undelete(versions) | What::Destroy(versions) => {
                 versions.len() * size_of::<u32>() + REST
             }
+            What::Restore { payload, .. } => payload.len() + REST,
             What::DeleteCurrent | What::DeleteMetadata => REST,
         };
         REST + changes

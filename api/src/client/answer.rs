@@ -29,6 +29,15 @@ struct Envelope<'a> {
 #[derive(Deserialize)]
 struct Problem {
     error: String,
+    /// The secrets that are to blame.
+    #[serde(default)]
+    refused: Vec<Blamed>,
+}
+
+#[derive(Deserialize)]
+struct Blamed {
+    path: String,
+    why: String,
 }
 
 impl Answer {
@@ -101,7 +110,9 @@ impl Answer {
         let errors = self.envelope().ok().and_then(|envelope| envelope.errors);
         let problem = || {
             let problem: Problem = serde_json::from_slice(&self.body).ok()?;
-            Some(vec![problem.error])
+            let blamed = problem.refused.into_iter();
+            let blamed = blamed.map(|Blamed { path, why }| format!("{path}: {why}"));
+            Some([problem.error].into_iter().chain(blamed).collect())
         };
         errors.or_else(problem).unwrap_or_default()
     }
@@ -135,6 +146,10 @@ mod tests {
                 "the server answered 400: one; two",
             ),
             (r#"{"error":"e"}"#, "the server answered 400: e"),
+            (
+                r#"{"error":"e","refused":[{"path":"s/a","why":"w"}]}"#,
+                "the server answered 400: e; s/a: w",
+            ),
             ("<html>canary</html>", "the server answered 400"),
             ("", "the server answered 400"),
         ] {

@@ -84,6 +84,9 @@ impl Endpoint {
             Self::WalletKeyStatus => "The KEK versions, what is under them, and what is erased.",
             Self::WalletExposed => "The secrets that are to be changed at their source.",
             Self::WalletRetire => "Destroy a KEK version and all before it.",
+            Self::WalletRestore => {
+                "Write what secrets said at a moment of the past as new versions: all, or none."
+            }
             Self::ToolsHash => "The hash of what is sent.",
             Self::ToolsRandom => "Random bytes.",
             Self::AuthMethods => "The ways to log in: tokens.",

@@ -168,6 +168,7 @@ pub enum Endpoint {
     ReadHold,
     PlaceHold,
     LiftHold,
+    WalletRestore,
     Metrics,
 }
 
@@ -753,6 +754,11 @@ pub const ROUTES: &[Route] = &[
     ),
     token(GET, "api/internal/wallet/holds/{id}", Endpoint::ReadHold),
     token(DELETE, "api/internal/wallet/holds/{id}", Endpoint::LiftHold),
+    token(
+        WRITE,
+        "api/internal/wallet/restore",
+        Endpoint::WalletRestore,
+    ),
     route(GET, "metrics", Access::Token, Endpoint::Metrics),
 ];
 

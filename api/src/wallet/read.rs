@@ -42,9 +42,9 @@ pub(super) struct Question<'a> {
 /// A record by its place.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
-    mount: &'a Mount,
-    id: RecordId,
-    path: &'a str,
+    pub(super) mount: &'a Mount,
+    pub(super) id: RecordId,
+    pub(super) path: &'a str,
 }
 
 /// What a question about a secret or folder needs.
@@ -59,7 +59,7 @@ pub(super) fn asked(operation: Operation, mount: &Mount, path: &str) -> Need {
 }
 
 /// A record, the version that was asked for, and what it says as far as it may be told.
-type OpenVersion = (StoredRecord, Version, Option<SecretBytes>);
+pub(super) type OpenVersion = (StoredRecord, Version, Option<SecretBytes>);
 
 impl Wallet {
     /// Reads a version of a secret; 0 or none is the current one.
@@ -386,7 +386,7 @@ impl Wallet {
     ///
     /// A key that is gone although the version was readable was destroyed after the question's place
     /// in the log: the question is put once more, and what it finds there is the answer.
-    async fn resolve(
+    pub(super) async fn resolve(
         &self,
         caller: &Caller,
         place: Place<'_>,
@@ -409,7 +409,7 @@ impl Wallet {
         }
     }
 
-    async fn ask_record(
+    pub(super) async fn ask_record(
         &self,
         caller: &Caller,
         Place { mount, id, path }: Place<'_>,
@@ -420,7 +420,10 @@ impl Wallet {
         // A record that exists is known by its own names, which can be erased with it.
         let exists = self.keychain.view().has_record(&id)?;
         let ask = match operation {
-            Operation::ReadData | Operation::PatchData | Operation::ReadSubkeys => Ask::Version(id),
+            Operation::ReadData
+            | Operation::PatchData
+            | Operation::ReadSubkeys
+            | Operation::RestoreData => Ask::Version(id),
             _ => Ask::Names(id),
         };
         let question = Question {

@@ -11,7 +11,7 @@ use crate::{
         v1::{self, MountKind, Retired, Settings},
     },
     keys::page::KeyRef,
-    names::{names_place, payload_place},
+    names::{Names, names_place, payload_place},
     state::{Mount, Record, Source, Version, keys_of},
 };
 
@@ -69,6 +69,25 @@ impl<S: Source> Deciding<'_, S> {
                     return Err(Refusal::Changed.into());
                 }
                 self.change_metadata(change, &mount, record.as_ref(), *settings, names, sealer)?;
+            }
+            (
+                What::Restore {
+                    version,
+                    basis,
+                    cas,
+                    payload,
+                },
+                record,
+            ) => {
+                let there = record.as_ref().and_then(|record| record.version(*version));
+                let erased = there.is_none_or(|version| version.destroyed);
+                // What was erased since must not come back.
+                if erased || *basis != Basis::of(record.as_ref()) {
+                    return Err(Refusal::Changed.into());
+                }
+                let kept = NewNames::IfNew(Names::default());
+                let record = record.as_ref();
+                return self.put(change, &mount, record, Some(*cas), payload, &kept, sealer);
             }
             // What does not exist needs no deleting.
             (_, None) => {}

@@ -7,6 +7,7 @@ mod fold;
 mod keys;
 mod model;
 mod policies;
+mod restore;
 mod sequences;
 mod tokens;
 mod wishes;

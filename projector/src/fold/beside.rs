@@ -14,7 +14,7 @@ use billfold_core::{
 use bytes::Bytes;
 
 use crate::{
-    fold::{Error, Fold},
+    fold::{Error, Fold, history::Here},
     view::{Extras, Gone, layout},
 };
 
@@ -22,9 +22,9 @@ impl Fold {
     /// Takes in what stands beside an event.
     pub(super) fn beside(
         &mut self,
-        seq: Seq,
         entry: &Entry,
         path: Option<String>,
+        here: Here,
     ) -> Result<(), Error> {
         let names = entry.names.clone().unwrap_or_default();
         let payload = entry.payload.clone().unwrap_or_default();
@@ -46,7 +46,14 @@ impl Fold {
             Event::MountDisabled(event) => {
                 self.raw.insert(layout::mount_names(&event.mount), None);
             }
-            Event::CredentialWritten(event) => self.written(event, names, payload, path)?,
+            Event::CredentialWritten(event) => self.written(event, names, payload, path, here)?,
+            Event::VersionsDeleted(event) => {
+                let deletion = Some(here.time);
+                self.deletion_changed(&event.record, &event.versions, here, deletion)?;
+            }
+            Event::VersionsUndeleted(event) => {
+                self.deletion_changed(&event.record, &event.versions, here, None)?;
+            }
             Event::MetadataChanged(event) => self.metadata_changed(event, names, path)?,
             Event::VersionsDestroyed(event) => {
                 let mut extras = self.extras(&event.record)?;
@@ -100,7 +107,7 @@ impl Fold {
                 self.extras.insert(event.record, extras);
             }
             Event::ErasureOrdered(event) => {
-                let order = [&seq.0.to_be_bytes()[..], &names].concat();
+                let order = [&here.seq.0.to_be_bytes()[..], &names].concat();
                 self.raw
                     .insert(layout::erasure_names(&event.erasure), Some(order));
             }
@@ -111,7 +118,7 @@ impl Fold {
             Event::HoldLifted(event) => {
                 self.raw.insert(layout::hold_names(&event.hold), None);
             }
-            Event::KeysDestroyed(event) => self.destroyed(seq, &event.keys)?,
+            Event::KeysDestroyed(event) => self.destroyed(here.seq, &event.keys)?,
             Event::TokenRoleWritten(_)
             | Event::TokenRoleDeleted(_)
             | Event::TokenRenewed(_)
@@ -127,8 +134,6 @@ impl Fold {
             | Event::WalletSealed(_)
             | Event::RotationPolicySet(_)
             | Event::MountTuned(_)
-            | Event::VersionsDeleted(_)
-            | Event::VersionsUndeleted(_)
             | Event::ResolutionRequested(_)
             | Event::RequestsRefused(_) => {}
         }
@@ -141,6 +146,7 @@ impl Fold {
         names: Bytes,
         payload: Bytes,
         path: Option<String>,
+        here: Here,
     ) -> Result<(), Error> {
         let mut extras = self.extras(&event.record)?;
         if extras.payload_version != 0 {
@@ -152,6 +158,7 @@ impl Fold {
         self.drop_payloads(&event.record, &mut extras, &event.trimmed);
         extras.payload_version = event.version;
         extras.payload = payload;
+        self.remember(&mut extras, event, here)?;
         if event.names.is_some() {
             self.name(event.record, event.mount, names, path, &mut extras)?;
         }
@@ -167,6 +174,9 @@ impl Fold {
     ) -> Result<(), Error> {
         let mut extras = self.extras(&event.record)?;
         self.drop_payloads(&event.record, &mut extras, &event.trimmed);
+        for retired in &event.trimmed {
+            self.forget(&event.record, &mut extras, retired.version)?;
+        }
         if event.names.is_some() {
             self.name(event.record, event.mount, names, path, &mut extras)?;
         }
@@ -195,6 +205,7 @@ impl Fold {
     fn deleted(&mut self, id: &RecordId) -> Result<(), Error> {
         let extras = self.extras(id)?;
         self.view.unlink(&mut self.raw, &extras.chain)?;
+        self.forget_all(id, &extras)?;
         for key in self.view.payload_keys(id) {
             self.raw.insert(key?, None);
         }
@@ -254,7 +265,7 @@ impl Fold {
         }
     }
 
-    fn extras(&self, id: &RecordId) -> Result<Extras, Error> {
+    pub(super) fn extras(&self, id: &RecordId) -> Result<Extras, Error> {
         if let Some(extras) = self.extras.get(id) {
             return Ok(extras.clone());
         }

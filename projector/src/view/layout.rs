@@ -129,6 +129,22 @@ pub(super) fn payloads(record: &RecordId) -> Vec<u8> {
     [b"p", &record.as_bytes()[..]].concat()
 }
 
+/// Where it stands that the deletion of a version changed with this commit.
+pub(crate) fn deletion(record: &RecordId, version: u32, seq: Seq) -> Vec<u8> {
+    [&deletions(record, version)[..], &seq.0.to_be_bytes()].concat()
+}
+
+/// The beginning of the keys of all changes of the deletion of a version.
+pub(crate) fn deletions(record: &RecordId, version: u32) -> Vec<u8> {
+    [b"v", &record.as_bytes()[..], &version.to_be_bytes()].concat()
+}
+
+/// The sequence of the commit that changed the deletion of a version.
+pub(super) fn deletion_of(key: &[u8]) -> Option<Seq> {
+    let (_, seq) = key.split_last_chunk::<8>()?;
+    Some(Seq(u64::from_be_bytes(*seq)))
+}
+
 /// Where a remembered command stands by its time.
 pub(super) fn command_by_time(time: Millis, id: &CommandId) -> Vec<u8> {
     [COMMANDS_BY_TIME, &time.0.to_be_bytes(), id.as_bytes()].concat()

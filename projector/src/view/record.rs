@@ -10,7 +10,10 @@ use billfold_core::{
 use bytes::Bytes;
 use serde_bytes::{ByteArray, ByteBuf};
 
-use super::{Error, damaged};
+use super::{
+    Error, damaged,
+    history::{self, History},
+};
 
 /// A record and its ciphertexts.
 #[derive(Debug, Clone)]
@@ -31,9 +34,18 @@ pub(crate) struct Extras {
     pub(crate) payload_version: u32,
     /// That payload, sealed.
     pub(crate) payload: Bytes,
+    /// When its versions came to be.
+    pub(crate) history: History,
 }
 
-type Wire = (ByteBuf, Vec<ByteArray<16>>, ByteBuf, u32, ByteBuf);
+type Wire = (
+    ByteBuf,
+    Vec<ByteArray<16>>,
+    ByteBuf,
+    u32,
+    ByteBuf,
+    history::Wire,
+);
 
 impl StoredRecord {
     /// Its names, sealed under their DEK.
@@ -55,6 +67,7 @@ impl StoredRecord {
             ByteBuf::from(extras.names.to_vec()),
             extras.payload_version,
             ByteBuf::from(extras.payload.to_vec()),
+            extras.history.wire(),
         );
         cbor::encode(&wire)
     }
@@ -64,7 +77,7 @@ impl StoredRecord {
         unseal: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
     ) -> Result<Self, Error> {
         let wire: Wire = cbor::decode(bytes).map_err(|_| damaged("a record"))?;
-        let (sealed, chain, names, payload_version, payload) = wire;
+        let (sealed, chain, names, payload_version, payload, history) = wire;
         let plain = unseal(&sealed)?;
         let record = Value::decode(&Key::Record(Default::default()), &plain)
             .ok()
@@ -75,6 +88,7 @@ impl StoredRecord {
             names: names.into_vec().into(),
             payload_version,
             payload: payload.into_vec().into(),
+            history: history.into(),
         };
         Ok(Self { record, extras })
     }

@@ -26,6 +26,8 @@ pub struct Call {
     pub tells: &'static str,
     /// The kinds that it may tell besides.
     pub may_tell: &'static str,
+    /// Whether an answer that refuses it names what it is refused for, which the threat model says.
+    pub names: bool,
 }
 
 pub enum Token {
@@ -47,6 +49,7 @@ impl Call {
             statuses,
             tells: "",
             may_tell: "",
+            names: false,
         }
     }
 
@@ -63,6 +66,15 @@ impl Call {
 
     fn may_tell(self, may_tell: &'static str) -> Self {
         Self { may_tell, ..self }
+    }
+
+    /// Its refusal names these.
+    fn names(self, tells: &'static str) -> Self {
+        Self {
+            tells,
+            names: true,
+            ..self
+        }
     }
 
     fn merges(self) -> Self {
@@ -316,6 +328,19 @@ impl Plan<'_> {
                 call(at.clone(), 422).body(json!({ "version": 1, unknown: words.word('x') })),
                 call(at, 400).body(json!({ "version": u32::MAX })),
             ],
+            Endpoint::WalletRestore => {
+                let past = "2001-01-01T00:00:00Z";
+                let folder = path.split_inclusive('/').next().unwrap_or_default();
+                let [named, folder] = [&path, folder].map(|path| json!([format!("secret/{path}")]));
+                vec![
+                    self.write(&path),
+                    call(at.clone(), 409).body(json!({ "at": past, "paths": named })).names("p"),
+                    call(at.clone(), 200).body(json!({ "at": past, "paths": folder })).tells("p"),
+                    call(at.clone(), 422).body(json!({ "at": words.word('x'), "paths": named })),
+                    call(at.clone(), 422).body(json!({ "at": past, "paths": [words.word('p')] })),
+                    call(at, 422).body(json!({ "at": past, "paths": named, unknown: words.word('x') })),
+                ]
+            }
             Endpoint::ToolsHash => vec![call(at, 400).body(json!({ "input": words.word('v') }))],
             Endpoint::ToolsRandom => vec![
                 call(at.clone(), 400).body(json!({ "format": words.word('x') })),

@@ -354,6 +354,7 @@ fn of_requests() -> Vec<(&'static str, Fact)> {
         ),
         ("resolution-requested-list-details", Operation::ListDetails),
         ("resolution-requested-scan-details", Operation::ScanDetails),
+        ("resolution-requested-restore-data", Operation::RestoreData),
     ];
     let asked = operations.map(|(name, operation)| {
         let about_one = matches!(operation, Operation::ReadData | Operation::ReadMetadata);

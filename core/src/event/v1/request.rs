@@ -50,10 +50,12 @@ pub enum Operation {
     ReadCubbyhole,
     /// What the caller's own cubbyhole holds.
     ListCubbyhole,
+    /// A version's secret, deleted or not, to be written anew: it is not told.
+    RestoreData,
 }
 
 impl Operation {
-    const ALL: [(u8, Self); 19] = [
+    const ALL: [(u8, Self); 20] = [
         (1, Self::ReadData),
         (2, Self::ReadMetadata),
         (3, Self::List),
@@ -73,6 +75,7 @@ impl Operation {
         (17, Self::ListCubbyhole),
         (20, Self::ListDetails),
         (21, Self::ScanDetails),
+        (24, Self::RestoreData),
     ];
 
     /// Its name in listings.
@@ -98,6 +101,7 @@ impl Operation {
             Self::ReadAudit => "read-audit",
             Self::ReadCubbyhole => "read-cubbyhole",
             Self::ListCubbyhole => "list-cubbyhole",
+            Self::RestoreData => "restore-data",
         }
     }
 }
