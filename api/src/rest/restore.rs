@@ -56,6 +56,7 @@ fn invalid(told: impl Into<String>) -> Failure {
 }
 
 pub(super) async fn restore(call: &Call) -> Answer {
+    call.allowed(Operation::Update)?;
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     if !body.has_others(&["at", "paths", "dry_run"]).is_empty() {
         return Err(invalid("a restoration has at, paths and dry_run"));

@@ -51,7 +51,6 @@ async fn values(node: &Billfold, path: &str) -> BTreeMap<u64, String> {
 pub async fn inv07_nothing_erased_comes_back(backend: Backend) {
     let wallet = Wallet::serve(backend).await;
     let node = &wallet.node;
-    let (mut restored, mut refused) = (0, 0);
     for round in 0..ROUNDS {
         let path = format!("round{round}");
         let full = format!("secret/{path}");
@@ -77,16 +76,13 @@ pub async fn inv07_nothing_erased_comes_back(backend: Backend) {
                 );
                 let expected = BTreeMap::from([(2, "new".to_owned()), (3, "old".to_owned())]);
                 assert_eq!(told, expected);
-                restored += 1;
             }
             409 => {
                 assert_eq!(told, BTreeMap::from([(2, "new".to_owned())]));
-                refused += 1;
             }
             _ => panic!("{}: {}", reply.status, reply.text()),
         }
     }
-    assert!(restored + refused == ROUNDS, "{restored} and {refused}");
     wallet.assert_sound().await;
 }
 
@@ -112,14 +108,14 @@ pub async fn two_nodes_restore_and_write() {
         Arc::clone(&goes_on),
     );
     let writer = tokio::spawn(writer);
-    let (mut restored, mut refused) = (Vec::new(), 0);
+    let mut restored = Vec::new();
     for round in 0..ROUNDS {
         let body = json!({ "at": at, "paths": ["secret/x", "secret/y"] });
         let node = nodes[round % 2];
         let reply = node.root("POST", RESTORE, body).await;
         match reply.status {
             200 => restored.push(reply.json()),
-            409 => refused += 1,
+            409 => {}
             _ => panic!("{}: {}", reply.status, reply.text()),
         }
         // Without a writer in between it goes through.
@@ -158,9 +154,5 @@ pub async fn two_nodes_restore_and_write() {
     // Beside the first writing, each is one that was told: what was refused wrote nothing.
     assert_eq!(count(&x, "x old"), 1 + told["secret/x"]);
     assert_eq!(count(&y, "y old"), 1 + told["secret/y"]);
-    println!(
-        "{} restored, {refused} refused, {written} written",
-        restored.len()
-    );
     wallet.assert_sound().await;
 }
