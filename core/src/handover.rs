@@ -22,7 +22,7 @@ use crate::{
     seal::Place,
 };
 
-const FORMAT: u16 = 6;
+const FORMAT: u16 = 7;
 
 /// Where a hand-over is sealed.
 #[must_use]

@@ -360,6 +360,7 @@ async fn replace_generation(wallet: &Wallet) {
     let replaced = Action::ReplaceGeneration {
         generation: 2,
         manager: "key-file".to_owned(),
+        severs: true,
     };
     inside.order(None, Actor::System, replaced).await.unwrap();
 }

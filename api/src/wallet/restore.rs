@@ -152,6 +152,7 @@ impl Wallet {
                     changes.push(Change {
                         mount: mount.id,
                         record: self.record(mount.id, &path),
+                        folders: self.folders(mount.id, &path),
                         what: What::Restore {
                             version: from,
                             basis,

@@ -30,7 +30,12 @@ fn basis(world: &World) -> Basis {
 
 /// Writes what a version of the secret at path 0 says, and nothing else.
 fn restore(world: &mut World, version: u32, basis: Basis, cas: u32) -> Result<Decision, Refusal> {
-    let Change { mount, record, .. } = world.change(&put(0, None));
+    let Change {
+        mount,
+        record,
+        folders,
+        ..
+    } = world.change(&put(0, None));
     let what = What::Restore {
         version,
         basis,
@@ -40,6 +45,7 @@ fn restore(world: &mut World, version: u32, basis: Basis, cas: u32) -> Result<De
     let change = Change {
         mount,
         record,
+        folders,
         what,
     };
     let other = world.change(&put(1, None));
@@ -125,7 +131,12 @@ fn a_check_of_the_version_is_part_of_it() {
     ask_for(&mut world, START, &command).unwrap();
     let command = world.command(ROOT, None, &Wish::Change(vec![put(0, Some(0))]));
     ask_for(&mut world, START, &command).unwrap();
-    let Change { mount, record, .. } = world.change(&put(0, None));
+    let Change {
+        mount,
+        record,
+        folders,
+        ..
+    } = world.change(&put(0, None));
     let what = What::Restore {
         version: 1,
         basis: basis(&world),
@@ -135,6 +146,7 @@ fn a_check_of_the_version_is_part_of_it() {
     let change = Change {
         mount,
         record,
+        folders,
         what,
     };
     let command = Command {
