@@ -227,5 +227,6 @@ the_sections! {
     rotate: "Rotate" as "Rotate",
     retire: "Retire" as "Begin and unseal",
     erase_and_hold: "Erase and hold" as "Rotate",
+    restore: "Restore" as "Rotate",
     when_a_key_is_lost_or_known: "When a key is lost or known" as "Rotate",
 }
