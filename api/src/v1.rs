@@ -179,6 +179,16 @@ pub(crate) fn failure(error: &wallet::Error) -> Failure {
             StatusCode::INTERNAL_SERVER_ERROR,
             "the key of this secret is not in the key store",
         ),
+        Error::Damaged(why) => {
+            tracing::error!(
+                why,
+                "a secret cannot be opened: run `billfold-replay verify`"
+            );
+            Failure::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the key of this secret does not open",
+            )
+        }
         Error::Unavailable(why) => {
             tracing::warn!(why, "a request could not be answered");
             Failure::new(

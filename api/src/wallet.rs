@@ -115,6 +115,9 @@ pub enum Error {
     /// The version that was asked for was destroyed, or its key erased.
     #[error("the secret was erased")]
     Erased,
+    /// The key store's fault: a key that is needed does not open.
+    #[error("a key is damaged: {0}")]
+    Damaged(String),
     /// A dependency's fault, or this node's: nothing was told or changed.
     #[error("{0}")]
     Unavailable(String),
@@ -149,7 +152,10 @@ impl From<billfold_streams::keys::Error> for Error {
 
 impl From<custody::Error> for Error {
     fn from(error: custody::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            custody::Error::Keys(error) => Self::Damaged(error.to_string()),
+            other => Self::Unavailable(other.to_string()),
+        }
     }
 }
 

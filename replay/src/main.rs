@@ -122,8 +122,8 @@ fn key(id: &str) -> Result<KeyRef, &'static str> {
 #[derive(Debug, Args)]
 struct LogArgs {
     /// One JSON object a line: sequence, index, time, subject, writer, event, kind, actor, and as it
-    /// applies principal, token, command, mount, record, versions, trimmed, kek, page, keys, uses,
-    /// erasure, hold, records, request, operation, asked_version, verdict, version, refused,
+    /// applies principal, token, command, mount, record, versions, trimmed, kek, page, keys,
+    /// uses, erasure, hold, records, request, operation, asked_version, verdict, version, refused,
     /// over_bound; with --names also mount_path, path and reason (null when erased), client,
     /// execution
     #[arg(long)]

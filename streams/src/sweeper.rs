@@ -269,6 +269,9 @@ impl<L: Ledger> Sweeper<L> {
         } else {
             page.kek
         };
+        if page.kek < using.kek {
+            tracing::error!(page = %id, "an older writing of this key page was put back; it is written anew");
+        }
         let kept = page.keeping(|slot| using.keeps(slot)).under(kek);
         if kept.slots() != page.slots() || kept.kek != page.kek {
             self.custody.replace_page(&kept, revision).await?;

@@ -12,6 +12,8 @@
 
 #[path = "keys/crashes.rs"]
 mod crashes;
+#[path = "keys/damaged.rs"]
+mod damaged;
 #[path = "library/folding.rs"]
 #[allow(dead_code, reason = "other tests use more of it")]
 mod folding;
@@ -45,6 +47,7 @@ use tokio::time::sleep;
 
 use self::{
     crashes::inv06_the_work_goes_on_after_a_crash_at_each_step,
+    damaged::what_is_not_in_a_damaged_page_works,
     retired::inv07_a_copy_from_before_is_worth_nothing_after_a_retirement, secrets::Secrets,
 };
 
@@ -166,9 +169,12 @@ async fn inv06_rotation_under_load(backend: Backend) {
 
 /// Writes secrets and reads each at once; how many.
 async fn write_and_read(mut secrets: Secrets, goes_on: Arc<AtomicBool>) -> u64 {
-    while goes_on.load(Ordering::SeqCst) {
+    while goes_on.load(Ordering::SeqCst) || secrets.count() < 15 {
         let path = secrets.put_new().await;
         secrets.check(&path).await;
+        if secrets.made().is_multiple_of(5) {
+            secrets.remove_last().await;
+        }
     }
     secrets.check_all().await;
     secrets.count()
@@ -388,6 +394,7 @@ async fn exposed(node: &Billfold) -> Vec<String> {
 
 on_both_backends! {
     inv06_what_was_exposed_is_sealed_anew,
+    what_is_not_in_a_damaged_page_works,
     inv07_a_copy_from_before_is_worth_nothing_after_a_retirement,
     inv06_rotation_under_load,
     what_cannot_be_retired_is_refused,

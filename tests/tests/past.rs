@@ -324,7 +324,7 @@ async fn the_life_of_every_key_is_told(backend: Backend) {
     let mut expected = vec![
         used(1, 1),
         step(given_up, &json!({ "step": "given-up" })),
-        step(swept, &json!({ "step": "destroyed", "kek": 1 })),
+        step(swept, &json!({ "step": "destroyed", "newest": 1 })),
         step(gone, &json!({ "step": "kek-destroyed" })),
     ];
     assert_eq!(life(&wallet, key(1)).await, expected);

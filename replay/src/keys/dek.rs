@@ -64,12 +64,13 @@ pub enum Happened {
     GivenUp,
     /// It is gone from the key store.
     Destroyed {
-        /// The KEK version that it was under.
-        kek: KekVersion,
+        /// The newest KEK version then: it may have wrapped it, and no newer one.
+        newest: KekVersion,
     },
     /// That KEK version is destroyed, too.
     KekDestroyed,
-    /// So is the unseal generation above it: it is gone from every copy, wherever that is.
+    /// Another unseal generation is above the KEK versions, and what opens it does not open those
+    /// before: it is gone from every copy, wherever that is.
     Complete,
 }
 
@@ -104,7 +105,7 @@ struct Story {
     key: KeyRef,
     /// The current KEK version.
     current: KekVersion,
-    /// The one that the key is under.
+    /// The one that the key is under, or the newest one that it may have been under.
     kek: KekVersion,
     owner: Option<Owner>,
     given_up: bool,
@@ -177,7 +178,9 @@ impl Story {
             && event.keys.contains(&self.key)
         {
             self.destroyed = true;
-            happened.push(Happened::Destroyed { kek: self.kek });
+            // A rewrap may have written it under the newest one before the log knew of it.
+            self.kek = self.current;
+            happened.push(Happened::Destroyed { newest: self.kek });
         }
         Ok(())
     }
@@ -205,7 +208,7 @@ impl Story {
                 self.kek_destroyed = true;
                 happened.push(Happened::KekDestroyed);
             }
-            Event::GenerationReplaced(_) if self.kek_destroyed => {
+            Event::GenerationReplaced(event) if event.severs && self.kek_destroyed => {
                 let complete = |step: &DekStep| step.what == Happened::Complete;
                 if !self.steps.iter().any(complete) {
                     happened.push(Happened::Complete);

@@ -55,7 +55,7 @@ pub struct KekLife {
     pub taken_over: Span,
     /// Keys that went on to a newer version.
     pub rewrapped: Span,
-    /// Keys that were destroyed under it.
+    /// Keys that were destroyed while it was the newest: it may have wrapped them, and no newer one.
     pub erased: Span,
     /// Keys under it that something live refers to.
     pub live: u64,
@@ -156,12 +156,12 @@ impl Story {
             }
             Event::KeysDestroyed(event) => {
                 for key in &event.keys {
-                    let Some((kek, held)) = self.pages.get_mut(&key.page) else {
-                        continue;
-                    };
-                    *held = held.saturating_sub(1);
-                    let kek = *kek;
-                    self.chapter(kek, when).erased.add(1, when);
+                    if let Some((_, held)) = self.pages.get_mut(&key.page) {
+                        *held = held.saturating_sub(1);
+                    }
+                    if let Some(newest) = self.versions.last_mut() {
+                        newest.erased.add(1, when);
+                    }
                 }
             }
             Event::KeysRewrapped(event) => {

@@ -63,7 +63,7 @@ fn steps(kek: &KekLife) -> Vec<(When, String)> {
     spans(&kek.used, "took keys into use");
     spans(&kek.taken_over, "took keys over from older versions");
     spans(&kek.rewrapped, "left keys to newer versions");
-    spans(&kek.erased, "had keys destroyed");
+    spans(&kek.erased, "was the newest when keys were destroyed");
     let (generation, provider) = (kek.generation, &kek.provider);
     let made = format!("made  generation={generation}  provider={provider:?}");
     steps.insert(0, (kek.made, made));
@@ -99,7 +99,9 @@ pub fn write_dek(out: &mut dyn Write, life: &DekLife) -> Result<(), Error> {
                 format!("rewrapped from KEK version {from} to {to}")
             }
             Happened::GivenUp => "given up: it is to be destroyed".to_owned(),
-            Happened::Destroyed { kek } => format!("destroyed, under KEK version {kek}"),
+            Happened::Destroyed { newest } => {
+                format!("destroyed, under KEK version {newest} or an older one")
+            }
             Happened::KekDestroyed => "that KEK version is destroyed".to_owned(),
             Happened::Complete => "gone from every copy".to_owned(),
         };

@@ -326,6 +326,11 @@ async fn inv12_what_does_not_fit_into_one_commit_is_not_erased() {
         let done = node.root("POST", "/api/transactions", body).await;
         assert_eq!(done.status, 200, "{}", done.text());
     }
+    // A read is answered behind all that was written before it: the node has come to the last one.
+    let last = node
+        .root("GET", "/v1/secret/metadata/many/1/5999", ())
+        .await;
+    assert_eq!(last.status, 200, "{}", last.text());
     let before = wallet.settled().await;
     let refused = erase(node, "secret/many/").await;
     assert_eq!(refused.status, 413, "{}", refused.text());

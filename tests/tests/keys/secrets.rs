@@ -13,6 +13,7 @@ pub struct Secrets {
     client: Client,
     token: String,
     folder: String,
+    made: u64,
     known: BTreeMap<String, String>,
 }
 
@@ -22,6 +23,7 @@ impl Secrets {
             client: node.client(),
             token: node.token().to_owned(),
             folder: folder.into(),
+            made: 0,
             known: BTreeMap::new(),
         }
     }
@@ -35,9 +37,15 @@ impl Secrets {
         reply.unwrap()
     }
 
+    /// How many were written, with those that were removed since.
+    pub fn made(&self) -> u64 {
+        self.made
+    }
+
     /// Writes one more secret; its path.
     pub async fn put_new(&mut self) -> String {
-        let path = format!("{}/{}", self.folder, self.known.len());
+        let path = format!("{}/{}", self.folder, self.made);
+        self.made += 1;
         let value = hex::encode(tools::random::<16>());
         let body = json!({ "data": { "value": value } });
         let url = format!("/v1/secret/data/{path}");
@@ -45,6 +53,19 @@ impl Secrets {
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         self.known.insert(path.clone(), value);
         path
+    }
+
+    /// Removes the one that was written last, with its keys, for ever.
+    pub async fn remove_last(&mut self) {
+        let path = format!("{}/{}", self.folder, self.made - 1);
+        self.known.remove(&path).unwrap();
+        let url = format!("/v1/secret/metadata/{path}");
+        let reply = self.call("DELETE", &url, ()).await;
+        assert_eq!(reply.status, 204, "{path}: {}", reply.text());
+        let read = self
+            .call("GET", &format!("/v1/secret/data/{path}"), ())
+            .await;
+        assert_eq!(read.status, 404, "{path}: {}", read.text());
     }
 
     pub async fn check(&self, path: &str) {

@@ -30,24 +30,14 @@ fn basis(world: &World) -> Basis {
 
 /// Writes what a version of the secret at path 0 says, and nothing else.
 fn restore(world: &mut World, version: u32, basis: Basis, cas: u32) -> Result<Decision, Refusal> {
-    let Change {
-        mount,
-        record,
-        folders,
-        ..
-    } = world.change(&put(0, None));
+    let change = world.change(&put(0, None));
     let what = What::Restore {
         version,
         basis,
         cas,
         payload: SecretBytes::copied_from(b"old"),
     };
-    let change = Change {
-        mount,
-        record,
-        folders,
-        what,
-    };
+    let change = Change { what, ..change };
     let other = world.change(&put(1, None));
     let command = Command {
         id: None,
@@ -131,24 +121,14 @@ fn a_check_of_the_version_is_part_of_it() {
     ask_for(&mut world, START, &command).unwrap();
     let command = world.command(ROOT, None, &Wish::Change(vec![put(0, Some(0))]));
     ask_for(&mut world, START, &command).unwrap();
-    let Change {
-        mount,
-        record,
-        folders,
-        ..
-    } = world.change(&put(0, None));
+    let change = world.change(&put(0, None));
     let what = What::Restore {
         version: 1,
         basis: basis(&world),
         cas: 1,
         payload: SecretBytes::copied_from(b"old"),
     };
-    let change = Change {
-        mount,
-        record,
-        folders,
-        what,
-    };
+    let change = Change { what, ..change };
     let command = Command {
         action: Action::Change(vec![change]),
         ..command
