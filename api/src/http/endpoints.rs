@@ -857,7 +857,10 @@ mod tests {
                 "v1/sys/health",
                 "v1/sys/seal-status",
                 "v1/sys/leader",
-                "v1/sys/init"
+                "v1/sys/init",
+                "v1/sys/init",
+                "v1/sys/unseal",
+                "v1/sys/decode-token"
             ],
             "an endpoint without a token is a decision for the threat model"
         );
