@@ -26,6 +26,7 @@ mod retired;
 mod secrets;
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -94,6 +95,15 @@ async fn rotate(node: &Billfold) -> u64 {
 async fn retire(node: &Billfold, version: u64) -> Reply {
     node.root("POST", RETIRE, json!({ "version": version }))
         .await
+}
+
+/// Waits until nobody has this embedded log open: what the library had open is closed a moment later.
+async fn until_free(data: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = Embedded::open(data) {
+        assert!(Instant::now() < deadline, "{error}");
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Waits until the status is as it should be.
@@ -291,13 +301,8 @@ async fn inv06_the_wallet_rotates_by_itself(backend: Backend) {
         let set = Action::SetRotationPolicy(policy);
         inside.order(None, inside.root(), set).await.unwrap();
     }
-    // What the library had open may not be closed altogether.
-    let deadline = Instant::now() + PATIENCE;
-    while nats.is_none()
-        && let Err(error) = Embedded::open(&data)
-    {
-        assert!(Instant::now() < deadline, "{error}");
-        sleep(Duration::from_millis(20)).await;
+    if nats.is_none() {
+        until_free(&data).await;
     }
     let node = builder.spawn().await.unwrap();
     until(&node, "it does not rotate", |status| status["current"] == 2).await;

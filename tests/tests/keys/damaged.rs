@@ -10,7 +10,7 @@ use billfold_tests::{
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{node::Setup, rotate, until_rewrapped};
+use super::{node::Setup, rotate, until_free, until_rewrapped};
 
 /// What happens to a page.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ async fn harmed(backend: Backend, harm: Harm) {
     let mut wallet = Wallet::serve(backend).await;
     // Each start draws from pages of its own.
     put(&wallet.node, "first").await;
-    wallet.node.restart().await.unwrap();
+    restart(&mut wallet).await;
     put(&wallet.node, "second").await;
     wallet.node.stop().await.unwrap();
     let (page, before) = {
@@ -39,7 +39,7 @@ async fn harmed(backend: Backend, harm: Harm) {
         let stored = setup.keys.read(Slot::Page(page)).await.unwrap().unwrap();
         (page, stored.bytes)
     };
-    wallet.node.restart().await.unwrap();
+    restart(&mut wallet).await;
     rotate(&wallet.node).await;
     until_rewrapped(&wallet.node).await;
     wallet.node.stop().await.unwrap();
@@ -61,7 +61,7 @@ async fn harmed(backend: Backend, harm: Harm) {
     let verified = wallet.replay(&["verify"]).await.unwrap();
     let named = verified.stdout.contains(&page.to_string());
     assert!(verified.code != 0 && named, "{harm:?}: {}", verified.stdout);
-    wallet.node.restart().await.unwrap();
+    restart(&mut wallet).await;
     let node = &wallet.node;
     let (first, second) = (get(node, "first").await, get(node, "second").await);
     assert_eq!(second.0, 200, "{harm:?}: {}", second.1);
@@ -77,10 +77,24 @@ async fn harmed(backend: Backend, harm: Harm) {
     assert!(first.1.contains(told.1), "{harm:?}: {}", first.1);
 }
 
+/// Starts the node again, once nothing else has its folder open.
+async fn restart(wallet: &mut Wallet) {
+    if wallet.node.pid().is_some() {
+        wallet.node.stop().await.unwrap();
+    }
+    if wallet.nats.is_none() {
+        until_free(wallet.node.data_dir()).await;
+    }
+    wallet.node.restart().await.unwrap();
+}
+
 async fn setup(wallet: &Wallet) -> Setup {
     let (data, key) = (wallet.node.data_dir(), wallet.node.key_file());
     match &wallet.nats {
-        None => Setup::embedded(data, key),
+        None => {
+            until_free(data).await;
+            Setup::embedded(data, key)
+        }
         Some(nats) => Setup::jetstream(&nats.url(), key).await,
     }
 }
