@@ -221,13 +221,22 @@ impl Custody {
 
     async fn load(&self) -> Result<(Keyring, Revision), Error> {
         let _loading = self.loading.lock().await;
-        let stored = self.read_slot(Slot::Keyring).await?;
-        let keyring = Keyring::decode(&stored.bytes)?;
-        if keyring.wallet != self.wallet {
-            return Err(keyring::Error::Misplaced.into());
-        }
-        let key = self.open.load().generation_key(&keyring)?;
-        let read = Open::read(&*self.store, &keyring, key).await?;
+        let mut before = Revision::NONE;
+        let (keyring, stored, read) = loop {
+            let stored = self.read_slot(Slot::Keyring).await?;
+            let keyring = Keyring::decode(&stored.bytes)?;
+            if keyring.wallet != self.wallet {
+                return Err(keyring::Error::Misplaced.into());
+            }
+            let key = self.open.load().generation_key(&keyring)?;
+            match Open::read(&*self.store, &keyring, key).await {
+                // Another node added a version after the keyring was read: it is in the next one.
+                Err(Error::Keys(keyring::Error::NoKek(_))) if stored.revision != before => {
+                    before = stored.revision;
+                }
+                read => break (keyring, stored, read?),
+            }
+        };
         // What is current stays so until the log says otherwise.
         let epoch = self.epoch().id;
         read.keys.epoch(&epoch).ok_or(Error::NoEpoch(epoch))?;

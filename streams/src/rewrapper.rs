@@ -21,7 +21,7 @@ use billfold_core::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
-    custody::{self, Custody},
+    custody::Custody,
     fault_point::fault_point,
     keys::Slot,
     sweeper::{Error, Ledger, RETRY, Sweeper},
@@ -152,8 +152,10 @@ impl<L: Ledger> Rewrapper<L> {
         let Some(stored) = self.custody().store().read(Slot::Page(page)).await? else {
             return Ok(None);
         };
-        let version = Page::wrapped_under(&stored.bytes).map_err(custody::Error::Keys)?;
-        let recorded = version == current && !(using.closed && using.counts());
+        // One that cannot be read must not keep the others from being rewrapped: it is swept with
+        // them, and told there.
+        let version = Page::wrapped_under(&stored.bytes).ok();
+        let recorded = version == Some(current) && !(using.closed && using.counts());
         Ok((!recorded).then_some((page, using.closed)))
     }
 

@@ -273,11 +273,12 @@ impl<L: Ledger> Sweeper<L> {
             tracing::error!(page = %id, "an older writing of this key page was put back; it is written anew");
         }
         let kept = page.keeping(|slot| using.keeps(slot)).under(kek);
-        if kept.slots() != page.slots() || kept.kek != page.kek {
+        let differs = kept.slots() != page.slots() || kept.kek != page.kek;
+        if differs {
             self.custody.replace_page(&kept, revision).await?;
             fault_point("page written");
         }
-        if store.writings(slot).await? > 1 {
+        if differs || store.writings(slot).await? > 1 {
             store.erase_older(slot).await?;
             fault_point("older pages erased");
         }

@@ -48,8 +48,9 @@ use tokio::time::sleep;
 
 use self::{
     crashes::inv06_the_work_goes_on_after_a_crash_at_each_step,
-    damaged::what_is_not_in_a_damaged_page_works,
-    retired::inv07_a_copy_from_before_is_worth_nothing_after_a_retirement, secrets::Secrets,
+    damaged::{a_page_that_is_none_holds_no_other_up, what_is_not_in_a_damaged_page_works},
+    retired::inv07_a_copy_from_before_is_worth_nothing_after_a_retirement,
+    secrets::Secrets,
 };
 
 /// Longer than anything takes on a machine that is busy with other tests.
@@ -400,6 +401,7 @@ async fn exposed(node: &Billfold) -> Vec<String> {
 on_both_backends! {
     inv06_what_was_exposed_is_sealed_anew,
     what_is_not_in_a_damaged_page_works,
+    a_page_that_is_none_holds_no_other_up,
     inv07_a_copy_from_before_is_worth_nothing_after_a_retirement,
     inv06_rotation_under_load,
     what_cannot_be_retired_is_refused,

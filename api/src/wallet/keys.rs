@@ -11,7 +11,7 @@ use billfold_core::{
     state::{Wallet as State, key_status::KeyStatus},
 };
 use billfold_projector::keychain::{Ask, Material};
-use billfold_streams::sweeper::Ledger as _;
+use billfold_streams::{custody, sweeper::Ledger as _};
 
 use super::{
     At, Caller, Error, Wallet, Written,
@@ -67,16 +67,19 @@ impl Wallet {
 
     /// The keys in the key store that are neither used nor given up, by KEK version.
     async fn pooled_keys(&self) -> Result<BTreeMap<KekVersion, u64>, Error> {
-        let (custody, mut pooled) = (self.keychain.custody(), BTreeMap::new());
+        let (keys, mut pooled) = (self.keychain.custody(), BTreeMap::new());
         let unavailable = |error: &dyn std::fmt::Display| Error::Unavailable(error.to_string());
-        let pages = custody.store().pages().await;
+        let pages = keys.store().pages().await;
         for id in pages.map_err(|error| unavailable(&error))? {
             let using = self.keychain.page(&id).map_err(Error::Unavailable)?;
             if using.closed {
                 continue;
             }
-            let Some((page, _)) = custody.fetch(id).await? else {
-                continue;
+            let page = match keys.fetch(id).await {
+                Ok(Some((page, _))) => page,
+                // Nothing can be drawn from one that does not open.
+                Ok(None) | Err(custody::Error::Keys(_)) => continue,
+                Err(error) => return Err(error.into()),
             };
             let is_taken =
                 |slot| using.live.has(slot) || using.dying.has(slot) || using.gone.has(slot);

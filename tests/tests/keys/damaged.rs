@@ -10,7 +10,7 @@ use billfold_tests::{
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{node::Setup, rotate, until_free, until_rewrapped};
+use super::{node::Setup, rotate, until, until_free, until_rewrapped};
 
 /// What happens to a page.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +75,36 @@ async fn harmed(backend: Backend, harm: Harm) {
     };
     assert_eq!(first.0, told.0, "{harm:?}: {}", first.1);
     assert!(first.1.contains(told.1), "{harm:?}: {}", first.1);
+}
+
+/// Whatever stands in the place of a page: the others come under the new KEK version.
+pub async fn a_page_that_is_none_holds_no_other_up(backend: Backend) {
+    let mut wallet = Wallet::serve(backend).await;
+    put(&wallet.node, "first").await;
+    restart(&mut wallet).await;
+    put(&wallet.node, "second").await;
+    wallet.node.stop().await.unwrap();
+    {
+        let setup = setup(&wallet).await;
+        let slot = Slot::Page(page_of(&setup, "first").await);
+        let now = setup.keys.read(slot).await.unwrap().unwrap();
+        replace(
+            &*setup.keys,
+            slot,
+            now.revision,
+            Bytes::from_static(b"none"),
+        )
+        .await;
+    }
+    restart(&mut wallet).await;
+    rotate(&wallet.node).await;
+    // A payload and names.
+    until(&wallet.node, "the second is held up", |status| {
+        super::version(status, 2)["live"].as_u64().unwrap() >= 2
+    })
+    .await;
+    assert_eq!(get(&wallet.node, "second").await.0, 200);
+    assert_eq!(get(&wallet.node, "first").await.0, 500);
 }
 
 /// Starts the node again, once nothing else has its folder open.
