@@ -97,6 +97,10 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
     /// When the store cannot be reached, or one is still there.
     async fn erase_older(&self, slot: Slot) -> Result<usize, Error>;
 
+    /// Deletes the writing that a rewrap has replaced, which holds no key that was destroyed. It need
+    /// not be overwritten, nor be gone: [`KeyStore::erase_older`] sees to what is left (ADR 0012).
+    async fn drop_rewrapped(&self, slot: Slot, replaced: Revision);
+
     /// Removes every writing of the slot, as [`KeyStore::erase_older`] does.
     ///
     /// # Errors

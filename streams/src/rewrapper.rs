@@ -6,11 +6,7 @@
 //! number of nodes may walk at once: each begins at another page, and what one has done the others
 //! find done.
 
-use std::{
-    num::NonZeroU32,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use billfold_core::{
     command::Action,
@@ -19,6 +15,10 @@ use billfold_core::{
     state::WalletKek,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::{
+    sync::Mutex,
+    time::{Interval, MissedTickBehavior},
+};
 
 use crate::{
     custody::Custody,
@@ -33,12 +33,17 @@ const BATCH: usize = 512;
 /// How many pages are looked at at once.
 const AT_ONCE: usize = 32;
 
+/// How often an event says what was rewrapped, where that is bounded.
+const EVENTS_PER_SECOND: u32 = 4;
+
 /// Brings pages under the current KEK version.
 #[derive(Debug)]
 pub struct Rewrapper<L> {
     sweeper: Arc<Sweeper<L>>,
-    /// How many pages are rewrapped in a second at most.
-    pace: Option<NonZeroU32>,
+    /// How many pages are looked at before an event says what was rewrapped.
+    batch: usize,
+    /// When the next page may be rewrapped, where that is bounded.
+    turns: Option<Mutex<Interval>>,
 }
 
 /// What a walk left to be done.
@@ -53,9 +58,21 @@ enum Walked {
 }
 
 impl<L: Ledger> Rewrapper<L> {
-    /// A rewrapper that rewraps so many pages in a second at most.
-    pub const fn new(sweeper: Arc<Sweeper<L>>, pace: Option<NonZeroU32>) -> Self {
-        Self { sweeper, pace }
+    /// A rewrapper that rewraps so many pages in a second at most, one by one: readers would notice
+    /// bursts.
+    pub fn new(sweeper: Arc<Sweeper<L>>, pace: Option<NonZeroU32>) -> Self {
+        let events = |pace: NonZeroU32| (pace.get() / EVENTS_PER_SECOND) as usize;
+        let turns = |pace: NonZeroU32| {
+            let apart = Duration::from_secs(1) / pace.get();
+            let mut turns = tokio::time::interval(apart.max(Duration::from_micros(1)));
+            turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            Mutex::new(turns)
+        };
+        Self {
+            sweeper,
+            batch: pace.map_or(BATCH, |pace| events(pace).clamp(1, BATCH)),
+            turns: pace.map(turns),
+        }
     }
 
     /// Follows the rotations, for ever.
@@ -110,9 +127,8 @@ impl<L: Ledger> Rewrapper<L> {
         let mine = PageId::from_bytes(*self.custody().process().as_bytes());
         let (Ok(at) | Err(at)) = pages.binary_search(&mine);
         pages.rotate_left(at);
-        let began = Instant::now();
-        let (mut left, mut rewrapped) = (0, 0);
-        for batch in pages.chunks(self.batch()) {
+        let mut left = 0;
+        for batch in pages.chunks(self.batch) {
             let due: Vec<Option<(PageId, bool)>> = stream::iter(batch.to_vec())
                 .map(|page| self.is_due(page, current))
                 .buffered(AT_ONCE)
@@ -124,10 +140,8 @@ impl<L: Ledger> Rewrapper<L> {
             if !open.is_empty() {
                 self.sweeper.close(open).await?;
             }
-            rewrapped += due.len();
-            let pages = due.into_iter().map(|(page, _)| page).collect();
-            left += self.sweeper.sweep(pages).await.len();
-            self.keep_pace(began, rewrapped).await;
+            let pages = stream::iter(due).then(|(page, _)| self.turn(page)).boxed();
+            left += self.sweeper.sweep_stream(pages).await.len();
             if self.custody().current_kek() != current {
                 return Ok(Walked::Rotated);
             }
@@ -149,14 +163,16 @@ impl<L: Ledger> Rewrapper<L> {
         if using.kek == current {
             return Ok(None);
         }
+        if using.kek != 0 {
+            return Ok(Some((page, using.closed)));
+        }
         let Some(stored) = self.custody().store().read(Slot::Page(page)).await? else {
             return Ok(None);
         };
-        // One that cannot be read must not keep the others from being rewrapped: it is swept with
-        // them, and told there.
+        // Nothing was drawn from it, so nothing is to be said of it. One that cannot be read must not
+        // keep the others from being rewrapped: it is swept with them, and told there.
         let version = Page::wrapped_under(&stored.bytes).ok();
-        let recorded = version == Some(current) && !(using.closed && using.counts());
-        Ok((!recorded).then_some((page, using.closed)))
+        Ok((version != Some(current)).then_some((page, using.closed)))
     }
 
     /// Destroys the KEK versions that the log has retired, once no page is under them: the walk
@@ -176,18 +192,11 @@ impl<L: Ledger> Rewrapper<L> {
         Ok(())
     }
 
-    fn batch(&self) -> usize {
-        let pace = self.pace.map_or(usize::MAX, |pace| pace.get() as usize);
-        (pace / 4).clamp(1, BATCH)
-    }
-
-    /// Waits until so many pages may have been rewrapped since then.
-    async fn keep_pace(&self, began: Instant, pages: usize) {
-        let Some(pace) = self.pace else {
-            return;
-        };
-        let pages = u32::try_from(pages).unwrap_or(u32::MAX);
-        let due = Duration::from_secs(1) * pages / pace.get();
-        tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
+    /// Waits until this page's turn comes.
+    async fn turn(&self, page: PageId) -> PageId {
+        if let Some(turns) = &self.turns {
+            turns.lock().await.tick().await;
+        }
+        page
     }
 }

@@ -21,7 +21,7 @@ use billfold_core::{
     keys::{keyring::KekVersion, page::KeyRef},
     state::{PageUse, Wallet},
 };
-use futures::{StreamExt as _, stream};
+use futures::{Stream, StreamExt as _, stream};
 
 use crate::{
     committer::{self, Handle},
@@ -189,8 +189,17 @@ impl<L: Ledger> Sweeper<L> {
     }
 
     /// Makes these pages what they should be; returns those that could not be.
-    pub(crate) async fn sweep(&self, pages: Vec<PageId>) -> Vec<PageId> {
-        let swept = stream::iter(pages)
+    async fn sweep(&self, pages: Vec<PageId>) -> Vec<PageId> {
+        self.sweep_stream(stream::iter(pages)).await
+    }
+
+    /// Makes these pages what they should be, each when the stream gives it; returns those that
+    /// could not be.
+    pub(crate) async fn sweep_stream(
+        &self,
+        pages: impl Stream<Item = PageId> + Send,
+    ) -> Vec<PageId> {
+        let swept = pages
             .map(|page| async move { (page, self.sweep_page(page).await) })
             .buffer_unordered(AT_ONCE);
         let swept: Vec<_> = swept.collect().await;
@@ -273,10 +282,14 @@ impl<L: Ledger> Sweeper<L> {
             tracing::error!(page = %id, "an older writing of this key page was put back; it is written anew");
         }
         let kept = page.keeping(|slot| using.keeps(slot)).under(kek);
-        let differs = kept.slots() != page.slots() || kept.kek != page.kek;
+        let same_keys = kept.slots() == page.slots();
+        let differs = !same_keys || kept.kek != page.kek;
         if differs {
             self.custody.replace_page(&kept, revision).await?;
             fault_point("page written");
+        }
+        if differs && same_keys {
+            store.drop_rewrapped(slot, revision).await;
         }
         if differs || store.writings(slot).await? > 1 {
             store.erase_older(slot).await?;

@@ -147,6 +147,9 @@ impl KeyStore for Keys {
         }
     }
 
+    /// Nothing is overwritten here, so this would be what [`KeyStore::erase_older`] does.
+    async fn drop_rewrapped(&self, _slot: Slot, _replaced: Revision) {}
+
     async fn remove(&self, slot: Slot) -> Result<(), Error> {
         self.remove_while(slot, |_, _| true).await?;
         match self.writings(slot).await? {

@@ -41,6 +41,13 @@ struct Delete {
 #[derive(Deserialize)]
 struct Deleted {}
 
+/// Whether the server is to overwrite what it deletes: it writes the whole block anew then, 8 MiB.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Overwrite {
+    Yes,
+    No,
+}
+
 impl Keys {
     pub(super) const fn new(link: Link, stream: Stream<()>) -> Self {
         Self { link, stream }
@@ -80,12 +87,12 @@ impl Keys {
 
     async fn delete_all(&self, sequences: Vec<u64>) {
         futures::stream::iter(sequences)
-            .for_each_concurrent(DELETES, |seq| self.delete(seq))
+            .for_each_concurrent(DELETES, |seq| self.delete(seq, Overwrite::Yes))
             .await;
     }
 
     /// A failure shows when the slot is read back.
-    async fn delete(&self, seq: u64) {
+    async fn delete(&self, seq: u64, overwrite: Overwrite) {
         let asked = format!("STREAM.MSG.DELETE.{STREAM}");
         let answer: Result<Deleted, _> = self
             .link
@@ -94,7 +101,7 @@ impl Keys {
                 asked,
                 &Delete {
                     seq,
-                    no_erase: false,
+                    no_erase: overwrite == Overwrite::No,
                 },
             )
             .await;
@@ -157,14 +164,31 @@ impl KeyStore for Keys {
 
     async fn erase_older(&self, slot: Slot) -> Result<usize, Error> {
         let subject = subject(slot);
-        let mut older = self.sequences(&subject).await?;
-        older.pop();
-        let count = older.len();
-        self.delete_all(older).await;
-        match self.sequences(&subject).await?.len() {
-            0 | 1 => Ok(count),
-            left => Err(Error::NotErased(left - 1)),
+        let newest = last_of(&self.stream, &subject)
+            .await
+            .map_err(Error::Unavailable)?;
+        let newest = newest.map_or(0, |newest| newest.sequence);
+        let mut erased = 0;
+        let mut tried = 0;
+        // The first one that is left is what is read back of the deletion before.
+        while let Some(first) = first_from(&self.stream, &subject, 1)
+            .await
+            .map_err(Error::Unavailable)?
+            .filter(|first| first.sequence < newest)
+        {
+            if first.sequence == tried {
+                let writings = self.sequences(&subject).await?.len();
+                return Err(Error::NotErased(writings.saturating_sub(1)));
+            }
+            tried = first.sequence;
+            self.delete(tried, Overwrite::Yes).await;
+            erased += 1;
         }
+        Ok(erased)
+    }
+
+    async fn drop_rewrapped(&self, _slot: Slot, replaced: Revision) {
+        self.delete(replaced.0, Overwrite::No).await;
     }
 
     async fn remove(&self, slot: Slot) -> Result<(), Error> {
