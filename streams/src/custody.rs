@@ -131,7 +131,7 @@ impl Custody {
         if store.read(Slot::Keyring).await?.is_none() {
             let id = GenerationId {
                 wallet: WalletId::from_bytes(entropy.bytes()),
-                number: 1,
+                number: keyring::FIRST_GENERATION,
             };
             let (key, wrapped) = manager.create(id, &mut entropy).await?;
             let keks = Keks::generate(keyring::FIRST, &mut entropy);
@@ -141,7 +141,7 @@ impl Custody {
                 wrapped,
                 key: &key,
             };
-            let keyring = Keyring::wrap(generation, &keks, &mut entropy)?;
+            let keyring = Keyring::wrap(generation, &keks, keyring::FIRST, &mut entropy)?;
             write_first(&*store, Slot::Keyring, keyring.encode()).await?;
         }
         let stored = store.read(Slot::Keyring).await?.ok_or(Error::NoWallet)?;
@@ -365,7 +365,7 @@ impl Custody {
                 key: &key,
             };
             let open = self.open.load_full();
-            let next = Keyring::wrap(generation, &open.keks, &mut Os::new())?;
+            let next = Keyring::wrap(generation, &open.keks, open.current, &mut Os::new())?;
             if self.replace(Slot::Keyring, revision, next.encode()).await? {
                 fault_point("generation stored");
                 break severs;

@@ -12,13 +12,16 @@ use crate::{
     seal::Place,
 };
 
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 
 /// The number of a KEK version, counted from 1.
 pub type KekVersion = u32;
 
 /// The version that a wallet begins with.
 pub const FIRST: KekVersion = 1;
+
+/// The unseal generation that a wallet begins with.
+pub const FIRST_GENERATION: u32 = 1;
 
 /// The keyring as it is stored: nothing in it is open.
 ///
@@ -35,8 +38,9 @@ pub struct Keyring {
     pub manager: String,
     /// What that key manager needs to open it.
     pub wrapped_generation: ByteBuf,
-    /// The generation's key under the newest version: a node that is unsealed already goes on with
-    /// it when the generation changes.
+    /// The generation's key under the version that was current when the generation began: a node that
+    /// is unsealed already goes on with it. Empty in the first generation. A later version never opens
+    /// it, or whoever has today's would open with old copies what was wrapped under older ones.
     handed_on: ByteBuf,
     /// All versions that can still be opened, oldest first.
     keks: Vec<WrappedKek>,
@@ -104,13 +108,15 @@ impl Keks {
 }
 
 impl Keyring {
-    /// A keyring of these versions under a generation.
+    /// A keyring of these versions under a generation. Unless it is the first one, its key is handed
+    /// on to whoever has the version `current`.
     ///
     /// # Errors
-    /// When there is no version.
+    /// When there is no version, or not this one.
     pub fn wrap(
         generation: Generation<'_>,
         keks: &Keks,
+        current: KekVersion,
         entropy: &mut dyn Entropy,
     ) -> Result<Self, Error> {
         let mut keyring = Self {
@@ -125,8 +131,10 @@ impl Keyring {
         for (version, kek) in &keks.0 {
             keyring.push(*version, kek, generation.key, entropy);
         }
-        let (_, newest) = keks.newest().ok_or(Error::Malformed)?;
-        keyring.hand_on(newest, generation.key, entropy);
+        let kek = keks.get(current).ok_or(Error::NoKek(current))?;
+        if generation.id.number > FIRST_GENERATION {
+            keyring.hand_on(kek, generation.key, entropy);
+        }
         Ok(keyring)
     }
 
@@ -141,7 +149,6 @@ impl Keyring {
         let kek = Kek::generate(entropy);
         let mut next = self.clone();
         next.push(version, &kek, key, entropy);
-        next.hand_on(&kek, key, entropy);
         next
     }
 
@@ -184,8 +191,8 @@ impl Keyring {
         });
     }
 
-    fn hand_on(&mut self, newest: &Kek, key: &GenerationKey, entropy: &mut dyn Entropy) {
-        let sealed = newest.seal(
+    fn hand_on(&mut self, kek: &Kek, key: &GenerationKey, entropy: &mut dyn Entropy) {
+        let sealed = kek.seal(
             labels::HANDED_ON,
             &self.generation_place(),
             key.expose(),
@@ -222,16 +229,16 @@ impl Keyring {
         Ok(Keks(keks))
     }
 
-    /// Opens the generation's key with a KEK version, as long as that is the newest one.
+    /// Opens the generation's key with the KEK version that it was handed on to.
     ///
     /// # Errors
-    /// When the newest version is not among these, or the key was changed.
+    /// When that version is not among these, or the key was changed.
     pub fn take_over(&self, keks: &Keks) -> Result<GenerationKey, Error> {
-        let newest = self.newest().ok_or(Error::Malformed)?;
-        let kek = keks.get(newest).ok_or(Error::NoKek(newest))?;
-        let plain = kek
-            .open(labels::HANDED_ON, &self.generation_place(), &self.handed_on)
-            .map_err(|_| Error::Unopened)?;
+        let place = self.generation_place();
+        let mut newest_first = keks.0.iter().rev();
+        let opened = newest_first
+            .find_map(|(_, kek)| kek.open(labels::HANDED_ON, &place, &self.handed_on).ok());
+        let plain = opened.ok_or(Error::Unopened)?;
         let key = plain.expose().try_into().map_err(|_| Error::Malformed)?;
         Ok(GenerationKey::danger_from_bytes(key))
     }
@@ -317,7 +324,7 @@ mod tests {
         let mut entropy = Counter::new(1);
         let key = GenerationKey::generate(&mut entropy);
         let first = Keks::generate(FIRST, &mut entropy);
-        let keyring = Keyring::wrap(generation(1, &key), &first, &mut entropy).unwrap();
+        let keyring = Keyring::wrap(generation(1, &key), &first, FIRST, &mut entropy).unwrap();
         let two = keyring.with_next(2, &key, &mut entropy);
         let two = Keyring::decode(&two.encode()).unwrap();
         let keks = two.open(&key).unwrap();
@@ -333,17 +340,39 @@ mod tests {
     }
 
     #[test]
-    fn a_new_generation_is_handed_on_to_who_has_the_newest_version_only() {
+    fn a_new_generation_is_handed_on_to_who_had_the_current_version() {
         let mut entropy = Counter::new(2);
         let old = GenerationKey::generate(&mut entropy);
         let first = Keks::generate(FIRST, &mut entropy);
-        let keyring = Keyring::wrap(generation(1, &old), &first, &mut entropy).unwrap();
+        let keyring = Keyring::wrap(generation(1, &old), &first, FIRST, &mut entropy).unwrap();
         let both = keyring.with_next(2, &old, &mut entropy).open(&old).unwrap();
         let new = GenerationKey::generate(&mut entropy);
-        let next = Keyring::wrap(generation(2, &new), &both, &mut entropy).unwrap();
+        let next = Keyring::wrap(generation(2, &new), &both, 2, &mut entropy).unwrap();
         assert_eq!(next.take_over(&both).unwrap().expose(), new.expose());
-        assert_eq!(next.take_over(&first).unwrap_err(), Error::NoKek(2));
+        assert_eq!(next.take_over(&first).unwrap_err(), Error::Unopened);
         assert_eq!(next.open(&old).unwrap_err(), Error::Unopened);
         assert!(next.open(&new).unwrap().get(1).is_some());
+        // Who did not hear of it before the next rotation follows still.
+        let rotated = next.with_next(3, &new, &mut entropy).without(2);
+        assert_eq!(rotated.take_over(&both).unwrap().expose(), new.expose());
+    }
+
+    #[test]
+    fn inv07_no_later_version_opens_a_generation() {
+        let mut entropy = Counter::new(3);
+        let old = GenerationKey::generate(&mut entropy);
+        let first = Keks::generate(FIRST, &mut entropy);
+        let keyring = Keyring::wrap(generation(1, &old), &first, FIRST, &mut entropy).unwrap();
+        let two = keyring.with_next(2, &old, &mut entropy);
+        let both = two.open(&old).unwrap();
+        assert_eq!(two.take_over(&both).unwrap_err(), Error::Unopened);
+        let new = GenerationKey::generate(&mut entropy);
+        let second = two.without(1).open(&old).unwrap();
+        let next = Keyring::wrap(generation(2, &new), &second, 2, &mut entropy).unwrap();
+        let three = next.with_next(3, &new, &mut entropy);
+        let third = three.without(2).open(&new).unwrap();
+        for copy in [&keyring, &two, &next, &three] {
+            assert_eq!(copy.take_over(&third).unwrap_err(), Error::Unopened);
+        }
     }
 }

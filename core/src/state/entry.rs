@@ -483,12 +483,18 @@ pub struct WalletGeneration {
     pub manager: String,
     /// Since when it wraps the KEK versions.
     pub created: Millis,
+    /// The newest KEK version that may open it; 0 for the first generation, which none opens.
+    pub opened_by: KekVersion,
+    /// The newest KEK version that was destroyed before, and so was never under it; 0 for none.
+    pub above: KekVersion,
 }
 
 as_array!(WalletGeneration {
     number,
     manager,
-    created
+    created,
+    opened_by,
+    above
 });
 
 /// A KEK version of the wallet.

@@ -102,7 +102,7 @@ impl Open {
         }
         match keyring.take_over(&self.keks) {
             Ok(key) => Ok(Arc::new(key)),
-            Err(keyring::Error::NoKek(_)) => Err(Error::Replaced),
+            Err(keyring::Error::Unopened) => Err(Error::Replaced),
             Err(error) => Err(error.into()),
         }
     }

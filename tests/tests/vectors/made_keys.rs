@@ -229,14 +229,16 @@ pub(crate) fn keyrings() -> Made {
     let next_bytes: [u8; 32] = Counter::new(63).bytes();
     let (generation, wrapped) = file.create_generation(id, &mut Counter::new(60));
     let keks = Keks::generate(1, &mut Counter::new(61));
-    let under = Generation {
+    let under = || Generation {
         id,
         manager: "key-file",
-        wrapped,
+        wrapped: wrapped.clone(),
         key: &generation,
     };
-    let keyring = Keyring::wrap(under, &keks, &mut Counter::new(62)).unwrap();
+    let keyring = Keyring::wrap(under(), &keks, 1, &mut Counter::new(62)).unwrap();
     let two = keyring.with_next(2, &generation, &mut Counter::new(63));
+    let keks = two.open(&generation).unwrap();
+    let of_second = Keyring::wrap(under(), &keks, 2, &mut Counter::new(64)).unwrap();
     let vector = |comment: &str, keyring: &Keyring, keks: &[(u32, [u8; 32])]| {
         let mut vector = Vector::new(comment, OPENS, keyring.encode())
             .with_hex("file-key", key(0xf1))
@@ -255,12 +257,12 @@ pub(crate) fn keyrings() -> Made {
     let two_versions = vector("two KEK versions", &two, &both);
     let retired = vector(
         "the second KEK version, when the first was destroyed",
-        &two.without(1),
+        &of_second.without(1),
         &both[1..],
     );
     let end = healthy.body.len() - 1;
     // [ format, wallet: bstr .16, generation, … ]
-    assert_eq!(healthy.body[..3], [0x87, 0x02, 0x50]);
+    assert_eq!(healthy.body[..3], [0x87, 0x03, 0x50]);
     assert_eq!(healthy.body[19], 2);
     let handed_on = healthy.body.len() - keyring_tail(&healthy.body);
     vec![
@@ -296,7 +298,7 @@ pub(crate) fn keyrings() -> Made {
         ),
         (
             "unknown-format",
-            healthy.but("format 3", NO_PARSE, |b| b[1] = 3),
+            healthy.but("format 4", NO_PARSE, |b| b[1] = 4),
         ),
         (
             "cut",

@@ -68,6 +68,8 @@ impl<S: Source> State<S> {
                 number: event.generation,
                 manager: event.manager.clone(),
                 created: at.time,
+                opened_by: 0,
+                above: 0,
             }),
             // It may have been made before the generation above it was replaced.
             Some(last) if event.generation <= last.number => {}
@@ -131,17 +133,23 @@ impl<S: Source> State<S> {
         if last.checked_add(1) != Some(event.generation) {
             return Err(Broken("an unseal generation is not the next one").into());
         }
+        let mut newest_first = wallet.keks.iter().rev();
+        let destroyed = newest_first.find(|kek| kek.destroyed.is_some());
+        let destroyed = destroyed.map_or(0, |kek| kek.version);
+        // An old copy of the keyring opens with what opens this generation and older ones as well, and
+        // with a KEK version that is there still and opens its generation.
+        let mut older = wallet.generations.iter();
+        let opens = older.any(|older| older.above < destroyed && older.opened_by > destroyed);
+        if event.severs && !opens {
+            wallet.complete = destroyed;
+        }
         wallet.generations.push(WalletGeneration {
             number: event.generation,
             manager: event.manager.clone(),
             created: at.time,
+            opened_by: wallet.keks.last().map_or(0, |kek| kek.version),
+            above: destroyed,
         });
-        // What opens this generation and older ones as well opens every old copy of the keyring.
-        if event.severs {
-            let mut newest_first = wallet.keks.iter().rev();
-            let destroyed = newest_first.find(|kek| kek.destroyed.is_some());
-            wallet.complete = destroyed.map_or(0, |kek| kek.version);
-        }
         self.put(Key::Wallet, Value::Wallet(wallet));
         Ok(())
     }
