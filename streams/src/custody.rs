@@ -77,6 +77,9 @@ pub enum Error {
     /// The unseal generation was replaced, and this node cannot follow: it has to be unsealed anew.
     #[error("the unseal generation was replaced: this node has to be unsealed anew")]
     Replaced,
+    /// The unseal generation was replaced, and the log does not say so yet.
+    #[error("the log does not know of the unseal generation {0} yet")]
+    Unconfirmed(u32),
     /// The log says that an epoch is current which is not among the wallet keys.
     #[error("the epoch {0} is not among the wallet keys")]
     NoEpoch(FactKeyId),
@@ -175,6 +178,13 @@ impl Custody {
         self.open.load().current
     }
 
+    /// The oldest KEK version that is open.
+    #[must_use]
+    pub fn oldest_kek(&self) -> KekVersion {
+        let open = self.open.load();
+        open.keks.oldest().unwrap_or(open.current)
+    }
+
     /// Waits until another KEK version is current than this one.
     pub async fn rotated(&self, from: KekVersion) {
         loop {
@@ -270,13 +280,14 @@ impl Custody {
         Ok(())
     }
 
-    /// Stores a KEK version after the current one, and its epoch, unless that was done before. They
-    /// are used once the log says that they are current.
+    /// Stores a KEK version after the current one, and its epoch, unless that was done before; says
+    /// whether it is new. They are used once the log says that they are current.
     ///
     /// # Errors
     /// When the key store cannot be written.
-    pub async fn make_next_kek(&self) -> Result<NewKek, Error> {
+    pub async fn make_next_kek(&self) -> Result<(NewKek, bool), Error> {
         let version = self.current_kek() + 1;
+        let mut is_new = false;
         loop {
             let (keyring, revision) = self.load().await?;
             if keyring.newest() >= Some(version) {
@@ -285,6 +296,7 @@ impl Custody {
             let open = self.open.load_full();
             let next = keyring.with_next(version, &open.generation_key, &mut Os::new());
             if self.replace(Slot::Keyring, revision, next.encode()).await? {
+                is_new = true;
                 fault_point("KEK stored");
             }
         }
@@ -308,17 +320,22 @@ impl Custody {
         self.reload().await?;
         let open = self.open.load();
         let newest = open.keys.epochs.last().ok_or(keyring::Error::Malformed)?;
-        Ok(open.new_kek(version, newest.id))
+        Ok((open.new_kek(version, newest.id), is_new))
     }
 
     /// Takes this KEK version and all before it out of the keyring, and sees that no writing is left
-    /// that has them.
+    /// that has them. The log says that they are destroyed, and which generation is the last one: a
+    /// generation that it does not know yet would count as one that never wrapped them.
     ///
     /// # Errors
-    /// When the key store cannot be written, or an older writing is still there.
-    pub async fn destroy_keks(&self, version: KekVersion) -> Result<(), Error> {
+    /// When the key store cannot be written, the keyring is under a later generation, or an older
+    /// writing is still there.
+    pub async fn destroy_keks(&self, version: KekVersion, generation: u32) -> Result<(), Error> {
         loop {
             let (keyring, revision) = self.load().await?;
+            if keyring.generation > generation {
+                return Err(Error::Unconfirmed(keyring.generation));
+            }
             let next = keyring.without(version);
             if next == keyring {
                 break;

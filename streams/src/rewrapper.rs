@@ -175,21 +175,69 @@ impl<L: Ledger> Rewrapper<L> {
         Ok((version != Some(current)).then_some((page, using.closed)))
     }
 
-    /// Destroys the KEK versions that the log has retired, once no page is under them: the walk
-    /// before has seen to that.
+    /// Destroys the KEK versions that the log has retired, once no page is under them.
     async fn destroy_retired(&self) -> Result<(), Error> {
-        let wallet = self.sweeper.ledger.wallet().map_err(Error::View)?;
-        let keks = wallet.map(|wallet| wallet.keks).unwrap_or_default();
-        let retired = |kek: &&WalletKek| kek.retired.is_some() && kek.destroyed.is_none();
-        let Some(version) = keks.iter().rev().find(retired).map(|kek| kek.version) else {
+        let Some(wallet) = self.sweeper.ledger.wallet().map_err(Error::View)? else {
             return Ok(());
         };
-        self.custody().destroy_keks(version).await?;
+        let newest = |found: fn(&&WalletKek) -> bool| {
+            let kek = wallet.keks.iter().rev().find(found);
+            kek.map(|kek| kek.version)
+        };
+        // What another node destroyed is not kept in memory, either.
+        if newest(|kek| kek.destroyed.is_some()) >= Some(self.custody().oldest_kek()) {
+            self.custody().reload().await?;
+        }
+        let retired = newest(|kek| kek.retired.is_some() && kek.destroyed.is_none());
+        let Some(version) = retired else {
+            return Ok(());
+        };
+        self.clear(version).await?;
+        let generation = wallet.generations.last().map_or(0, |last| last.number);
+        self.custody().destroy_keks(version, generation).await?;
         self.sweeper
             .system(Action::ConfirmKeksDestroyed(version))
             .await?;
         fault_point("KEK destruction confirmed");
         Ok(())
+    }
+
+    /// Sees that no page is under this KEK version or one before. By the log none is that anything
+    /// refers to; but what is destroyed with a KEK version is gone, so the key store is asked as well.
+    async fn clear(&self, version: KekVersion) -> Result<(), Error> {
+        let under = self.under(version).await?;
+        if under.is_empty() {
+            return Ok(());
+        }
+        self.sweeper.close(under.clone()).await?;
+        self.sweeper.sweep(under).await;
+        let mut left = 0;
+        for page in self.under(version).await? {
+            // What does not open even now is lost already.
+            left += usize::from(matches!(self.custody().fetch(page).await, Ok(Some(_))));
+        }
+        match left {
+            0 => Ok(()),
+            left => Err(Error::Under(left)),
+        }
+    }
+
+    /// The pages that say of themselves that they are under this KEK version or one before.
+    async fn under(&self, version: KekVersion) -> Result<Vec<PageId>, Error> {
+        let store = self.custody().store();
+        let pages = store.pages().await?;
+        let found = stream::iter(pages)
+            .map(|page| async move {
+                let stored = store.read(Slot::Page(page)).await?;
+                let under = stored.and_then(|stored| Page::wrapped_under(&stored.bytes).ok());
+                Ok::<_, Error>((page, under))
+            })
+            .buffer_unordered(AT_ONCE);
+        let found: Vec<_> = found.try_collect().await?;
+        let under = found
+            .into_iter()
+            .filter(|(_, kek)| kek.is_some_and(|kek| kek <= version));
+        Ok(under.map(|(page, _)| page).collect())
     }
 
     /// Waits until this page's turn comes.

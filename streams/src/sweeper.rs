@@ -80,6 +80,9 @@ pub enum Error {
     /// The view's fault.
     #[error("the view cannot be read: {0}")]
     View(String),
+    /// Pages are under KEK versions that are to be destroyed.
+    #[error("{0} key pages are under retired KEK versions")]
+    Under(usize),
 }
 
 impl Error {
@@ -189,7 +192,7 @@ impl<L: Ledger> Sweeper<L> {
     }
 
     /// Makes these pages what they should be; returns those that could not be.
-    async fn sweep(&self, pages: Vec<PageId>) -> Vec<PageId> {
+    pub(crate) async fn sweep(&self, pages: Vec<PageId>) -> Vec<PageId> {
         self.sweep_stream(stream::iter(pages)).await
     }
 
@@ -274,7 +277,9 @@ impl<L: Ledger> Sweeper<L> {
         };
         // Whoever draws from an open page knows it under the version that it was made under.
         let kek = if using.closed {
-            self.custody.current_kek()
+            // The log may have gone on: another node may have wrapped it under a version that this
+            // one is still to hear of, and those before may be retired by then.
+            self.custody.current_kek().max(page.kek)
         } else {
             page.kek
         };

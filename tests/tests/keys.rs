@@ -24,6 +24,8 @@ mod node;
 mod retired;
 #[path = "keys/secrets.rs"]
 mod secrets;
+#[path = "keys/slow.rs"]
+mod slow;
 
 use std::{
     path::Path,
@@ -51,6 +53,10 @@ use self::{
     damaged::{a_page_that_is_none_holds_no_other_up, what_is_not_in_a_damaged_page_works},
     retired::inv07_a_copy_from_before_is_worth_nothing_after_a_retirement,
     secrets::Secrets,
+    slow::{
+        inv06_a_slow_node_wraps_nothing_under_an_older_version,
+        inv06_no_version_is_destroyed_that_a_page_is_under,
+    },
 };
 
 /// Longer than anything takes on a machine that is busy with other tests.
@@ -404,6 +410,8 @@ on_both_backends! {
     a_page_that_is_none_holds_no_other_up,
     inv07_a_copy_from_before_is_worth_nothing_after_a_retirement,
     inv06_rotation_under_load,
+    inv06_a_slow_node_wraps_nothing_under_an_older_version,
+    inv06_no_version_is_destroyed_that_a_page_is_under,
     what_cannot_be_retired_is_refused,
     bao_rotates_and_tells_the_term,
     inv06_the_wallet_rotates_by_itself,

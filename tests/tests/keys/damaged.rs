@@ -5,10 +5,12 @@ use billfold_core::id::PageId;
 use billfold_streams::keys::{KeyStore, Revision, Slot};
 use billfold_tests::{
     billfold::Billfold,
+    nats::NatsServer,
     wallet::{Backend, Wallet},
 };
 use bytes::Bytes;
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::{node::Setup, rotate, until, until_free, until_rewrapped};
 
@@ -116,6 +118,18 @@ async fn restart(wallet: &mut Wallet) {
         until_free(wallet.node.data_dir()).await;
     }
     wallet.node.restart().await.unwrap();
+}
+
+/// What nodes in this process are made of, with their log and keys in a folder, or on a server.
+pub async fn setup_on(backend: Backend, folder: &TempDir) -> (Setup, Option<NatsServer>) {
+    let (data, key) = (folder.path().join("data"), folder.path().join("key"));
+    match backend {
+        Backend::Embedded => (Setup::embedded(&data, &key), None),
+        Backend::JetStream => {
+            let nats = NatsServer::start();
+            (Setup::jetstream(&nats.url(), &key).await, Some(nats))
+        }
+    }
 }
 
 async fn setup(wallet: &Wallet) -> Setup {
