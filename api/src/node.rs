@@ -324,13 +324,17 @@ fn open_audit(settings: &Settings, custody: &Custody) -> Result<Arc<audit::Index
     )?)
 }
 
-/// Clears away tokens that have ended, and rotates when the policy wants it, now and then. Whichever
-/// node comes first does it.
+/// Clears away tokens that have ended, tells of a new unseal generation that was not told of, and
+/// rotates when the policy wants it, now and then. Whichever node comes first does it.
 async fn keep_tidy(wallet: Weak<Wallet>) {
     const PAUSE: Duration = Duration::from_secs(60);
     while let Some(wallet) = wallet.upgrade() {
         if let Err(error) = wallet.clear_tokens().await {
             tracing::debug!(%error, "tokens that have ended are cleared away later");
+        }
+        // Another node may have ended before it could say so.
+        if let Err(error) = wallet.confirm_generation().await {
+            tracing::debug!(%error, "the unseal generation is confirmed later");
         }
         if let Err(error) = wallet.rotate_if_due().await {
             tracing::warn!(%error, "the KEK could not be rotated; trying again");

@@ -49,7 +49,10 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use self::{
-    crashes::inv06_the_work_goes_on_after_a_crash_at_each_step,
+    crashes::{
+        inv06_the_work_goes_on_after_a_crash_at_each_step,
+        inv06_what_was_stored_before_a_compromise_is_not_trusted,
+    },
     damaged::{a_page_that_is_none_holds_no_other_up, what_is_not_in_a_damaged_page_works},
     retired::inv07_a_copy_from_before_is_worth_nothing_after_a_retirement,
     secrets::Secrets,
@@ -416,6 +419,7 @@ on_both_backends! {
     bao_rotates_and_tells_the_term,
     inv06_the_wallet_rotates_by_itself,
     inv06_the_work_goes_on_after_a_crash_at_each_step,
+    inv06_what_was_stored_before_a_compromise_is_not_trusted,
 }
 
 /// Two nodes rotate at the same time, again and again, while both write.

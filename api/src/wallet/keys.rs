@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use billfold_core::{
     access::Need,
     command::{Action, NewKek},
+    decide::Refusal,
     event::v1::{Operation as Asked, RotationPolicy},
     keys::keyring::KekVersion,
     policy::Operation,
@@ -12,11 +13,15 @@ use billfold_core::{
 };
 use billfold_projector::keychain::{Ask, Material};
 use billfold_streams::{custody, sweeper::Ledger as _};
+use tokio::time::timeout;
 
 use super::{
     At, Caller, Error, Wallet, Written,
     read::{Question, about_system},
 };
+
+/// How often a rotation is tried while others rotate.
+const ROTATIONS: usize = 8;
 
 /// The wallet's keys, as a node tells them.
 #[derive(Debug, Clone)]
@@ -110,12 +115,7 @@ impl Wallet {
         if !self.may(caller, &need)? {
             return Err(Error::Denied);
         }
-        let new = NewKek {
-            compromised,
-            ..self.keychain.custody().make_next_kek().await?
-        };
-        let version = new.version;
-        let written = self.order(caller, need, Action::RotateKek(new)).await?;
+        let (version, written) = self.rotate_to_next(caller, &need, compromised).await?;
         tracing::info!(
             version,
             "rotated: new keys are wrapped under this KEK version"
@@ -124,6 +124,35 @@ impl Wallet {
             seq: written.seq,
             value: version,
         })
+    }
+
+    async fn rotate_to_next(
+        &self,
+        caller: &Caller,
+        need: &Need,
+        compromised: bool,
+    ) -> Result<(KekVersion, Written), Error> {
+        let custody = self.keychain.custody();
+        for _ in 0..ROTATIONS {
+            let before = custody.current_kek();
+            let (new, is_new) = custody.make_next_kek().await?;
+            self.confirm_generation().await?;
+            let version = new.version;
+            // What was made before may be known as well: it comes first, and another one after it.
+            let new = NewKek {
+                compromised: compromised && is_new,
+                ..new
+            };
+            let ordered = self.order(caller, need.clone(), Action::RotateKek(new));
+            match ordered.await {
+                Ok(written) if is_new || !compromised => return Ok((version, written)),
+                Ok(_) | Err(Error::Refused(Refusal::Changed)) => {}
+                Err(error) => return Err(error),
+            }
+            // Another rotation was faster; the next one is from where that came to.
+            let _ = timeout(self.patience, custody.rotated(before)).await;
+        }
+        Err(Error::Refused(Refusal::Changed))
     }
 
     /// Rotates if the wallet's policy wants it now. Every node looks; whoever is first does it.
@@ -137,7 +166,8 @@ impl Wallet {
         if !wallet.rotation.is_due(&wallet, self.now()) {
             return Ok(None);
         }
-        let new = self.keychain.custody().make_next_kek().await?;
+        let (new, _) = self.keychain.custody().make_next_kek().await?;
+        self.confirm_generation().await?;
         let version = new.version;
         self.order_itself(Action::RotateKek(new)).await?;
         tracing::info!(version, "rotated, as the rotation policy wants");

@@ -122,6 +122,9 @@ impl Wallet {
             (None, Some(manager)) => &**manager,
             (None, None) => return Err(Error::Invalid("there is no key manager".to_owned())),
         };
+        // The log is told of one generation after the other.
+        custody.reload().await?;
+        self.confirm_generation().await?;
         let replaced = custody.replace_generation(manager, known.generation.number);
         let Some(severs) = replaced.await? else {
             return Err(Error::Refused(Refusal::Changed));

@@ -46,12 +46,25 @@ impl<S: Source> Deciding<'_, S> {
         self.happen(Event::WalletSealed(event), None, None)
     }
 
-    /// Another node that rotates at the same time makes the same version: one of them is enough.
+    /// Another node that rotates at the same time makes the same version: one of them is enough,
+    /// unless only this one says that the versions before may be known to others.
     pub(super) fn rotate_kek(&mut self, new: &NewKek) -> Decided<S::Error> {
         let wallet = self.wallet()?;
         let current = wallet.keks.last().map_or(0, |kek| kek.version);
         if new.version <= current {
-            return Ok(());
+            let told = wallet.compromised.map_or(0, |known| known.version);
+            return match new.compromised && told.saturating_add(1) < new.version {
+                true => Err(Refusal::Changed.into()),
+                false => Ok(()),
+            };
+        }
+        // The log has to say first that the generation above it was replaced.
+        if wallet
+            .generations
+            .last()
+            .is_some_and(|last| last.number < new.generation)
+        {
+            return Err(Refusal::Changed.into());
         }
         let event = v1::KekCreated {
             version: new.version,
@@ -189,6 +202,14 @@ impl<S: Source> Deciding<'_, S> {
             .is_some_and(|last| last.number >= generation)
         {
             return Ok(());
+        }
+        // The log is told of one after the other.
+        if wallet
+            .generations
+            .last()
+            .is_none_or(|last| last.number.checked_add(1) != Some(generation))
+        {
+            return Err(Refusal::Changed.into());
         }
         let event = v1::GenerationReplaced {
             generation,

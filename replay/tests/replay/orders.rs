@@ -180,7 +180,7 @@ async fn inv07_a_receipt_is_complete_when_key_and_generation_above_it_are_gone()
         node.committer.clone(),
     );
     let rewrapping = tokio::spawn(Rewrapper::new(Arc::new(sweeper), None).run());
-    let next = node.custody.make_next_kek().await.unwrap();
+    let (next, _) = node.custody.make_next_kek().await.unwrap();
     let rotate = Action::RotateKek(next);
     node.submit(ROOT, rotate).await;
     wallet.put("late/a").await;

@@ -100,6 +100,33 @@ async fn crash(backend: Backend, at: &str, work: Work) {
     );
 }
 
+/// A version that was stored before a compromise was told of may be known with the others: a fresh one
+/// comes after it.
+pub async fn inv06_what_was_stored_before_a_compromise_is_not_trusted(backend: Backend) {
+    let folder = tempfile::TempDir::new().unwrap();
+    let trap = folder.path().join("fault");
+    let wallet = Wallet::serve_with(backend, |builder| {
+        builder.env("BILLFOLD_FAULT", format!("@{}", trap.display()))
+    });
+    let mut wallet = wallet.await;
+    let mut secrets = Secrets::new(&wallet.node, "known");
+    secrets.put_new().await;
+    fs::write(&trap, "KEK stored").unwrap();
+    order(&wallet.node, Work::Rotate).await;
+    until_dead(&mut wallet.node, &trap, "KEK stored").await;
+    wallet.node.restart().await.unwrap();
+    let compromised = json!({ "compromised": true });
+    let rotated = wallet.node.root("POST", ROTATE, compromised).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.text());
+    assert_eq!(rotated.json()["version"], 3);
+    super::until(&wallet.node, "not sealed anew", |status| {
+        super::version(status, 3)["used"].as_u64().unwrap() >= 2
+    })
+    .await;
+    secrets.check_all().await;
+    wallet.assert_sound().await;
+}
+
 /// The process may be gone before it answers.
 async fn order(node: &Billfold, work: Work) {
     let (path, body) = match work {

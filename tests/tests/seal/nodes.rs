@@ -227,3 +227,76 @@ async fn a_forged_share_is_found_with_the_others_and_all_are_forgotten() {
     }
     one.unseal(&keys[..2]).await;
 }
+
+/// New shares on one node, made without showing any.
+async fn new_shares(closed: &Closed, token: &str, old: &[String]) -> Option<serde_json::Value> {
+    let path = |end: &str| format!("/v1/sys/rotate/root/{end}");
+    let wanted = json!({ "secret_shares": 3, "secret_threshold": 2 });
+    let init = path("init");
+    let begun = closed.as_whom(Some(token), "PUT", &init, wanted).await;
+    let nonce = begun.json()["data"]["nonce"].clone();
+    let (mut last, update) = (None, path("update"));
+    for share in &old[..2] {
+        let body = json!({ "key": share, "nonce": nonce });
+        let client = closed.node.client();
+        // The process may be gone before it answers.
+        let reply = client.call("PUT", &update, Some(token), body).await;
+        last = reply.ok().map(|reply| reply.json());
+    }
+    last
+}
+
+async fn rotate(closed: &Closed, token: &str) {
+    let path = "/api/internal/wallet/rotate-kek";
+    let rotated = closed.as_whom(Some(token), "POST", path, ()).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.text());
+}
+
+#[tokio::test]
+async fn nodes_follow_new_shares_also_when_the_next_rotation_tells_them() {
+    let nats = NatsServer::start();
+    let (one, two, begun) = open(&nats).await;
+    let token = begun.token();
+    let made = new_shares(&one, &token, &begun.list("keys")).await.unwrap();
+    assert_eq!(made["data"]["complete"], true, "{made}");
+    rotate(&one, &token).await;
+    let body = json!({ "data": { "k": "v" } });
+    let written = two.as_whom(Some(&token), "POST", PATH, body).await;
+    assert_eq!(written.status, 200, "{}", written.text());
+    rotate(&two, &token).await;
+    for closed in [&one, &two] {
+        let read = closed.as_whom(Some(&token), "GET", PATH, ()).await;
+        assert_eq!(read.json()["data"]["data"]["k"], "v");
+    }
+}
+
+#[tokio::test]
+async fn what_a_dead_node_did_not_tell_of_new_shares_holds_no_other_up() {
+    let nats = NatsServer::start();
+    let trap = tempfile::NamedTempFile::new().unwrap();
+    let (one, two, begun) = {
+        let one = Billfold::serve()
+            .nats(nats.url())
+            .key_manager("shamir", &[]);
+        let two = one.another_node();
+        let one = one.env("BILLFOLD_FAULT", format!("@{}", trap.path().display()));
+        let one = Closed::of(one.spawn_closed().await.unwrap());
+        let two = Closed::of(two.spawn_closed().await.unwrap());
+        let wanted = json!({ "secret_shares": 3, "secret_threshold": 2 });
+        let begun = one.init(wanted).await;
+        one.unseal(&begun.list("keys")[..2]).await;
+        two.unseal(&begun.list("keys")[..2]).await;
+        (one, two, begun)
+    };
+    let token = begun.token();
+    std::fs::write(trap.path(), "generation stored").unwrap();
+    assert!(
+        new_shares(&one, &token, &begun.list("keys"))
+            .await
+            .is_none()
+    );
+    rotate(&two, &token).await;
+    let audit = "/api/internal/secret-audit?limit=1000";
+    let audit = two.as_whom(Some(&token), "GET", audit, ()).await.text();
+    assert_eq!(audit.matches("GenerationReplaced").count(), 1, "{audit}");
+}

@@ -2,7 +2,7 @@
 
 use super::{Pool, World, examples, new_kek, system};
 use crate::{
-    command::Action,
+    command::{Action, NewKek},
     decide::{Decision, Refusal},
     event::Event,
     id::PageId,
@@ -67,6 +67,81 @@ fn two_rotations_to_one_version_are_one() {
     assert_eq!(rotate(&mut world, 2).len(), 0);
     assert_eq!(rotate(&mut world, 1).len(), 0);
     assert_eq!(wallet(&world).keks.len(), 2);
+}
+
+#[test]
+fn a_rotation_that_tells_of_a_compromise_is_not_lost_in_another() {
+    let mut world = closed();
+    let compromised = |version| {
+        Action::RotateKek(NewKek {
+            compromised: true,
+            ..new_kek(version)
+        })
+    };
+    rotate(&mut world, 2);
+    assert_eq!(refused(&mut world, compromised(2)), Refusal::Changed);
+    assert_eq!(wallet(&world).compromised, None);
+    assert_eq!(done(&mut world, compromised(3)).len(), 1);
+    assert_eq!(wallet(&world).compromised.unwrap().version, 2);
+    assert_eq!(done(&mut world, compromised(3)), [], "said before");
+    assert_eq!(done(&mut world, compromised(2)), [], "said with it");
+}
+
+#[test]
+fn a_version_of_a_generation_that_the_log_does_not_know_waits_for_it() {
+    let mut world = closed();
+    let new = || {
+        Action::RotateKek(NewKek {
+            generation: 2,
+            ..new_kek(2)
+        })
+    };
+    assert_eq!(refused(&mut world, new()), Refusal::Changed);
+    let replaced = Action::ReplaceGeneration {
+        generation: 2,
+        manager: "shamir".to_owned(),
+        severs: true,
+    };
+    assert_eq!(done(&mut world, replaced).len(), 1);
+    assert_eq!(done(&mut world, new()).len(), 1);
+}
+
+/// Rotates, rewraps, and destroys all versions before the new one.
+fn rotate_and_destroy(world: &mut World, version: u32) {
+    rotate(world, version);
+    let pages = used_pages(world);
+    done(world, Action::ClosePages(pages.clone()));
+    done(world, Action::ConfirmRewrapped { version, pages });
+    done(world, Action::RetireKeks(version - 1));
+    done(world, Action::ConfirmKeksDestroyed(version - 1));
+}
+
+#[test]
+fn inv07_nothing_is_complete_that_a_version_of_today_opens_with_old_copies() {
+    let mut world = closed();
+    let replace = |world: &mut World, generation| {
+        let replaced = Action::ReplaceGeneration {
+            generation,
+            manager: "shamir".to_owned(),
+            severs: true,
+        };
+        assert_eq!(done(world, replaced).len(), 1);
+        wallet(world).complete
+    };
+    rotate_and_destroy(&mut world, 2);
+    assert_eq!(replace(&mut world, 2), 1, "no version opens generation 1");
+    rotate_and_destroy(&mut world, 3);
+    assert_eq!(replace(&mut world, 3), 2, "version 2 opened generation 2");
+    rotate(&mut world, 4);
+    assert_eq!(replace(&mut world, 4), 2);
+    rotate_and_destroy(&mut world, 4);
+    assert_eq!(
+        replace(&mut world, 5),
+        2,
+        "version 4 opens generation 4, and that has version 3 in old copies"
+    );
+    rotate_and_destroy(&mut world, 5);
+    assert_eq!(replace(&mut world, 6), 4);
 }
 
 #[test]
