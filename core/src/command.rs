@@ -351,8 +351,8 @@ pub enum What {
         version: u32,
         /// The record as it was when that was read.
         basis: Basis,
-        /// The version that must be the current one.
-        cas: u32,
+        /// The version that must be the current one, if it matters.
+        cas: Option<u32>,
         /// The secret.
         payload: SecretBytes,
     },

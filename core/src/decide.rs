@@ -498,7 +498,7 @@ fn describe_changes(changes: &[Change]) -> Vec<u8> {
                 } => (6, (*metadata_cas, Some(*settings)), &[]),
                 What::DeleteMetadata => (7, none, &[]),
                 What::Restore { version, cas, .. } => {
-                    (8, (Some(*cas), None), std::slice::from_ref(version))
+                    (8, (*cas, None), std::slice::from_ref(version))
                 }
             };
             (change.mount, change.record, code, cas, settings, versions)

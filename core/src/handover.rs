@@ -375,7 +375,7 @@ fn wire(change: &Change) -> WireChange<'_> {
             } => {
                 basis = Some(WireBasis::from(*from));
                 let versions = std::slice::from_ref(version);
-                (8, Some(*cas), versions, none, None, payload.expose())
+                (8, *cas, versions, none, None, payload.expose())
             }
         };
     let names = names.map(|names| match names {
@@ -429,7 +429,7 @@ fn unwire(change: OwnedChange) -> Result<Change, cbor::Malformed> {
         8 => What::Restore {
             version: versions.first().copied().ok_or(cbor::Malformed)?,
             basis: basis.map(Basis::from).ok_or(cbor::Malformed)?,
-            cas: cas.ok_or(cbor::Malformed)?,
+            cas,
             payload: SecretBytes::new(Zeroizing::new(std::mem::take(&mut payload))),
         },
         _ => return Err(cbor::Malformed),
@@ -477,7 +477,7 @@ mod tests {
         let restore = What::Restore {
             version: 2,
             basis: Basis::Absent,
-            cas: 7,
+            cas: Some(7),
             payload: SecretBytes::copied_from(b"old"),
         };
         let change = |what| Change {
@@ -517,7 +517,7 @@ mod tests {
         let What::Restore {
             version: 2,
             basis: Basis::Absent,
-            cas: 7,
+            cas: Some(7),
             payload,
         } = &changes[3].what
         else {

@@ -27,6 +27,10 @@ use super::{
 /// How many secrets one restoration may be about: each costs two records of reading it.
 pub const SECRETS: usize = 1000;
 
+/// How often a restoration begins anew because of those who write meanwhile. After that their writings
+/// come before it, whatever they say.
+const RACES: u32 = 3;
+
 /// What is to be restored.
 #[derive(Debug)]
 pub struct Restoration {
@@ -113,12 +117,30 @@ impl Wallet {
         api_path: &str,
         wanted: Restoration,
     ) -> Result<At<Restoring>, Error> {
+        for _ in 0..RACES {
+            let tried = self.restore_once(caller, api_path, &wanted, true).await;
+            match tried {
+                Err(Error::Refused(Refusal::Changed | Refusal::CasMismatch)) => {}
+                other => return other,
+            }
+        }
+        self.restore_once(caller, api_path, &wanted, false).await
+    }
+
+    /// With `follows`, nothing may have been written to the secrets since they were looked at.
+    async fn restore_once(
+        &self,
+        caller: &Caller,
+        api_path: &str,
+        wanted: &Restoration,
+        follows: bool,
+    ) -> Result<At<Restoring>, Error> {
         let own = caller.asks(Need::to(policy::Operation::Update, api_path));
         if !self.may(caller, &own)? {
             return Err(Error::Denied);
         }
         let then = self.time_of(wanted.at).await?;
-        let targets = self.targets(caller, wanted.places).await?;
+        let targets = self.targets(caller, &wanted.places).await?;
         let (mut told, mut impossible) = (Vec::new(), Vec::new());
         let (mut needs, mut changes) = (vec![own], Vec::new());
         for Target { mount, path, named } in targets {
@@ -156,7 +178,7 @@ impl Wallet {
                         what: What::Restore {
                             version: from,
                             basis,
-                            cas,
+                            cas: follows.then_some(cas),
                             payload,
                         },
                     });
@@ -220,14 +242,14 @@ impl Wallet {
     async fn targets(
         &self,
         caller: &Caller,
-        places: Vec<(Mount, String)>,
+        places: &[(Mount, String)],
     ) -> Result<Vec<Target>, Error> {
         let mut targets: BTreeMap<String, Target> = BTreeMap::new();
         for (mount, path) in places {
             let named = !(path.is_empty() || path.ends_with('/'));
             let paths = match named {
-                true => vec![path],
-                false => self.all_below(caller, &mount, &path).await?,
+                true => vec![path.clone()],
+                false => self.all_below(caller, mount, path).await?,
             };
             for path in paths {
                 let full = format!("{}{path}", mount.path);

@@ -87,7 +87,9 @@ impl<S: Source> Deciding<'_, S> {
                 }
                 let kept = NewNames::IfNew(Names::default());
                 let record = record.as_ref();
-                return self.put(change, &mount, record, Some(*cas), payload, &kept, sealer);
+                // It says which version it follows: the current one, whichever that is by now.
+                let cas = cas.or_else(|| record.map(|record| record.current));
+                return self.put(change, &mount, record, cas, payload, &kept, sealer);
             }
             // What does not exist needs no deleting.
             (_, None) => {}

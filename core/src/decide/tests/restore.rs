@@ -29,12 +29,17 @@ fn basis(world: &World) -> Basis {
 }
 
 /// Writes what a version of the secret at path 0 says, and nothing else.
-fn restore(world: &mut World, version: u32, basis: Basis, cas: u32) -> Result<Decision, Refusal> {
+fn restore(
+    world: &mut World,
+    version: u32,
+    basis: Basis,
+    cas: impl Into<Option<u32>>,
+) -> Result<Decision, Refusal> {
     let change = world.change(&put(0, None));
     let what = What::Restore {
         version,
         basis,
-        cas,
+        cas: cas.into(),
         payload: SecretBytes::copied_from(b"old"),
     };
     let change = Change { what, ..change };
@@ -110,6 +115,22 @@ fn inv07_what_was_erased_since_does_not_come_back() {
 }
 
 #[test]
+fn what_was_written_meanwhile_holds_it_up_only_if_that_matters() {
+    let mut world = mounted();
+    write(&mut world, 0);
+    let basis = basis(&world);
+    write(&mut world, 0);
+    let decided = restore(&mut world, 1, basis, None).unwrap();
+    let Decision::Events { versions, .. } = decided else {
+        unreachable!("it has no id")
+    };
+    assert_eq!(versions, [1, 3]);
+    ask(&mut world, ToDo::Destroy(vec![1]));
+    let refused = restore(&mut world, 1, basis, None).unwrap_err();
+    assert_eq!(refused, Refusal::Changed);
+}
+
+#[test]
 fn a_check_of_the_version_is_part_of_it() {
     let mut world = mounted();
     let settings = Settings {
@@ -125,7 +146,7 @@ fn a_check_of_the_version_is_part_of_it() {
     let what = What::Restore {
         version: 1,
         basis: basis(&world),
-        cas: 1,
+        cas: Some(1),
         payload: SecretBytes::copied_from(b"old"),
     };
     let change = Change { what, ..change };
