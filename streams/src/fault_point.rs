@@ -2,7 +2,8 @@
 //! the wallet's keys.
 
 /// Between the steps of destroying keys.
-pub const SWEEPING: [&str; 5] = [
+pub const SWEEPING: [&str; 6] = [
+    "keys given up",
     "pages closed",
     "page removed",
     "page written",

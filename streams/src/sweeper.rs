@@ -264,6 +264,9 @@ impl<L: Ledger> Sweeper<L> {
                 .collect(),
             rewrapped: None,
         };
+        if !swept.destroyed.is_empty() {
+            fault_point("keys given up");
+        }
         self.custody.forget(&id);
         let (store, slot) = (self.custody.store(), Slot::Page(id));
         if using.closed && using.live.is_empty() {

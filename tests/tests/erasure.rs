@@ -203,6 +203,7 @@ async fn work_goes_on_after_a_crash_at(fault: &str, on_nats: bool) {
         let stored = &inside.pages[&key.page];
         let (held, confirmed) = (inside.holds(key), inside.destroyed().contains(&key));
         match fault {
+            "keys given up" => assert!(held && !confirmed),
             "page written" => assert!(!held && stored.writings == 2 && !confirmed),
             "older pages erased" => assert!(!held && stored.writings == 1 && !confirmed),
             "destruction confirmed" => assert!(!held && stored.writings == 1 && confirmed),

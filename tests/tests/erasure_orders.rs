@@ -10,6 +10,8 @@
 
 #[path = "two_nodes/cluster.rs"]
 mod cluster;
+#[path = "erasure_orders/crashes.rs"]
+mod crashes;
 #[path = "two_nodes/delay.rs"]
 mod delay;
 #[path = "erasure_orders/holds.rs"]
@@ -30,12 +32,14 @@ use billfold_tests::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+pub use crashes::*;
 pub use holds::*;
 pub use orders::*;
 pub use receipts::*;
 
 on_both_backends! {
     inv07_an_order_erases_all_below_a_folder,
+    inv07_an_order_is_finished_after_a_crash_at_each_step,
     inv07_an_order_for_versions_leaves_the_others,
     inv10_whoever_erases_needs_two_rights,
     inv12_an_order_is_carried_out_once,
