@@ -140,12 +140,21 @@ impl Wallet {
         }
     }
 
+    /// Waits until the node's view has come to where the log ends: a question that is put on record is
+    /// answered there. A view that is still at work on a large commit would look as if nothing came.
+    async fn caught_up(&self) {
+        let asked = self.node.root("GET", "/v1/sys/rotate/config", ()).await;
+        assert_eq!(asked.status, 200, "{}", asked.text());
+    }
+
     /// As [`Wallet::state`], once the node has done what it does by itself after a start.
     pub async fn settled(&self) -> State {
+        self.caught_up().await;
         let mut before = self.state().await;
         // To wait longer would only make it likelier; what counts is asked for in `assert_unchanged`.
         for _ in 0..10 {
             sleep(Duration::from_millis(300)).await;
+            self.caught_up().await;
             let after = self.state().await;
             if after == before {
                 break;
