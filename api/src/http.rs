@@ -158,14 +158,19 @@ pub(crate) async fn handle(
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response<Body> {
-    let began = Instant::now();
+    let (began, seals) = (Instant::now(), door.seals());
     let id = Wallet::new_request();
     let (parts, body) = request.into_parts();
     let is_api = parts.uri.path().starts_with("/api");
+    // Who closes the wallet is to hear of it.
+    let grace = match parts.uri.path() == "/v1/sys/seal" {
+        true => phase::GRACE,
+        false => std::time::Duration::ZERO,
+    };
     let mut endpoint = None;
     let outcome = tokio::select! {
         outcome = respond(&door, from, id, &parts, body, &mut endpoint) => outcome,
-        () = door.cut_off() => Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, phase::SEALED)),
+        () = door.cut_off(seals, grace) => Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, phase::SEALED)),
     };
     let reply = outcome.unwrap_or_else(|failure| match is_api {
         true => rest::failed(&failure),

@@ -53,7 +53,7 @@ pub(super) async fn until_told(
             }
             () = node.keychain().until_sealed() => {
                 tracing::warn!("the wallet is sealed");
-                door.enter(Phase::Sealed);
+                door.shut();
                 door.lock().abandon();
                 node.stop().await;
                 life.shut();

@@ -11,8 +11,8 @@ use crate::{config::Rates, seal::Lock, wallet::Wallet};
 
 /// What is told while the wallet is closed, in the words that clients look for.
 pub(crate) const SEALED: &str = "Vault is sealed";
-/// How long a request may go on once the wallet is closed.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long the request that closes the wallet may go on once it is closed: it has an answer to give.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// What a server can answer at the moment.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct Door {
     phase: ArcSwap<Phase>,
     /// Told of each change of the phase.
     changed: watch::Sender<()>,
+    /// How often the wallet was closed.
+    seals: watch::Sender<u64>,
     lock: Lock,
     limits: Limits,
     /// What the log is kept in, for clients that ask.
@@ -50,6 +52,7 @@ impl Door {
         Self {
             phase: ArcSwap::from_pointee(Phase::Starting),
             changed: watch::Sender::new(()),
+            seals: watch::Sender::new(0),
             lock,
             limits: Limits::new(rates),
             storage,
@@ -60,6 +63,17 @@ impl Door {
     pub fn enter(&self, phase: Phase) {
         self.phase.store(Arc::new(phase));
         self.changed.send_replace(());
+    }
+
+    /// Closes the wallet that was open: whoever is at work with it is cut off.
+    pub fn shut(&self) {
+        self.enter(Phase::Sealed);
+        self.seals.send_modify(|seals| *seals += 1);
+    }
+
+    /// How often the wallet was closed.
+    pub(crate) fn seals(&self) -> u64 {
+        *self.seals.borrow()
     }
 
     /// What can be answered.
@@ -83,19 +97,15 @@ impl Door {
         let _ = tokio::time::timeout(longest, reached).await;
     }
 
-    /// Waits until the wallet has been closed for a while: whoever is still at work then lets go of it.
-    pub(crate) async fn cut_off(&self) {
-        let mut changed = self.changed.subscribe();
-        loop {
-            while !matches!(*self.phase(), Phase::Sealed) {
-                if changed.changed().await.is_err() {
-                    return std::future::pending().await;
-                }
-            }
-            tokio::time::sleep(GRACE).await;
-            if matches!(*self.phase(), Phase::Sealed) {
-                return;
-            }
+    /// Waits until the wallet is closed more often than it was: whoever is at work then lets go of it,
+    /// and of its keys, after so long.
+    pub(crate) async fn cut_off(&self, seals: u64, grace: Duration) {
+        let mut closed = self.seals.subscribe();
+        if closed.wait_for(|now| *now != seals).await.is_err() {
+            return std::future::pending().await;
+        }
+        if !grace.is_zero() {
+            tokio::time::sleep(grace).await;
         }
     }
 
@@ -127,5 +137,40 @@ impl Door {
             Phase::Draining => "this node is shutting down",
         };
         Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, told))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn whoever_began_while_it_was_open_is_cut_off_at_once() {
+        let (lock, _orders) = Lock::new("");
+        let door = Door::new(&Settings::default().rates(), "", lock);
+        let cut_off = |seals| {
+            let cut_off = pin!(door.cut_off(seals, Duration::ZERO));
+            cut_off
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_ready()
+        };
+        let begun = door.seals();
+        for phase in [Phase::CatchingUp, Phase::Sealed, Phase::Draining] {
+            door.enter(phase);
+            assert!(!cut_off(begun), "it was not closed by anybody");
+        }
+        door.shut();
+        assert!(matches!(*door.phase(), Phase::Sealed));
+        assert!(cut_off(begun));
+        // It was opened again meanwhile, and that helps nobody who was at work before.
+        door.enter(Phase::Draining);
+        assert!(cut_off(begun));
+        assert!(!cut_off(door.seals()));
     }
 }
