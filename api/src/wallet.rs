@@ -161,7 +161,11 @@ impl From<custody::Error> for Error {
 
 impl From<billfold_projector::fold::NamesError> for Error {
     fn from(error: billfold_projector::fold::NamesError) -> Self {
-        Self::Unavailable(error.to_string())
+        use billfold_projector::fold::NamesError;
+        match error {
+            NamesError::Custody(error) => error.into(),
+            NamesError::Damaged => Self::Damaged(error.to_string()),
+        }
     }
 }
 

@@ -191,6 +191,12 @@ impl Fold {
                         open_names(&self.custody, record, names.key, version, sealed);
                     match opened_names.await {
                         Err(NamesError::Damaged) => return Err(names_damaged(opened)),
+                        // A damaged page must not cost more than what is in it: the record is there,
+                        // and in no listing.
+                        Err(NamesError::Custody(custody::Error::Keys(error))) => {
+                            tracing::error!(page = %names.key.page, %error, "names cannot be opened: run `billfold-replay verify`");
+                            None
+                        }
                         Err(NamesError::Custody(error)) => return Err(error.into()),
                         Ok(names) => names.map(|names| names.path),
                     }

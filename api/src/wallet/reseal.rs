@@ -25,7 +25,7 @@ const WEIGHT: usize = 256 << 10;
 pub struct Exposed {
     /// The path of its mount.
     pub mount: String,
-    /// Its path there; none if that is erased.
+    /// Its path there; none if that is erased or damaged.
     pub path: Option<String>,
     /// The version that was current when the compromise was told of, and still is.
     pub version: u32,
@@ -114,7 +114,10 @@ impl Wallet {
                     continue;
                 };
                 let mount = mounts.iter().find(|mount| mount.id == stored.record.mount);
-                let names = self.names_of(id, &stored).await?;
+                let names = match self.names_of(id, &stored).await {
+                    Err(Error::Damaged(_)) => None,
+                    other => other?,
+                };
                 exposed.push(Exposed {
                     mount: mount.map(|mount| mount.path.clone()).unwrap_or_default(),
                     path: names.map(|names| names.path),
@@ -145,7 +148,7 @@ impl Wallet {
         let record = &stored.record;
         let mut reseals = Vec::new();
         if self.is_exposed(record.names.key, compromise)?
-            && let Some(names) = self.names_of(id, stored).await?
+            && let Some(names) = unless_damaged(self.names_of(id, stored).await)?.flatten()
         {
             reseals.push(Reseal {
                 record: id,
@@ -180,7 +183,8 @@ impl Wallet {
             Ok(payload) => Ok(Some(ResealContent::Payload(version.number, payload))),
             // It was destroyed or sealed anew a moment ago.
             Err(Error::Erased) => Ok(None),
-            Err(error) => Err(error),
+            other => unless_damaged(other)
+                .map(|payload| Some(ResealContent::Payload(version.number, payload?))),
         }
     }
 
@@ -191,5 +195,19 @@ impl Wallet {
             _ => return Ok(false),
         };
         Ok(page.first_kek <= compromise.version)
+    }
+}
+
+/// What a damaged page holds cannot be sealed anew, and must not keep the rest from it.
+fn unless_damaged<T>(opened: Result<T, Error>) -> Result<Option<T>, Error> {
+    match opened {
+        Err(Error::Damaged(why)) => {
+            tracing::error!(
+                why,
+                "a secret cannot be sealed anew: run `billfold-replay verify`"
+            );
+            Ok(None)
+        }
+        other => other.map(Some),
     }
 }

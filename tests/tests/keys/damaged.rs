@@ -77,6 +77,23 @@ async fn harmed(backend: Backend, harm: Harm) {
     };
     assert_eq!(first.0, told.0, "{harm:?}: {}", first.1);
     assert!(first.1.contains(told.1), "{harm:?}: {}", first.1);
+    // A view that is built anew knows all but the names that are in it.
+    wallet.node.stop().await.unwrap();
+    wallet.delete_view();
+    restart(&mut wallet).await;
+    let node = &wallet.node;
+    assert_eq!(get(node, "first").await.0, told.0, "{harm:?}");
+    for path in ["second", "third"] {
+        assert_eq!(get(node, path).await.0, 200, "{harm:?}");
+    }
+    // What was exposed is sealed anew wherever that can be done.
+    let compromised = json!({ "compromised": true });
+    let rotated = node.root("POST", super::ROTATE, compromised).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.text());
+    until(node, "the others are held up", |status| {
+        super::version(status, 3)["used"].as_u64().unwrap() >= 4
+    })
+    .await;
 }
 
 /// Whatever stands in the place of a page: the others come under the new KEK version.
