@@ -171,7 +171,10 @@ impl<'a> Life<'a> {
         match born {
             Ok(Born::Now(shares)) => Ok(Begun { shares, token }),
             Ok(Born::Before) => Err(seal::Error::Exists),
-            Err(error) => Err(seal::Error::Unavailable(error.to_string())),
+            Err(error @ (Error::OtherShares | Error::Interrupted)) => {
+                Err(seal::Error::Unavailable(error.to_string()))
+            }
+            Err(error) => Err(unavailable(&error)),
         }
     }
 
@@ -212,18 +215,18 @@ impl<'a> Life<'a> {
 
     /// Opens the keys with what enough shares prove.
     async fn prove(&self, known: &Known, proof: Proof) -> Result<Custody, seal::Error> {
-        let unavailable = |error: custody::Error| seal::Error::Unavailable(error.to_string());
         match (&self.manager, proof) {
             (Opener::People, Proof::Unseal(shamir)) => {
                 self.open(&shamir).await.map_err(|error| match error {
                     custody::Error::Manager(manager::Error::WrongKey(_)) => {
                         seal::Error::WrongShares
                     }
-                    other => unavailable(other),
+                    other => unavailable(&other),
                 })
             }
             (Opener::Manager(manager), Proof::Recovery(key)) => {
-                let custody = self.open(&**manager).await.map_err(unavailable)?;
+                let opened = self.open(&**manager).await;
+                let custody = opened.map_err(|error| unavailable(&error))?;
                 match is_recovery(known, &custody, &key) {
                     true => Ok(custody),
                     false => Err(seal::Error::WrongShares),
@@ -267,6 +270,13 @@ impl<'a> Life<'a> {
             self.said = Some(what);
         }
     }
+}
+
+/// What whoever asks is told: they need not be known, and the cause may name files and addresses.
+fn unavailable(error: &dyn std::fmt::Display) -> seal::Error {
+    tracing::warn!(%error, "the wallet could not be opened or begun");
+    let told = "the wallet cannot be opened or begun at the moment: the log of this node says why";
+    seal::Error::Unavailable(told.to_owned())
 }
 
 fn is_recovery(known: &Known, custody: &Custody, key: &RecoveryKey) -> bool {

@@ -186,6 +186,24 @@ async fn a_token_that_has_ended_keeps_the_wallet_sealed_until_its_file_has_anoth
 }
 
 #[tokio::test]
+async fn inv12_why_a_wallet_is_not_begun_is_for_the_log_of_the_node() {
+    let transit = Transit::start().await;
+    let old = fs::read_to_string(transit.token_file()).unwrap();
+    let revoke = json!({ "token": old.trim() });
+    transit.call("POST", "/v1/auth/token/revoke", revoke).await;
+    let address = transit.bao.address();
+    let closed = Closed::of(transit.wallet_at(address).spawn_closed().await.unwrap());
+    let reply = closed.call("PUT", "/v1/sys/init", json!({})).await;
+    assert_eq!(reply.status, 503, "{}", reply.text());
+    let file = transit.token_file();
+    let told = error(&reply);
+    assert!(!told.contains(file.to_str().unwrap()), "{told}");
+    closed.until_log(file.to_str().unwrap()).await;
+    transit.renew().await;
+    closed.init(json!({})).await;
+}
+
+#[tokio::test]
 async fn a_server_that_is_gone_keeps_the_wallet_sealed_until_it_is_back() {
     let mut transit = Transit::start().await;
     let (closed, _) = transit.begun(transit.bao.address(), json!({})).await;
