@@ -3,9 +3,11 @@
 mod at;
 mod bar;
 mod digest;
+mod filter;
 mod keys;
 mod log;
 mod place;
+mod stop;
 mod verify;
 
 use std::io::{self, BufWriter, Write as _};

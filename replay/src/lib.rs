@@ -14,6 +14,7 @@ mod later;
 pub mod log;
 pub mod past;
 mod report;
+mod row;
 pub mod source;
 mod uses;
 pub mod verify;
@@ -23,5 +24,6 @@ pub use error::{Check, Error, Finding};
 pub use report::{
     write_dek, write_json, write_keks, write_keys_then, write_line, write_line_header, write_report,
 };
+pub use row::{FIELDS, Row, csv_header, csv_row, json};
 pub use source::{Place, Source};
 pub use walk::Walk;

@@ -1,82 +1,217 @@
 //! Each event of the log in its order, and what each request was answered.
 
+mod filter;
 mod line;
 pub(crate) mod names;
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 
-use billfold_core::{event::Event, id::Seq};
+use billfold_core::{
+    Millis,
+    commit::{CommitHash, Entry},
+    event::Event,
+    id::{MountId, Seq},
+    moment::Moment,
+};
 use billfold_projector::chain::Opened;
 
+pub use filter::{Digits, Filter, Kind, OUTCOMES, Outcome, PathFilter};
 pub use line::{Answer, Line, Name};
 
-use self::names::Names;
+use self::{filter::Here, names::Names};
 use crate::{Error, Source, Walk};
 
 /// Which events are told, and how much of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Range {
-    /// The first sequence.
-    pub from: Seq,
-    /// The last sequence; none for the log's end.
-    pub to: Option<Seq>,
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Query {
+    /// The first sequence, or the first time that a commit may have.
+    pub from: Option<Moment>,
+    /// The last of them; none for the log's end.
+    pub to: Option<Moment>,
     /// Whether names are opened: paths, and from where a request came. Payloads never are.
     pub names: bool,
+    /// Which of the events there.
+    pub filter: Filter,
 }
 
-/// Tells the events of a range to `each`, in the order of the log. The log before the range is
-/// folded all the same: a verdict needs the state at its place.
+impl Query {
+    fn begins(&self, seq: Seq, time: Millis) -> bool {
+        match self.from {
+            None => true,
+            Some(Moment::Seq(from)) => seq >= from,
+            Some(Moment::Time(from)) => time >= from,
+        }
+    }
+}
+
+/// A commit, as far as it is told.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Its position.
+    pub sequence: Seq,
+    /// What it hashes to.
+    pub hash: CommitHash,
+    /// Those of its events that were asked for, in their order.
+    pub lines: Vec<Line>,
+}
+
+/// The events of a log in their order. The log before them is folded all the same: a verdict needs
+/// the state at its place.
+#[derive(Debug)]
+pub struct Listing {
+    walk: Walk,
+    query: Query,
+    last: Seq,
+}
+
+impl Listing {
+    /// Begins at the log's beginning.
+    ///
+    /// # Errors
+    /// When the query ends before it begins, or the log cannot be reached.
+    pub async fn start(source: &Source, query: Query) -> Result<Self, Error> {
+        let is_backwards = match (query.from, query.to) {
+            (Some(Moment::Seq(from)), Some(Moment::Seq(to))) => to < from,
+            (Some(Moment::Time(from)), Some(Moment::Time(to))) => to < from,
+            _ => false,
+        };
+        if is_backwards {
+            return Err(Error::Usage("the range ends before it begins".to_owned()));
+        }
+        let last = match query.to {
+            Some(Moment::Seq(to)) => to,
+            Some(Moment::Time(_)) | None => Seq(u64::MAX),
+        };
+        let head = source.head().await?;
+        Ok(Self {
+            walk: Walk::start(source, head.min(last)).await?,
+            query,
+            last,
+        })
+    }
+
+    /// The next commit, with those of its events that were asked for: there may be none. None at the
+    /// end of the log as it was when it was last looked at.
+    ///
+    /// # Errors
+    /// At the first place where the log is broken, or when it cannot be reached.
+    pub async fn next(&mut self) -> Result<Option<Told>, Error> {
+        let Some(opened) = self.walk.next().await? else {
+            return Ok(None);
+        };
+        let (seq, time) = (opened.seq, opened.header.time);
+        let ends = self.query.to.is_none_or(|to| to.has(seq, time));
+        let lines = match self.query.begins(seq, time) && ends {
+            true => self.tell(&opened).await?,
+            false => Vec::new(),
+        };
+        self.walk.fold(&opened).await?;
+        Ok(Some(Told {
+            sequence: seq,
+            hash: opened.hash,
+            lines,
+        }))
+    }
+
+    /// Waits until the log goes on, however long that takes: then [`Self::next`] does, too. False
+    /// when what was asked for has ended.
+    ///
+    /// # Errors
+    /// When the log gives nothing although it has more, or is closed.
+    pub async fn wait(&mut self) -> Result<bool, Error> {
+        if self.walk.last() >= self.last {
+            return Ok(false);
+        }
+        self.walk.wait(self.last).await?;
+        Ok(true)
+    }
+
+    async fn tell(&mut self, opened: &Opened) -> Result<Vec<Line>, Error> {
+        let (filter, mut lines) = (&self.query.filter, Vec::new());
+        for (index, entry) in opened.entries.iter().enumerate() {
+            let line = Line::new(opened, index, entry);
+            if filter.may_pass(&line) {
+                lines.push((line, entry, None));
+            }
+        }
+        for (line, entry, _) in &mut lines {
+            if let Event::ResolutionRequested(asked) = &entry.fact.event {
+                let ruling = names::ruling(&mut self.walk, opened, entry, asked).await?;
+                line.answer = Some(Answer::new(&ruling));
+            }
+        }
+        if (self.query.names || filter.looks_at_names()) && !lines.is_empty() {
+            // Names that came before are looked up in the temporary view.
+            self.walk.write()?;
+            let mut names = Names::before(&self.walk);
+            let mut told = lines.iter_mut().peekable();
+            for (index, entry) in opened.entries.iter().enumerate() {
+                match told.next_if(|(line, _, _)| line.index == index) {
+                    Some((line, _, mount)) => {
+                        names.add_to(line, opened, entry).await?;
+                        *mount = names.mount_of(line)?;
+                    }
+                    // Those behind it may be about what it names.
+                    None => names.learn(entry)?,
+                }
+            }
+        }
+        let mut passed = Vec::new();
+        for (line, entry, mount) in lines {
+            if self.query.filter.passes(&line) && self.is_about(&line, entry, mount).await? {
+                passed.push(match self.query.names {
+                    true => line,
+                    false => line.without_names(),
+                });
+            }
+        }
+        Ok(passed)
+    }
+
+    async fn is_about(
+        &mut self,
+        line: &Line,
+        entry: &Entry,
+        mount: Option<MountId>,
+    ) -> Result<bool, Error> {
+        let Some(path) = self.query.filter.path.clone() else {
+            return Ok(true);
+        };
+        let (custody, event) = (Arc::clone(self.walk.custody()), &entry.fact.event);
+        let keys = custody.keys();
+        let here = Here {
+            state: self.walk.state(),
+            ids: &keys.id,
+            mount,
+        };
+        if let Some(holds) = path.holds(line, event, &here)? {
+            return Ok(holds);
+        }
+        let record = line.record.unwrap_or_default();
+        let Some(below) = self.walk.later_path(record).await? else {
+            return Ok(false);
+        };
+        let here = Here {
+            state: self.walk.state(),
+            ids: &keys.id,
+            mount,
+        };
+        Ok(path.holds_below(event, &here, &below)?)
+    }
+}
+
+/// Tells the events that were asked for to `each`, up to where the log ends now.
 ///
 /// # Errors
 /// At the first place where the log is broken, when it cannot be reached, or when `each` fails.
 pub async fn log(
     source: &Source,
-    range: &Range,
+    query: &Query,
     each: &mut (dyn FnMut(&Line) -> Result<(), Error> + Send),
 ) -> Result<(), Error> {
-    if range.to.is_some_and(|to| to < range.from) {
-        return Err(Error::Usage("the range ends before it begins".to_owned()));
-    }
-    let head = source.head().await?;
-    let end = range.to.map_or(head, |to| to.min(head));
-    let mut walk = Walk::start(source, end).await?;
-    while let Some(opened) = walk.next().await? {
-        if opened.seq >= range.from {
-            tell(&mut walk, &opened, range.names, each).await?;
-        }
-        walk.fold(&opened).await?;
-    }
-    Ok(())
-}
-
-async fn tell(
-    walk: &mut Walk,
-    opened: &Opened,
-    with_names: bool,
-    each: &mut (dyn FnMut(&Line) -> Result<(), Error> + Send),
-) -> Result<(), Error> {
-    let mut answers = VecDeque::new();
-    for entry in &opened.entries {
-        if let Event::ResolutionRequested(asked) = &entry.fact.event {
-            let ruling = names::ruling(walk, opened, entry, asked).await?;
-            answers.push_back(Answer::new(&ruling));
-        }
-    }
-    let mut names = None;
-    if with_names {
-        // Names that came before are looked up in the temporary view.
-        walk.write()?;
-        names = Some(Names::before(walk));
-    }
-    for (index, entry) in opened.entries.iter().enumerate() {
-        let mut line = Line::new(opened, index, entry);
-        if matches!(entry.fact.event, Event::ResolutionRequested(_)) {
-            line.answer = answers.pop_front();
-        }
-        if let Some(names) = &mut names {
-            names.add_to(&mut line, opened, entry).await?;
-        }
-        each(&line)?;
+    let mut listing = Listing::start(source, query.clone()).await?;
+    while let Some(told) = listing.next().await? {
+        told.lines.iter().try_for_each(&mut *each)?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ pub use keys::{write_dek, write_keks, write_keys_then};
 use crate::{
     Error,
     log::{Line, Name},
+    row::json,
     verify::{Report, Summary, ViewState},
 };
 
@@ -22,7 +23,7 @@ use crate::{
 /// # Errors
 /// When the output does not take it.
 pub fn write_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_string(value).map_err(std::io::Error::from)?;
+    let text = json(value).map_err(std::io::Error::from)?;
     Ok(writeln!(out, "{text}")?)
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use billfold_core::{
     Millis,
-    id::{ProcessId, Seq},
+    id::{ProcessId, Seq, WalletId},
     keys::manager::KeyManager,
     subject::Generation,
 };
@@ -129,6 +129,12 @@ impl Source {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The wallet's id.
+    #[must_use]
+    pub fn wallet(&self) -> WalletId {
+        self.custody.wallet()
     }
 
     /// Where the log ends now: what is replayed goes to here.

@@ -17,6 +17,7 @@ use billfold_projector::{
     view::Shared,
 };
 use billfold_streams::{
+    EventLog,
     custody::Custody,
     log::{self, Tail},
     replica::Head,
@@ -45,6 +46,7 @@ type Chunk = Vec<Item>;
 
 /// The log's commits, opened, as they stand there.
 pub(crate) struct Reader {
+    log: Arc<dyn EventLog>,
     chunks: BoxStream<'static, Chunk>,
     ready: VecDeque<Item>,
     patience: Duration,
@@ -54,6 +56,7 @@ impl Reader {
     pub(crate) async fn start(source: &Source) -> Result<Self, Error> {
         let tail = source.log.read(EVERYTHING, Seq::ZERO).await?;
         Ok(Self {
+            log: Arc::clone(&source.log),
             chunks: chunks(tail, Arc::clone(&source.custody)),
             ready: VecDeque::new(),
             patience: source.patience,
@@ -72,6 +75,34 @@ impl Reader {
             let chunk = chunk.ok_or_else(|| short("closed"))?;
             self.ready.extend(chunk);
         }
+    }
+}
+
+impl Reader {
+    /// Waits until there is something behind `last`, and says up to where at least.
+    async fn wait(&mut self, last: Seq) -> Result<Seq, Error> {
+        let short = |why: &str| Error::Unreachable(format!("the log {why}"));
+        let mut silent = false;
+        while self.ready.is_empty() {
+            match tokio::time::timeout(self.patience, self.chunks.next()).await {
+                Ok(Some(chunk)) => self.ready.extend(chunk),
+                Ok(None) => return Err(short("closed")),
+                // Nothing is written, or nothing of it comes here.
+                Err(_) => match self.log.head(EVERYTHING).await {
+                    Ok(head) if head > last && silent => {
+                        return Err(short("has more, and gives nothing"));
+                    }
+                    Ok(head) => silent = head > last,
+                    // It comes back, or the read ends with an error.
+                    Err(_) => {}
+                },
+            }
+        }
+        let there = self.ready.iter().filter_map(|item| match item {
+            Ok(Ok(opened)) => Some(opened.seq),
+            _ => None,
+        });
+        Ok(there.max().unwrap_or_default().max(last.next()))
     }
 }
 
@@ -166,6 +197,17 @@ impl Walk {
     /// Lets it go on to a later end.
     pub fn extend(&mut self, end: Seq) {
         self.end = self.end.max(end);
+    }
+
+    /// Waits until the log goes on behind the last commit that was given, and lets the walk go on to
+    /// there, but not past `limit`.
+    ///
+    /// # Errors
+    /// When the log gives nothing although it has more, or is closed.
+    pub async fn wait(&mut self, limit: Seq) -> Result<(), Error> {
+        let there = self.reader.wait(self.last).await?;
+        self.extend(there.min(limit));
+        Ok(())
     }
 
     /// The next commit, which follows the one before it; none at the end.

@@ -2,27 +2,39 @@
 
 use std::io::Write;
 
-use billfold_core::id::Seq;
-use billfold_replay::{Error, Source, log, write_json, write_line, write_line_header};
+use billfold_replay::{
+    Error, Row, Source, csv_header, csv_row,
+    log::{Line, Listing, Query},
+    write_json, write_line, write_line_header,
+};
+use clap::ValueEnum;
+
+use super::{filter::FilterArgs, stop::Stop};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// One JSON object a line: sequence, index, time, subject, writer, event, kind, actor, and as it
+    /// As one JSON object a line: sequence, index, time, subject, writer, event, kind, actor, and as it
     /// applies principal, token, command, mount, record, versions, trimmed, kek, page, keys,
     /// uses, erasure, hold, records, request, operation, asked_version, verdict, version, refused,
     /// over_bound; with --names also mount_path, path and reason (null when erased), client,
     /// execution
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// The first sequence to list
-    #[arg(long, value_name = "SEQ", default_value_t = 1)]
-    from: u64,
-    /// The last sequence to list
-    #[arg(long, value_name = "SEQ")]
-    to: Option<u64>,
-    /// Open names: paths, and where requests came from; "(erased)" where their key is gone
+    /// How events are told: for people, as JSON (--json), or as the CSV of `export`
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Go on with what is appended, until SIGINT or SIGTERM
     #[arg(long)]
-    names: bool,
+    follow: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Csv,
 }
 
 impl Args {
@@ -31,21 +43,59 @@ impl Args {
         source: &Source,
         out: &mut (impl Write + Send),
     ) -> Result<(), Error> {
-        let range = log::Range {
-            from: Seq(self.from),
-            to: self.to.map(Seq),
-            names: self.names,
+        let format = match self.json {
+            true => Format::Json,
+            false => self.format,
         };
-        if !self.json {
-            write_line_header(out)?;
+        match format {
+            Format::Text => write_line_header(out)?,
+            Format::Json => {}
+            Format::Csv => write!(out, "{}", csv_header())?,
         }
-        let mut each = |line: &log::Line| {
-            if self.json {
-                write_json(out, line)
-            } else {
-                write_line(out, line)
+        let mut listing = Listing::start(source, Query::from(self.filter)).await?;
+        if !self.follow {
+            return tell_all(&mut listing, source, format, out).await;
+        }
+        let mut stop = Stop::new()?;
+        let going_on = async {
+            loop {
+                tell_all(&mut listing, source, format, out).await?;
+                // Whoever looks on sees what there is.
+                out.flush()?;
+                if !listing.wait().await? {
+                    return Ok(());
+                }
             }
         };
-        log::log(source, &range, &mut each).await
+        tokio::select! {
+            ended = going_on => ended,
+            () = stop.asked() => Ok(()),
+        }
+    }
+}
+
+async fn tell_all(
+    listing: &mut Listing,
+    source: &Source,
+    format: Format,
+    out: &mut (impl Write + Send),
+) -> Result<(), Error> {
+    while let Some(told) = listing.next().await? {
+        for line in &told.lines {
+            tell(source, format, line, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn tell(source: &Source, format: Format, line: &Line, out: &mut impl Write) -> Result<(), Error> {
+    match format {
+        Format::Text => write_line(out, line),
+        Format::Json => write_json(out, line),
+        Format::Csv => {
+            let row = csv_row(&Row::of(source.wallet(), line));
+            let row = row.map_err(std::io::Error::from)?;
+            Ok(write!(out, "{row}")?)
+        }
     }
 }

@@ -247,6 +247,18 @@ impl Line {
         line
     }
 
+    /// The same, without what only names tell.
+    pub(super) fn without_names(self) -> Self {
+        Self {
+            mount_path: None,
+            path: None,
+            reason: None,
+            client: None,
+            execution: None,
+            ..self
+        }
+    }
+
     fn tell(&mut self, event: &Event) {
         let mut about = |record, versions: &[u32]| {
             self.record = Some(record);

@@ -117,18 +117,22 @@ impl<'a> Names<'a> {
                 }
             }
         }
-        let mount = match (line.mount, line.record) {
-            (None, Some(record)) => self.record(record)?.map(|record| record.mount),
-            (mount, _) => mount,
-        };
-        if let Some(mount) = mount {
+        if let Some(mount) = self.mount_of(line)? {
             line.mount_path = self.mount_path(mount).await?;
         }
         Ok(())
     }
 
+    /// The mount that an event is about or in.
+    pub(super) fn mount_of(&self, line: &Line) -> Result<Option<MountId>, Error> {
+        Ok(match (line.mount, line.record) {
+            (None, Some(record)) => self.record(record)?.map(|record| record.mount),
+            (mount, _) => mount,
+        })
+    }
+
     /// Remembers the names that an event brings.
-    fn learn(&mut self, entry: &Entry) -> Result<(), Error> {
+    pub(super) fn learn(&mut self, entry: &Entry) -> Result<(), Error> {
         let bytes = entry.names.clone().unwrap_or_default();
         match &entry.fact.event {
             Event::MountEnabled(event) => {

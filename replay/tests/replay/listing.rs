@@ -1,15 +1,15 @@
 //! `log`: what is told of each event, and what is not.
 
-use billfold_core::{command::What, id::Seq};
+use billfold_core::{command::What, id::Seq, moment::Moment};
 use billfold_replay::{
     Error, Source,
-    log::{Line, Name, Range, log},
+    log::{Line, Name, Query, log},
     write_json, write_line,
 };
 
 use crate::fixture::{CLIENT, ROOT, Wallet, put, rename};
 
-async fn lines(source: &Source, range: Range) -> Vec<Line> {
+async fn lines(source: &Source, range: Query) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut each = |line: &Line| {
         lines.push(line.clone());
@@ -20,9 +20,9 @@ async fn lines(source: &Source, range: Range) -> Vec<Line> {
 }
 
 pub async fn all(wallet: &Wallet, names: bool) -> Vec<Line> {
-    let range = Range {
+    let range = Query {
         names,
-        ..Range::default()
+        ..Query::default()
     };
     lines(&wallet.source().await, range).await
 }
@@ -152,10 +152,11 @@ async fn names_may_hold_anything_and_stay_in_their_quotes() {
 async fn a_range_tells_the_same_as_the_whole() {
     let wallet = Wallet::new().await.lived_in().await;
     let whole = all(&wallet, true).await;
-    let range = Range {
-        from: Seq(6),
-        to: Some(Seq(20)),
+    let range = Query {
+        from: Some(Moment::Seq(Seq(6))),
+        to: Some(Moment::Seq(Seq(20))),
         names: true,
+        ..Query::default()
     };
     let part = lines(&wallet.source().await, range).await;
     let expected: Vec<_> = whole
@@ -164,10 +165,10 @@ async fn a_range_tells_the_same_as_the_whole() {
         .collect();
     assert!(expected.len() >= 15);
     assert_eq!(text(&part), text(&expected));
-    let backwards = Range {
-        from: Seq(3),
-        to: Some(Seq(2)),
-        names: false,
+    let backwards = Query {
+        from: Some(Moment::Seq(Seq(3))),
+        to: Some(Moment::Seq(Seq(2))),
+        ..Query::default()
     };
     let refused = log(&wallet.source().await, &backwards, &mut |_| Ok(())).await;
     assert!(matches!(refused, Err(Error::Usage(_))));

@@ -12,6 +12,7 @@
 mod command;
 mod digests;
 mod erasures;
+mod filters;
 mod fixture;
 mod keys;
 mod listing;

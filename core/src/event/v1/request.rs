@@ -78,6 +78,11 @@ impl Operation {
         (24, Self::RestoreData),
     ];
 
+    /// Every operation that this release knows.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().map(|(_, operation)| *operation)
+    }
+
     /// Its name in listings.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -1,0 +1,63 @@
+//! Which events a command is about.
+
+use billfold_core::moment::Moment;
+use billfold_replay::log::{Digits, Filter, Kind, Outcome, PathFilter, Query};
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Which events (all of these must hold)")]
+pub(crate) struct FilterArgs {
+    /// The first sequence or time: as for `at`
+    #[arg(long, value_name = "SEQ|TIME")]
+    from: Option<Moment>,
+    /// The last sequence or time
+    #[arg(long, value_name = "SEQ|TIME")]
+    to: Option<Moment>,
+    /// About this path, which begins with the mount; one with a slash at its end is a folder and all
+    /// below it
+    #[arg(long, value_name = "PATH")]
+    path: Option<PathFilter>,
+    /// By the principal with this id, of which the first digits may be enough
+    #[arg(long, value_name = "ID")]
+    principal: Option<Digits>,
+    /// By or about the token with this accessor, of which the first digits may be enough
+    #[arg(long, value_name = "ACCESSOR")]
+    token: Option<Digits>,
+    /// Requests that were made for this execution
+    #[arg(long, value_name = "NAME")]
+    execution: Option<String>,
+    #[arg(long, value_name = "KIND", value_delimiter = ',', help = kinds())]
+    kind: Vec<Kind>,
+    /// Requests that were answered so, several with commas between them: permitted (or allowed),
+    /// denied, absent, deleted, unknown
+    #[arg(long, value_name = "OUTCOME", value_delimiter = ',')]
+    outcome: Vec<Outcome>,
+    /// Open names: paths, and where requests came from
+    #[arg(long)]
+    names: bool,
+}
+
+fn kinds() -> String {
+    let all: Vec<_> = Kind::all().collect();
+    format!(
+        "Of these kinds, or requests for these operations, several with commas between them: {}",
+        all.join(", ")
+    )
+}
+
+impl From<FilterArgs> for Query {
+    fn from(args: FilterArgs) -> Self {
+        Self {
+            from: args.from,
+            to: args.to,
+            names: args.names,
+            filter: Filter {
+                path: args.path,
+                principal: args.principal,
+                token: args.token,
+                execution: args.execution,
+                kinds: args.kind,
+                outcomes: args.outcome,
+            },
+        }
+    }
+}
