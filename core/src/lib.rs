@@ -27,6 +27,7 @@ pub mod subject;
 #[doc(hidden)]
 pub mod test_entropy;
 mod time;
+pub mod told;
 
 pub use secret::SecretBytes;
 pub use time::Millis;

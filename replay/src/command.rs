@@ -32,7 +32,9 @@ pub(crate) enum Command {
     /// of one DEK
     Keys(keys::Args),
     /// Tells what was true at a moment of the past
-    At(at::Args),
+    At(at::At),
+    /// Tells what differs between two moments of the past
+    Diff(at::Diff),
 }
 
 impl Command {
@@ -49,6 +51,7 @@ impl Command {
             Self::Verify(args) => args.run(&source, &mut out).await,
             Self::Keys(args) => args.run(&source, &mut out).await.map(|()| exit::SOUND),
             Self::At(args) => args.run(&source, &mut out).await.map(|()| exit::SOUND),
+            Self::Diff(args) => args.run(&source, &mut out).await.map(|()| exit::SOUND),
         };
         // What was listed before something broken is told in any case.
         out.flush()?;

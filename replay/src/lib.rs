@@ -22,7 +22,8 @@ mod walk;
 
 pub use error::{Check, Error, Finding};
 pub use report::{
-    write_dek, write_json, write_keks, write_keys_then, write_line, write_line_header, write_report,
+    write_dek, write_diff, write_json, write_keks, write_keys_then, write_line, write_line_header,
+    write_report, write_then,
 };
 pub use row::{FIELDS, Row, csv_header, csv_row, json};
 pub use source::{Place, Source};

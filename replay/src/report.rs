@@ -1,6 +1,7 @@
 //! What was found, as text for people and as JSON for programs. Every writer takes where to write.
 
 mod keys;
+mod past;
 
 use std::{
     fmt::{Debug, Display},
@@ -10,6 +11,7 @@ use std::{
 use serde::Serialize;
 
 pub use keys::{write_dek, write_keks, write_keys_then};
+pub use past::{write_diff, write_then};
 
 use crate::{
     Error,

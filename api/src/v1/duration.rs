@@ -1,24 +1,8 @@
 //! Durations as Vault's clients write and read them.
 
-/// A duration in milliseconds as Go writes it: `1h30m0s`, `90ms`, `0s`.
-pub(super) fn told(millis: u64) -> String {
-    let (seconds, rest) = (millis / 1000, millis % 1000);
-    if seconds == 0 && rest > 0 {
-        return format!("{rest}ms");
-    }
-    let fraction = match rest {
-        0 => String::new(),
-        rest => format!(".{rest:03}").trim_end_matches('0').to_owned(),
-    };
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}{fraction}s"),
-        (0, minutes) => format!("{minutes}m{seconds}{fraction}s"),
-        (hours, minutes) => format!("{hours}h{minutes}m{seconds}{fraction}s"),
-    }
-}
+pub(super) use billfold_core::told::duration as told;
 
-/// The same without units that are zero: `2h`, `1h59m59s`.
+/// A duration in milliseconds as Go writes it, without units that are zero: `2h`, `1h59m59s`.
 pub(super) fn short(millis: u64) -> String {
     let text = told(millis);
     let text = match text.strip_suffix("m0s") {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use billfold_core::{decide::DEFAULT_MAX_VERSIONS, event::v1::Operation, state::Record};
+use billfold_core::event::v1::Operation;
 use serde::Serialize;
 
 use super::{
@@ -42,7 +42,7 @@ impl<'a> Metadata<'a> {
             delete_version_after: duration::told(record.settings.delete_version_after),
             max_versions: record.settings.max_versions,
             metadata_cas_required: record.settings.metadata_cas_required,
-            oldest_version: oldest(record, mount.settings.max_versions),
+            oldest_version: record.oldest(mount.settings.max_versions),
             updated_time: Time(Some(record.updated)),
             versions: record
                 .versions
@@ -118,18 +118,6 @@ pub(super) async fn read(call: &Call) -> Outcome {
     let read = read.map_err(|error| failure(&error))?;
     let data = Metadata::of(&read.value, mount);
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, data)).at(read.seq))
-}
-
-/// The oldest version that is kept. As long as there is room for more than there are, clients are told 0.
-fn oldest(record: &Record, max_of_mount: u32) -> u32 {
-    let room = match record.settings.max_versions.max(max_of_mount) {
-        0 => DEFAULT_MAX_VERSIONS,
-        max => max,
-    };
-    match record.versions.first() {
-        Some(first) if first.number > 1 || record.current >= room => first.number,
-        _ => 0,
-    }
 }
 
 /// Changes what is told, and leaves the rest. A member of the custom metadata that is null is empty, and refused as

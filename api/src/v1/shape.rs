@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use billfold_core::{Millis, id::RequestId};
+use billfold_core::{Millis, id::RequestId, told};
 use serde::{Serialize, Serializer};
 
 use crate::wallet::VersionFacts;
@@ -75,18 +75,7 @@ impl Serialize for Time {
         let Some(time) = self.0 else {
             return serializer.serialize_str("");
         };
-        let text = time.to_string();
-        let short = text
-            .trim_end_matches('Z')
-            .trim_end_matches('0')
-            .trim_end_matches('.');
-        // A whole second loses its fraction, but never a zero of its own.
-        let short = if time.0 % 1000 == 0 {
-            text.split('.').next().unwrap_or(&text)
-        } else {
-            short
-        };
-        serializer.collect_str(&format_args!("{short}Z"))
+        serializer.serialize_str(&told::time(time))
     }
 }
 

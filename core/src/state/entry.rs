@@ -8,6 +8,7 @@ use serde_bytes::ByteArray;
 use crate::{
     Millis,
     cbor::{self, as_array},
+    decide::DEFAULT_MAX_VERSIONS,
     event::{
         CiphertextHash, SealedRef,
         v1::{MountKind, RotationPolicy, Settings, TokenRole},
@@ -615,6 +616,20 @@ impl Record {
         self.versions
             .iter()
             .find(|version| version.number == number)
+    }
+
+    /// The oldest version that is kept, given how many the mount keeps. As long as there is room for
+    /// more than there are, clients are told 0.
+    #[must_use]
+    pub fn oldest(&self, max_of_mount: u32) -> u32 {
+        let room = match self.settings.max_versions.max(max_of_mount) {
+            0 => DEFAULT_MAX_VERSIONS,
+            max => max,
+        };
+        match self.versions.first() {
+            Some(first) if first.number > 1 || self.current >= room => first.number,
+            _ => 0,
+        }
     }
 }
 

@@ -1,49 +1,102 @@
-//! `billfold-replay at`.
+//! `billfold-replay at` and `billfold-replay diff`.
 
 use std::io::Write;
 
 use billfold_core::moment::Moment;
-use billfold_replay::{Error, Source, past, write_json, write_keys_then};
-use clap::Subcommand;
+use billfold_replay::{
+    Error, Source,
+    past::{self, Part},
+    write_diff, write_json, write_keys_then, write_then,
+};
 
 use super::bar::Bar;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct At {
     /// A sequence of the log, a time of RFC 3339, or a time in milliseconds since 1970
     #[arg(value_name = "SEQ|TIME")]
     moment: Moment,
-    #[command(subcommand)]
+    #[command(flatten)]
     what: What,
 }
 
-/// What is known of the past.
-#[derive(Debug, Subcommand)]
-enum What {
-    /// The status of the wallet's keys, as far as the log says it
-    KeyStatus {
-        /// One JSON object with the fields of GET /api/internal/wallet/key-status, without those
-        /// that the log does not know: pooled, estimate_seconds
-        #[arg(long)]
-        json: bool,
-    },
+#[derive(Debug, clap::Args)]
+pub(crate) struct Diff {
+    /// The first moment: a sequence of the log, or a time, as for `at`
+    #[arg(value_name = "SEQ|TIME")]
+    from: Moment,
+    /// The second moment
+    #[arg(value_name = "SEQ|TIME")]
+    to: Moment,
+    #[command(flatten)]
+    what: What,
 }
 
-impl Args {
+#[derive(Debug, clap::Args)]
+struct What {
+    /// What is asked about: keychain, mounts, policies, tokens, roles, key-status, holds, erasures; all
+    /// of it when nothing is said
+    #[arg(value_name = "PART")]
+    parts: Vec<Part>,
+    /// One JSON object: sequence, time, and each part, with the fields that the API answers. Of
+    /// `at` and key-status alone, the fields of GET /api/internal/wallet/key-status, without those
+    /// that the log does not know: pooled, estimate_seconds
+    #[arg(long)]
+    json: bool,
+}
+
+impl What {
+    fn parts(&self) -> Vec<Part> {
+        match self.parts.as_slice() {
+            [] => Part::ALL.to_vec(),
+            some => {
+                let asked = Part::ALL.into_iter().filter(|part| some.contains(part));
+                asked.collect()
+            }
+        }
+    }
+}
+
+impl At {
     pub(super) async fn run(
         self,
         source: &Source,
         out: &mut (impl Write + Send),
     ) -> Result<(), Error> {
-        let What::KeyStatus { json } = self.what;
-        let mut bar = Bar::new();
-        let then = past::key_status(source, self.moment, &mut |at, end| bar.at(at, end)).await;
+        let (mut bar, parts) = (Bar::new(), self.what.parts());
+        if parts == [Part::KeyStatus] {
+            let then = past::key_status(source, self.moment, &mut |at, end| bar.at(at, end)).await;
+            bar.finish();
+            let then = then?;
+            return match self.what.json {
+                true => write_json(out, &then),
+                false => write_keys_then(out, &then),
+            };
+        }
+        let then = past::at(source, self.moment, &parts, &mut |at, end| bar.at(at, end)).await;
         bar.finish();
         let then = then?;
-        if json {
-            write_json(out, &then)
-        } else {
-            write_keys_then(out, &then)
+        match self.what.json {
+            true => write_json(out, &then),
+            false => write_then(out, &then),
+        }
+    }
+}
+
+impl Diff {
+    pub(super) async fn run(
+        self,
+        source: &Source,
+        out: &mut (impl Write + Send),
+    ) -> Result<(), Error> {
+        let (mut bar, parts) = (Bar::new(), self.what.parts());
+        let moments = (self.from, self.to);
+        let diff = past::diff(source, moments, &parts, &mut |at, end| bar.at(at, end)).await;
+        bar.finish();
+        let diff = diff?;
+        match self.what.json {
+            true => write_json(out, &diff),
+            false => write_diff(out, &diff),
         }
     }
 }
