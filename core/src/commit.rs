@@ -1,10 +1,13 @@
 //! The commit: one message of the log. `docs/wire-format.md` is its specification.
 //!
 //! ```text
-//! commit  = [ header: bstr, events: [ + event ] ]
+//! commit  = [ header: bstr, events: [ + event ] / statements: [ + statement ] ]
 //! header  = [ format, wallet, subject, previous hash, writer, time, [ + fact key id ] ]
 //! event   = [ key index, fact: bstr, names: bstr / null, payload: bstr / null ]
+//! statement = [ number, note: tstr ]
 //! ```
+//!
+//! Commits on the subject `checkpoint` hold statements in the clear, and no other commit does.
 //!
 //! A fact's associated data is the header as received, the event's key index, its own index, and
 //! whether it is the last: nothing can be moved, dropped or added. A fact holds the hashes of names
@@ -24,6 +27,7 @@ use crate::{
     id::{FactKeyId, ProcessId, WalletId},
     keys::wallet::Epoch,
     labels,
+    proof::Statement,
     seal::Place,
     subject::Subject,
 };
@@ -136,15 +140,7 @@ pub fn encode(
 ) -> Bytes {
     const KEY: usize = 0;
     debug_assert_eq!(header.fact_keys.get(KEY), Some(&epoch.id));
-    let header = cbor::encode(&WireHeader {
-        format: FORMAT,
-        wallet: header.wallet,
-        subject: header.subject.to_string(),
-        previous: ByteArray::new(header.previous.0),
-        writer: header.writer,
-        time: header.time,
-        fact_keys: header.fact_keys.clone(),
-    });
+    let header = encode_header(header);
     let mut writer = frame::Writer::new(&header, entries.len());
     for (index, entry) in entries.iter().enumerate() {
         let place = fact_place(&header, KEY, index, index + 1 == entries.len());
@@ -157,6 +153,30 @@ pub fn encode(
         );
     }
     writer.finish()
+}
+
+/// Makes a commit of these statements. Its header names no fact key.
+#[must_use]
+pub fn encode_statements(header: &Header, statements: &[Statement]) -> Bytes {
+    debug_assert!(header.subject.is_checkpoint() && header.fact_keys.is_empty());
+    let mut writer = frame::Writer::new(&encode_header(header), statements.len());
+    for statement in statements {
+        let (number, note) = statement.parts();
+        writer.statement(number, note);
+    }
+    writer.finish()
+}
+
+fn encode_header(header: &Header) -> Vec<u8> {
+    cbor::encode(&WireHeader {
+        format: FORMAT,
+        wallet: header.wallet,
+        subject: header.subject.to_string(),
+        previous: ByteArray::new(header.previous.0),
+        writer: header.writer,
+        time: header.time,
+        fact_keys: header.fact_keys.clone(),
+    })
 }
 
 /// An upper bound of what an entry takes in a commit, in bytes.
@@ -179,6 +199,7 @@ pub struct Sealed {
     pub header: Header,
     header_bytes: Bytes,
     events: Vec<frame::RawEvent>,
+    statements: Vec<Statement>,
 }
 
 impl Sealed {
@@ -187,7 +208,7 @@ impl Sealed {
     /// # Errors
     /// When the bytes are not exactly one commit of a known format.
     pub fn parse(bytes: &Bytes) -> Result<Self, Error> {
-        let (header_bytes, events) = frame::read(bytes).ok_or(Error::Malformed)?;
+        let (header_bytes, body) = frame::header(bytes).ok_or(Error::Malformed)?;
         let format = frame::format_of(&header_bytes).ok_or(Error::Malformed)?;
         if format != FORMAT {
             return Err(Error::Format(format));
@@ -201,10 +222,23 @@ impl Sealed {
             time: wire.time,
             fact_keys: wire.fact_keys,
         };
+        let (mut events, mut statements) = (Vec::new(), Vec::new());
+        if header.subject.is_checkpoint() {
+            if !header.fact_keys.is_empty() {
+                return Err(Error::Malformed);
+            }
+            for (number, note) in frame::statements(bytes, body).ok_or(Error::Malformed)? {
+                let statement = Statement::of(number, note);
+                statements.push(statement.ok_or(Error::Statement(number))?);
+            }
+        } else {
+            events = frame::events(bytes, body).ok_or(Error::Malformed)?;
+        }
         Ok(Self {
             header,
             header_bytes,
             events,
+            statements,
         })
     }
 
@@ -214,10 +248,16 @@ impl Sealed {
         self.events.len()
     }
 
-    /// Whether it holds none; no commit that was parsed is.
+    /// Whether it holds no event: so it is with all that hold statements, and with no other.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    /// What it states in the clear.
+    #[must_use]
+    pub fn statements(&self) -> &[Statement] {
+        &self.statements
     }
 
     /// Opens the facts and checks the ciphertexts beside them against their hashes.
@@ -280,6 +320,9 @@ pub enum Error {
     /// From a later release.
     #[error("the commit has format {0}, which this release does not know")]
     Format(u16),
+    /// From a later release.
+    #[error("the commit has a statement of number {0}, which this release does not know")]
+    Statement(u64),
     /// Its epoch is not among the wallet's.
     #[error("the commit uses fact key {0}, which the wallet does not have")]
     NoFactKey(FactKeyId),

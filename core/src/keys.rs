@@ -86,6 +86,10 @@ typed_keys! {
     TokenMacKey;
     /// The key for commands: their fingerprints, and hand-overs between nodes.
     CommandKey;
+    /// The seed of the key that signs checkpoints.
+    CheckpointSeed;
+    /// The seed of a witness's key.
+    CosignerSeed;
 }
 
 macro_rules! sealing_keys {

@@ -10,6 +10,11 @@ impl Label {
     pub const fn as_bytes(&self) -> &'static [u8] {
         self.0.as_bytes()
     }
+
+    /// Its text.
+    pub(crate) const fn as_str(&self) -> &'static str {
+        self.0
+    }
 }
 
 macro_rules! labels {
@@ -72,6 +77,10 @@ labels! {
     CIPHERTEXT_HASH = "billfold v1 ciphertext hash";
     /// The state's digest.
     STATE_DIGEST = "billfold v1 state digest";
+    /// A message of the log as a leaf of the tree.
+    LEAF = "billfold v1 leaf";
+    /// The first line of a change of the key that signs checkpoints.
+    CHECKPOINT_KEY_CHANGE = "billfold v1 checkpoint key change";
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub mod labels;
 pub mod moment;
 pub mod names;
 pub mod policy;
+pub mod proof;
 pub mod seal;
 mod secret;
 pub mod state;

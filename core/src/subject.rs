@@ -21,6 +21,8 @@ pub enum Subject {
     Decided(Generation),
     /// What one process recorded without deciding anything: resolutions, refusals.
     Observed(Generation, ProcessId),
+    /// Checkpoints of the tree over all subjects, so that they race nobody.
+    Checkpoint(Generation),
 }
 
 impl Subject {
@@ -34,7 +36,9 @@ impl Subject {
     #[must_use]
     pub const fn generation(&self) -> Generation {
         match self {
-            Self::Decided(generation) | Self::Observed(generation, _) => *generation,
+            Self::Decided(generation)
+            | Self::Observed(generation, _)
+            | Self::Checkpoint(generation) => *generation,
         }
     }
 
@@ -42,6 +46,12 @@ impl Subject {
     #[must_use]
     pub const fn is_decided(&self) -> bool {
         matches!(self, Self::Decided(_))
+    }
+
+    /// Whether its commits hold statements about the log, in the clear.
+    #[must_use]
+    pub const fn is_checkpoint(&self) -> bool {
+        matches!(self, Self::Checkpoint(_))
     }
 }
 
@@ -51,6 +61,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Decided(_) => write!(f, "{prefix}.decided"),
             Self::Observed(_, process) => write!(f, "{prefix}.observed.{process}"),
+            Self::Checkpoint(_) => write!(f, "{prefix}.checkpoint"),
         }
     }
 }
@@ -69,6 +80,7 @@ impl FromStr for Subject {
         let generation = Generation(number.parse().map_err(|_| Unknown)?);
         let subject = match kind.split_once('.') {
             None if kind == "decided" => Self::Decided(generation),
+            None if kind == "checkpoint" => Self::Checkpoint(generation),
             Some(("observed", process)) => {
                 Self::Observed(generation, process.parse().map_err(|_| Unknown)?)
             }
@@ -91,6 +103,7 @@ mod tests {
         for subject in [
             Subject::Decided(Generation(1)),
             Subject::Observed(Generation(7), process),
+            Subject::Checkpoint(Generation(2)),
         ] {
             assert_eq!(subject.to_string().parse(), Ok(subject));
         }
@@ -99,6 +112,7 @@ mod tests {
             "wallet.events.1",
             "wallet.events.01.decided",
             "wallet.events.1.observed.x",
+            "wallet.events.1.checkpoint.x",
         ] {
             assert_eq!(bad.parse::<Subject>(), Err(Unknown), "{bad}");
         }

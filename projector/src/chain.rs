@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use billfold_core::{
     commit::{self, CommitHash, Entry, Header, Sealed},
     id::{Seq, WalletId},
+    proof::Statement,
     subject::Subject,
 };
 use billfold_streams::{
@@ -24,6 +25,8 @@ pub struct Opened {
     pub hash: CommitHash,
     /// Its events.
     pub entries: Vec<Entry>,
+    /// What it states in the clear; none but commits on `checkpoint` do.
+    pub statements: Vec<Statement>,
 }
 
 impl Opened {
@@ -125,6 +128,7 @@ pub fn open(custody: &Custody, message: &Message) -> Result<Opened, Broken> {
     let hash = CommitHash::of(&message.bytes);
     Ok(Opened {
         seq: message.seq,
+        statements: sealed.statements().to_vec(),
         header: sealed.header,
         hash,
         entries,

@@ -41,6 +41,8 @@ pub enum Filter {
     All(Generation),
     /// `decided` alone.
     Decided(Generation),
+    /// `checkpoint` alone.
+    Checkpoints(Generation),
     /// `decided` and what one process observed: a serving node.
     Serving(Generation, ProcessId),
 }
@@ -52,6 +54,7 @@ impl Filter {
         match self {
             Self::All(generation) => subject.generation() == *generation,
             Self::Decided(generation) => *subject == Subject::Decided(*generation),
+            Self::Checkpoints(generation) => *subject == Subject::Checkpoint(*generation),
             Self::Serving(generation, process) => {
                 *subject == Subject::Decided(*generation)
                     || *subject == Subject::Observed(*generation, *process)

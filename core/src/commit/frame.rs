@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 const ARRAY: u8 = 4;
+const TEXT: u8 = 3;
 const BYTES: u8 = 2;
 const UNSIGNED: u8 = 0;
 const NULL: u8 = 0xf6;
@@ -46,6 +47,13 @@ impl Writer {
         }
     }
 
+    pub(super) fn statement(&mut self, number: u64, note: &str) {
+        self.head(ARRAY, 2);
+        self.head(UNSIGNED, number);
+        self.head(TEXT, note.len() as u64);
+        self.0.extend_from_slice(note.as_bytes());
+    }
+
     pub(super) fn finish(self) -> Bytes {
         self.0.into()
     }
@@ -71,12 +79,35 @@ impl Writer {
     }
 }
 
-/// Header bytes and events of a commit; `None` when the bytes are anything else, longer, shorter or
-/// in another form than [`Writer`] gives.
-pub(super) fn read(bytes: &Bytes) -> Option<(Bytes, Vec<RawEvent>)> {
+/// Header bytes of a commit, and where its body begins.
+pub(super) fn header(bytes: &Bytes) -> Option<(Bytes, usize)> {
     let mut reader = Reader { bytes, at: 0 };
     (reader.head(ARRAY)? == 2).then_some(())?;
     let header = reader.bytes()?;
+    Some((header, reader.at))
+}
+
+/// Numbers and notes of the statements from `at` on; `None` as for [`events`].
+pub(super) fn statements(bytes: &Bytes, at: usize) -> Option<Vec<(u64, String)>> {
+    let mut reader = Reader { bytes, at };
+    let count = usize::try_from(reader.head(ARRAY)?).ok()?;
+    // A statement takes at least three bytes: a count beyond that is a lie.
+    (count > 0 && count <= bytes.len() / 3).then_some(())?;
+    let mut statements = Vec::with_capacity(count);
+    for _ in 0..count {
+        (reader.head(ARRAY)? == 2).then_some(())?;
+        let number = reader.head(UNSIGNED)?;
+        let length = usize::try_from(reader.head(TEXT)?).ok()?;
+        let note = reader.take(length)?.to_vec();
+        statements.push((number, String::from_utf8(note).ok()?));
+    }
+    (reader.at == bytes.len()).then_some(statements)
+}
+
+/// The events from `at` on; `None` when the bytes are anything else, longer, shorter or in another
+/// form than [`Writer`] gives.
+pub(super) fn events(bytes: &Bytes, at: usize) -> Option<Vec<RawEvent>> {
+    let mut reader = Reader { bytes, at };
     let count = usize::try_from(reader.head(ARRAY)?).ok()?;
     // An event takes at least five bytes: a count beyond that is a lie, and no reason to allocate.
     (count > 0 && count <= bytes.len() / 5).then_some(())?;
@@ -90,7 +121,7 @@ pub(super) fn read(bytes: &Bytes) -> Option<(Bytes, Vec<RawEvent>)> {
             payload: reader.optional_bytes()?,
         });
     }
-    (reader.at == bytes.len()).then_some((header, events))
+    (reader.at == bytes.len()).then_some(events)
 }
 
 /// The first element of the array in these bytes: every header begins with its format.

@@ -110,7 +110,8 @@ fn commit() -> Bytes {
 
 /// The frame of a commit, to be put together otherwise.
 fn parts(bytes: &Bytes) -> (Bytes, Vec<frame::RawEvent>) {
-    frame::read(bytes).unwrap()
+    let (header, body) = frame::header(bytes).unwrap();
+    (header, frame::events(bytes, body).unwrap())
 }
 
 fn framed(header: &[u8], events: &[frame::RawEvent]) -> Bytes {
@@ -315,6 +316,50 @@ fn a_frame_has_one_form_only() {
         let lie = Bytes::copy_from_slice(head);
         assert_eq!(Sealed::parse(&lie).unwrap_err(), Error::Malformed);
     }
+}
+
+#[test]
+fn statements_stand_on_their_subject_only() {
+    let statements = [
+        Statement::KeyChange("a note\n".to_owned()),
+        Statement::Checkpoint("another — note\n".to_owned()),
+    ];
+    let header = Header {
+        subject: Subject::Checkpoint(Generation::FIRST),
+        ..header(&[])
+    };
+    let whole = encode_statements(&header, &statements);
+    let read = Sealed::parse(&whole).unwrap();
+    assert_eq!(read.statements(), statements);
+    assert_eq!((&read.header, read.len()), (&header, 0));
+    assert!(read.open(|_| None).unwrap().is_empty());
+    for at in 0..whole.len() {
+        let cut = whole.slice(..at);
+        assert_eq!(Sealed::parse(&cut).unwrap_err(), Error::Malformed);
+    }
+    let longer = Bytes::from([&whole[..], &[0]].concat());
+    assert_eq!(Sealed::parse(&longer).unwrap_err(), Error::Malformed);
+    let number = whole.len() - 2 - "another — note\n".len();
+    let mut unknown = whole.to_vec();
+    unknown[number] = 3;
+    let error = Sealed::parse(&Bytes::from(unknown)).unwrap_err();
+    assert_eq!(error, Error::Statement(3));
+    // Events do not stand there, nor statements elsewhere.
+    let [epoch, _] = epochs();
+    let (bytes, _) = frame::header(&whole).unwrap();
+    let (decided, events) = parts(&commit());
+    assert!(Sealed::parse(&framed(&bytes, &events)).is_err());
+    let mut writer = frame::Writer::new(&decided, 1);
+    writer.statement(1, "note\n");
+    assert!(Sealed::parse(&writer.finish()).is_err());
+    // A header that names a key has no place there.
+    let with_key = Header {
+        fact_keys: vec![epoch.id],
+        ..header
+    };
+    let mut writer = frame::Writer::new(&encode_header(&with_key), 1);
+    writer.statement(1, "note\n");
+    assert!(Sealed::parse(&writer.finish()).is_err());
 }
 
 #[test]

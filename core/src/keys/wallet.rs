@@ -8,7 +8,7 @@ use crate::{
     entropy::Entropy,
     id::{FactKeyId, WalletId},
     keys::{
-        CommandKey, FactKey, IdKey, Kek, RequestNameKey, TokenMacKey, ViewWrapKey,
+        CheckpointSeed, CommandKey, FactKey, IdKey, Kek, RequestNameKey, TokenMacKey, ViewWrapKey,
         keyring::{Error, KekVersion},
         wrap_place,
     },
@@ -17,8 +17,8 @@ use crate::{
 
 const FORMAT: u16 = 1;
 const KEY: usize = 32;
-/// Four wallet keys, then the epochs.
-const FIXED: usize = 4 * KEY;
+/// Four wallet keys and two seeds, then the epochs.
+const FIXED: usize = 6 * KEY;
 const EPOCH: usize = 16 + 4 + 2 * KEY;
 
 /// The open wallet keys.
@@ -32,6 +32,11 @@ pub struct WalletKeys {
     pub token_mac: TokenMacKey,
     /// For commands.
     pub command: CommandKey,
+    /// For checkpoints, until the log says that the next one signs.
+    pub checkpoint: CheckpointSeed,
+    /// For checkpoints after the next change of their key. It is stored before the log speaks of it,
+    /// so that no crash leaves a wallet that cannot sign.
+    pub next_checkpoint: CheckpointSeed,
     /// The fact keys, oldest first.
     pub epochs: Vec<Epoch>,
 }
@@ -80,20 +85,38 @@ impl WalletKeys {
             view: ViewWrapKey::generate(entropy),
             token_mac: TokenMacKey::generate(entropy),
             command: CommandKey::generate(entropy),
+            checkpoint: CheckpointSeed::generate(entropy),
+            next_checkpoint: CheckpointSeed::generate(entropy),
             epochs: vec![epoch],
+        }
+    }
+
+    fn again(&self) -> Self {
+        Self {
+            id: IdKey::danger_from_bytes(self.id.expose()),
+            view: ViewWrapKey::danger_from_bytes(self.view.expose()),
+            token_mac: TokenMacKey::danger_from_bytes(self.token_mac.expose()),
+            command: CommandKey::danger_from_bytes(self.command.expose()),
+            checkpoint: CheckpointSeed::danger_from_bytes(self.checkpoint.expose()),
+            next_checkpoint: CheckpointSeed::danger_from_bytes(self.next_checkpoint.expose()),
+            epochs: self.epochs.iter().map(Epoch::again).collect(),
+        }
+    }
+
+    /// These keys after the next checkpoint key has become the current one.
+    #[must_use]
+    pub fn with_next_checkpoint_key(&self, entropy: &mut dyn Entropy) -> Self {
+        Self {
+            checkpoint: CheckpointSeed::danger_from_bytes(self.next_checkpoint.expose()),
+            next_checkpoint: CheckpointSeed::generate(entropy),
+            ..self.again()
         }
     }
 
     /// These keys with one more epoch, which is new.
     #[must_use]
     pub fn with_next_epoch(&self, entropy: &mut dyn Entropy) -> Self {
-        let mut next = Self {
-            id: IdKey::danger_from_bytes(self.id.expose()),
-            view: ViewWrapKey::danger_from_bytes(self.view.expose()),
-            token_mac: TokenMacKey::danger_from_bytes(self.token_mac.expose()),
-            command: CommandKey::danger_from_bytes(self.command.expose()),
-            epochs: self.epochs.iter().map(Epoch::again).collect(),
-        };
+        let mut next = self.again();
         let newest = self.epochs.last().map_or(0, |epoch| epoch.number);
         next.epochs.push(Epoch::generate(newest + 1, entropy));
         next
@@ -119,6 +142,8 @@ impl WalletKeys {
             self.view.expose(),
             self.token_mac.expose(),
             self.command.expose(),
+            self.checkpoint.expose(),
+            self.next_checkpoint.expose(),
         ] {
             plain.extend_from_slice(key);
         }
@@ -166,7 +191,7 @@ impl WalletKeys {
             .ok_or(Error::Malformed)?;
         let (keys, _) = fixed.as_chunks::<KEY>();
         let (epochs, rest) = epochs.as_chunks::<EPOCH>();
-        let [id, view, token_mac, command] = keys else {
+        let [id, view, token_mac, command, checkpoint, next] = keys else {
             return Err(Error::Malformed);
         };
         if !rest.is_empty() || epochs.is_empty() {
@@ -177,6 +202,8 @@ impl WalletKeys {
             view: ViewWrapKey::danger_from_bytes(view),
             token_mac: TokenMacKey::danger_from_bytes(token_mac),
             command: CommandKey::danger_from_bytes(command),
+            checkpoint: CheckpointSeed::danger_from_bytes(checkpoint),
+            next_checkpoint: CheckpointSeed::danger_from_bytes(next),
             epochs: epochs.iter().map(read_epoch).collect::<Result<_, _>>()?,
         })
     }
@@ -232,6 +259,11 @@ mod tests {
         let again = WalletKeys::unwrap(wallet, &bytes, |v| (v == 1).then_some(&kek)).unwrap();
         assert_eq!(again.epochs[0].id, keys.epochs[0].id);
         assert_eq!(again.command.expose(), keys.command.expose());
+        assert_eq!(again.checkpoint.expose(), keys.checkpoint.expose());
+        assert_eq!(
+            again.next_checkpoint.expose(),
+            keys.next_checkpoint.expose()
+        );
         let other = WalletId::from_bytes([2; 16]);
         assert_eq!(
             WalletKeys::unwrap(other, &bytes, |_| Some(&kek)).unwrap_err(),

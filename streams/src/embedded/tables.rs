@@ -19,12 +19,14 @@ const POSITIONS: TableDefinition<'_, &[u8; 29], ()> = TableDefinition::new("posi
 
 const DECIDED: u8 = 1;
 const OBSERVED: u8 = 2;
+const CHECKPOINT: u8 = 3;
 
-/// A subject in 21 bytes: kind, generation, process (zeros for `decided`).
+/// A subject in 21 bytes: kind, generation, process (zeros where none has one of its own).
 fn encoded(subject: &Subject) -> [u8; 21] {
     let (kind, process) = match subject {
         Subject::Decided(_) => (DECIDED, [0; 16]),
         Subject::Observed(_, process) => (OBSERVED, *process.as_bytes()),
+        Subject::Checkpoint(_) => (CHECKPOINT, [0; 16]),
     };
     let mut code = [0; 21];
     let (head, tail) = code.split_at_mut(5);
@@ -43,6 +45,7 @@ fn split(value: &[u8]) -> Option<(Subject, &[u8])> {
     let generation = Generation(u32::from_be_bytes([*a, *b, *c, *d]));
     match *kind {
         DECIDED => Some((Subject::Decided(generation), rest)),
+        CHECKPOINT => Some((Subject::Checkpoint(generation), rest)),
         OBSERVED => {
             let (process, bytes) = rest.split_first_chunk::<16>()?;
             Some((
@@ -145,6 +148,7 @@ impl Snapshot {
                 Ok(Seq::ZERO)
             }
             Filter::Decided(generation) => self.last(&Subject::Decided(generation)),
+            Filter::Checkpoints(generation) => self.last(&Subject::Checkpoint(generation)),
             Filter::Serving(generation, process) => Ok(self
                 .last(&Subject::Decided(generation))?
                 .max(self.last(&Subject::Observed(generation, process))?)),
@@ -158,6 +162,10 @@ impl Snapshot {
             Filter::Decided(generation) => {
                 let decided = self.subject_from(&Subject::Decided(generation), after)?;
                 self.pick(decided, after, size)
+            }
+            Filter::Checkpoints(generation) => {
+                let checkpoints = self.subject_from(&Subject::Checkpoint(generation), after)?;
+                self.pick(checkpoints, after, size)
             }
             Filter::Serving(generation, process) => {
                 let mut decided = self
@@ -263,10 +271,9 @@ impl<'txn> Writing<'txn> {
         let seq = self.end.next();
         let code = encoded(subject);
         let (head, process) = code.split_at(5);
-        let process = if subject.is_decided() {
-            &[][..]
-        } else {
-            process
+        let process = match subject {
+            Subject::Observed(..) => process,
+            Subject::Decided(_) | Subject::Checkpoint(_) => &[],
         };
         let len = head.len() + process.len() + bytes.len();
         let mut slot = self.messages.insert_reserve(seq.0, len)?;

@@ -51,6 +51,7 @@ impl Log {
         let (generation, subjects) = match filter {
             Filter::All(generation) => (generation, Vec::new()),
             Filter::Decided(generation) => (generation, vec![Subject::Decided(generation)]),
+            Filter::Checkpoints(generation) => (generation, vec![Subject::Checkpoint(generation)]),
             Filter::Serving(generation, process) => (
                 generation,
                 vec![

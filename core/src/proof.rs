@@ -1,0 +1,21 @@
+//! What an outsider checks the log with: the Merkle tree over its messages, checkpoints of the tree
+//! as signed notes, and proofs that lead from one to the other.
+//!
+//! The tree is that of RFC 6962. Notes, checkpoints and cosignatures are in the formats of
+//! `c2sp.org/signed-note`, `c2sp.org/tlog-checkpoint` and `c2sp.org/tlog-cosignature`.
+
+pub mod checkpoint;
+pub mod history;
+pub mod key;
+pub mod leaf;
+pub mod note;
+pub mod path;
+pub mod statement;
+pub mod tree;
+
+pub use checkpoint::Checkpoint;
+pub use history::History;
+pub use key::{KeyName, Signer, VerifierKey};
+pub use note::Note;
+pub use statement::Statement;
+pub use tree::{Frontier, Hash};
