@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroU64},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -69,6 +69,15 @@ pub struct Settings {
     /// How many key pages are rewrapped in a second after a rotation; 0 is no bound
     /// (`BILLFOLD_REWRAP_PAGES_PER_SECOND`).
     pub rewrap_pages_per_second: u32,
+    /// How many commits may stand behind the newest checkpoint before another is made
+    /// (`BILLFOLD_CHECKPOINT_COMMITS`).
+    pub checkpoint_commits: NonZeroU64,
+    /// How long something may stand behind it before another is made, in seconds
+    /// (`BILLFOLD_CHECKPOINT_SECONDS`).
+    pub checkpoint_seconds: NonZeroU64,
+    /// Where the newest checkpoint is put besides: a file, or a folder for all of them
+    /// (`BILLFOLD_CHECKPOINT_FILE`).
+    pub checkpoint_file: Option<PathBuf>,
     /// How many requests a principal may make in a second (`BILLFOLD_PRINCIPAL_PER_SECOND`).
     pub principal_per_second: NonZeroU32,
     /// How many refusals of one source are looked at in a second (`BILLFOLD_REFUSED_PER_SECOND`).
@@ -123,6 +132,8 @@ pub struct Rates {
 }
 
 const PRINCIPAL_PER_SECOND: NonZeroU32 = NonZeroU32::new(100_000).unwrap();
+const CHECKPOINT_COMMITS: NonZeroU64 = NonZeroU64::new(4096).unwrap();
+const CHECKPOINT_SECONDS: NonZeroU64 = NonZeroU64::new(60).unwrap();
 const REFUSED_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
 
 impl Default for Settings {
@@ -150,6 +161,9 @@ impl Default for Settings {
             view_cache_mib: 64,
             patience_ms: 10_000,
             rewrap_pages_per_second: 50,
+            checkpoint_commits: CHECKPOINT_COMMITS,
+            checkpoint_seconds: CHECKPOINT_SECONDS,
+            checkpoint_file: None,
             principal_per_second: PRINCIPAL_PER_SECOND,
             refused_per_second: REFUSED_PER_SECOND,
         }

@@ -30,6 +30,18 @@ pub fn install() {
             "billfold_stopped",
             "1 when this node met a broken log and stopped."
         );
+        metrics::describe_counter!(
+            "billfold_checkpoints_total",
+            "Checkpoints that this node made."
+        );
+        metrics::describe_gauge!(
+            "billfold_checkpoint_size",
+            "How many commits the newest checkpoint attests."
+        );
+        metrics::describe_counter!(
+            "billfold_checkpoint_failures_total",
+            "Checkpoints that could not be kept outside the log."
+        );
         Some(handle)
     });
 }

@@ -2,6 +2,7 @@
 
 mod backend;
 mod birth;
+pub(crate) mod checkpointer;
 mod life;
 mod progress;
 
@@ -17,8 +18,9 @@ use billfold_core::{
     subject::Generation,
 };
 use billfold_projector::{
-    Keychain, audit,
+    Keychain, Tree, audit,
     keychain::{self, Progress},
+    tree::{self, Kept},
 };
 use billfold_streams::{
     EventLog,
@@ -40,6 +42,7 @@ pub use birth::{Born, create, new_token};
 pub use life::{Life, lock};
 pub use progress::for_terminal;
 
+use self::checkpointer::{Notary, Often};
 use crate::{
     config::{KeyManagerName, Settings},
     wallet::{self, Wallet},
@@ -61,6 +64,9 @@ pub enum Error {
     /// The audit index's word.
     #[error(transparent)]
     Audit(#[from] audit::Error),
+    /// The tree's word.
+    #[error(transparent)]
+    Tree(#[from] tree::Error),
     /// The use cases' word.
     #[error(transparent)]
     Wallet(#[from] wallet::Error),
@@ -121,7 +127,10 @@ pub struct Node {
     auditing: JoinHandle<()>,
     tidying: JoinHandle<()>,
     resealing: JoinHandle<()>,
+    attesting: JoinHandle<()>,
+    keeping: JoinHandle<()>,
     audit: Arc<audit::Index>,
+    tree: Arc<Tree>,
 }
 
 impl Node {
@@ -181,11 +190,23 @@ impl Node {
             engine.committer.clone(),
         ));
         let audit = open_audit(settings, engine.keychain.custody())?;
+        let tree = open_tree(settings, backend, engine.keychain.custody())?;
+        let kept = kept(settings);
+        let (log, generation) = (backend.log(), backend.generation());
+        let later = checkpointer::check_kept(&kept, &tree, &*log, generation).await?;
+        let notary = Arc::new(Notary::new(
+            log,
+            generation,
+            Arc::clone(&engine.keychain),
+            Arc::clone(&tree),
+            Arc::new(System),
+        ));
         let wallet = Wallet::open(
             Arc::clone(&engine.keychain),
             engine.committer.clone(),
             recorder,
             Arc::clone(&audit),
+            Arc::clone(&notary),
             manager,
             settings.patience(),
             settings.rewrap_pace(),
@@ -194,6 +215,7 @@ impl Node {
         wallet.confirm_generation().await?;
         let auditing = tokio::spawn(keep_audit(
             Arc::clone(&audit),
+            Arc::clone(&tree),
             backend.log(),
             backend.generation(),
             Arc::clone(&engine.keychain),
@@ -201,6 +223,17 @@ impl Node {
         let rewrapper = Rewrapper::new(Arc::clone(&sweeper), settings.rewrap_pace());
         let rewrapping = tokio::spawn(rewrapper.run());
         let sweeping = tokio::spawn(async move { sweeper.run().await });
+        let often = Often {
+            commits: settings.checkpoint_commits.get(),
+            seconds: settings.checkpoint_seconds.get(),
+        };
+        let attesting = tokio::spawn(checkpointer::keep_attested(notary, often));
+        let keeping = tokio::spawn(checkpointer::keep_kept(
+            kept,
+            later,
+            Arc::clone(&tree),
+            Arc::clone(&engine.keychain),
+        ));
         let tidying = tokio::spawn(keep_tidy(Arc::downgrade(&wallet)));
         let resealing = tokio::spawn(keep_resealed(
             Arc::downgrade(&wallet),
@@ -215,7 +248,10 @@ impl Node {
             auditing,
             tidying,
             resealing,
+            attesting,
+            keeping,
             audit,
+            tree,
         })
     }
 
@@ -238,6 +274,10 @@ impl Node {
         self.auditing.abort();
         self.tidying.abort();
         self.resealing.abort();
+        self.attesting.abort();
+        self.keeping.abort();
+        let _ = self.attesting.await;
+        let _ = self.keeping.await;
         let _ = self.tidying.await;
         let _ = self.resealing.await;
         let _ = self.sweeping.await;
@@ -245,6 +285,9 @@ impl Node {
         let _ = self.auditing.await;
         if let Err(error) = self.audit.flush() {
             tracing::warn!(%error, "the audit index is not on disk; the next start catches up");
+        }
+        if let Err(error) = self.tree.flush() {
+            tracing::warn!(%error, "the tree is not on disk; the next start catches up");
         }
         // The last handles go with the wallet: then both writers end by themselves.
         drop(self.wallet);
@@ -324,6 +367,31 @@ fn open_audit(settings: &Settings, custody: &Custody) -> Result<Arc<audit::Index
     )?)
 }
 
+fn open_tree(
+    settings: &Settings,
+    backend: &Backend,
+    custody: &Custody,
+) -> Result<Arc<Tree>, Error> {
+    /// Proofs read a few tiles each.
+    const CACHE: u64 = 16 << 20;
+    Ok(tree::open(
+        &settings.data_dir.join("tree"),
+        custody,
+        backend.generation(),
+        CACHE,
+    )?)
+}
+
+/// Where checkpoints are kept outside the log: beside the views, and where the operator says.
+fn kept(settings: &Settings) -> Vec<Kept> {
+    let beside = settings.data_dir.join("checkpoint");
+    let elsewhere = settings.checkpoint_file.clone();
+    std::iter::once(beside)
+        .chain(elsewhere)
+        .map(Kept::at)
+        .collect()
+}
+
 /// Clears away tokens that have ended, tells of a new unseal generation that was not told of, and
 /// rotates when the policy wants it, now and then. Whichever node comes first does it.
 async fn keep_tidy(wallet: Weak<Wallet>) {
@@ -369,14 +437,19 @@ async fn keep_resealed(wallet: Weak<Wallet>, custody: Arc<Custody>) {
 /// Follows the log for the audit index. What it finds broken, no other part may go on serving.
 async fn keep_audit(
     audit: Arc<audit::Index>,
+    tree: Arc<Tree>,
     log: Arc<dyn EventLog>,
     generation: Generation,
     keychain: Arc<Keychain>,
 ) {
     let custody = Arc::clone(keychain.custody());
-    let Err(error) = audit::follow(audit, log, generation, custody).await;
+    let Err(error) = audit::follow(audit, tree, log, generation, custody).await;
     match error {
-        audit::Error::Broken(_) | audit::Error::Evidence { .. } => keychain.stop(error.to_string()),
+        audit::Error::Broken(_)
+        | audit::Error::Evidence { .. }
+        | audit::Error::Tree(tree::Error::Broken(_) | tree::Error::Evidence(_)) => {
+            keychain.stop(error.to_string());
+        }
         other => tracing::error!(error = %other, "the audit index is not kept any more"),
     }
 }

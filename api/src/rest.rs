@@ -5,6 +5,7 @@ mod credentials;
 mod erasure;
 mod holds;
 mod keys;
+mod proof;
 mod restore;
 mod transactions;
 
@@ -39,6 +40,10 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         Endpoint::WalletRetire => keys::retire(call).await,
         Endpoint::WalletRestore => restore::restore(call).await,
         Endpoint::Audit => audit::read(call).await,
+        Endpoint::AuditCheckpoint => proof::checkpoint(call).await,
+        Endpoint::AuditInclusion => proof::inclusion(call).await,
+        Endpoint::AuditConsistency => proof::consistency(call).await,
+        Endpoint::WalletRotateCheckpointKey => proof::rotate_key(call).await,
         Endpoint::Erase => erasure::erase(call).await,
         Endpoint::Erasures => erasure::all(call).await,
         Endpoint::ReadErasure => erasure::one(call).await,

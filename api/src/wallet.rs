@@ -12,6 +12,7 @@ mod metadata;
 mod mounts;
 mod permission;
 mod policies;
+mod proof;
 mod read;
 mod receipts;
 mod reseal;
@@ -34,6 +35,8 @@ use billfold_core::{
 use billfold_projector::{Keychain, view};
 use billfold_streams::{committer, custody, recorder};
 
+use crate::node::checkpointer::Notary;
+
 pub(crate) use access::wallet_uuid;
 pub use access::{Caller, Token};
 pub use answer::{Credential, Secret, SecretMetadata, VersionFacts};
@@ -46,6 +49,7 @@ pub use keys::KeyFacts;
 pub use metadata::{NewCustom, NewMetadata, NewSettings};
 pub use mounts::{Mount, Mounts, NewMount};
 pub use policies::{End, PolicyFacts, PolicyTerms};
+pub use proof::{Consistency, Inclusion, NewestCheckpoint};
 pub use receipts::{Receipt, Receipts};
 pub use reseal::Exposed;
 pub use restore::{Outcome, Restoration, Restored, Restoring, SECRETS, Why};
@@ -60,6 +64,7 @@ pub struct Wallet {
     committer: committer::Handle,
     recorder: recorder::Handle,
     audit: Arc<billfold_projector::audit::Index>,
+    notary: Arc<Notary>,
     mounts: Mounts,
     root: Root,
     /// Who opens it, if not people.
@@ -180,11 +185,16 @@ impl Wallet {
     ///
     /// # Errors
     /// When the wallet's root or mounts cannot be read.
-    pub async fn open(
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "these are the parts of a node, each of a type of its own"
+    )]
+    pub(crate) async fn open(
         keychain: Arc<Keychain>,
         committer: committer::Handle,
         recorder: recorder::Handle,
         audit: Arc<billfold_projector::audit::Index>,
+        notary: Arc<Notary>,
         manager: Option<Arc<dyn KeyManager>>,
         patience: Duration,
         rewrap_pace: Option<NonZeroU32>,
@@ -197,6 +207,7 @@ impl Wallet {
             committer,
             recorder,
             audit,
+            notary,
             mounts,
             root,
             manager,

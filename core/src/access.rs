@@ -133,7 +133,9 @@ fn system(operation: Operation, path: &str) -> Need {
             action: Wanted::Anything,
             ..need
         },
-        "auth/token/accessors/" | "sys/audit" => Need { sudo: true, ..need },
+        "auth/token/accessors/" | "sys/audit" | "api/internal/wallet/rotate-checkpoint-key" => {
+            Need { sudo: true, ..need }
+        }
         _ => need,
     }
 }

@@ -21,6 +21,7 @@ pub use query::{By, Query, Row};
 
 use crate::{
     chain::{Broken, Chains, Opened, open_all},
+    tree::{self, Tree},
     view,
 };
 
@@ -52,6 +53,9 @@ pub enum Error {
         /// Where the log ends.
         log: Seq,
     },
+    /// The tree's word.
+    #[error(transparent)]
+    Tree(#[from] tree::Error),
     /// The file system's fault.
     #[error("the index's folder cannot be written: {0}")]
     Folder(#[from] std::io::Error),
@@ -72,12 +76,13 @@ pub fn open(dir: &Path, custody: &Custody, cache_bytes: u64) -> Result<Arc<Index
     }
 }
 
-/// Follows the log for an index, until the log is broken.
+/// Follows the log for an index and the tree, until the log is broken.
 ///
 /// # Errors
 /// With what it met; it never returns without one.
 pub async fn follow(
     mut index: Arc<Index>,
+    tree: Arc<Tree>,
     log: Arc<dyn EventLog>,
     generation: Generation,
     custody: Arc<Custody>,
@@ -91,13 +96,14 @@ pub async fn follow(
             log: end,
         });
     }
+    tree.catch_up(&*log, generation, chains.last()).await?;
     let mut tail = log.read(filter, chains.last()).await?.ready_chunks(CHUNK);
     loop {
         let Some(messages) = tail.next().await else {
             return Err(log::Error::Unavailable("its tail ended".to_owned()).into());
         };
         let messages = messages.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let opened: Vec<Opened> = open_all(&custody, messages)
+        let opened: Vec<Opened> = open_all(&custody, messages.clone())
             .await
             .into_iter()
             .collect::<Result<_, _>>()?;
@@ -109,6 +115,7 @@ pub async fn follow(
             chains.follow(opened)?;
         }
         (index, chains) = add(index, opened, chains).await?;
+        tree.add_apart(messages).await?;
         let _ = tokio::time::timeout(GATHER, index.wanted()).await;
     }
 }

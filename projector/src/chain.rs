@@ -99,6 +99,9 @@ pub enum Fault {
     /// Names in it are not what their key sealed.
     #[error("a record's names do not open, though their key is there")]
     Names,
+    /// What it states does not follow from what was stated before, or from the log.
+    #[error(transparent)]
+    Statement(#[from] billfold_core::proof::history::Fault),
     /// Its events do not follow from the state.
     #[error(transparent)]
     State(#[from] billfold_core::state::Broken),

@@ -1,4 +1,5 @@
-//! Folds the log into views: the keychain, which answers, and the audit index, which finds.
+//! Folds the log into views: the keychain, which answers, the audit index, which finds, and the tree,
+//! which proves.
 //!
 //! A view is a cache of the log. It can be deleted at any time, and only it knows sled.
 
@@ -6,8 +7,10 @@ pub mod audit;
 pub mod chain;
 pub mod fold;
 pub mod keychain;
+pub mod tree;
 pub mod view;
 
 pub use fold::Fold;
 pub use keychain::Keychain;
+pub use tree::Tree;
 pub use view::View;

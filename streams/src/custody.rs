@@ -1,5 +1,6 @@
 //! The wallet's open keys on a node, over the key store.
 
+mod checkpoint;
 mod open;
 mod pages;
 
@@ -83,6 +84,11 @@ pub enum Error {
     /// The log says that an epoch is current which is not among the wallet keys.
     #[error("the epoch {0} is not among the wallet keys")]
     NoEpoch(FactKeyId),
+    /// The log says that a key signs checkpoints which is not among the wallet keys.
+    #[error(
+        "the log names a checkpoint key that is not this wallet's: somebody else wrote it there"
+    )]
+    OtherCheckpointKey,
     /// The key manager's word.
     #[error(transparent)]
     Manager(#[from] manager::Error),
@@ -308,7 +314,9 @@ impl Custody {
             }
             let bytes = {
                 let mut entropy = Os::new();
-                let keys = open.keys.with_next_epoch(&mut entropy);
+                // As they are stored: others may have added to them since they were last read.
+                let keys = WalletKeys::unwrap(self.wallet, &stored.bytes, |v| open.keks.get(v))?;
+                let keys = keys.with_next_epoch(&mut entropy);
                 let kek = open.kek(version)?;
                 keys.wrap(self.wallet, version, kek, &mut entropy)
             };

@@ -82,6 +82,12 @@ impl Endpoint {
             Self::ReadRotation => "When the wallet makes a new KEK version by itself.",
             Self::WriteRotation => "Say when the wallet makes a new KEK version by itself.",
             Self::WalletKeyStatus => "The KEK versions, what is under them, and what is erased.",
+            Self::AuditCheckpoint => {
+                "The newest checkpoint of the log, and the key that signs them."
+            }
+            Self::AuditInclusion => "A proof that a message is in the log.",
+            Self::AuditConsistency => "A proof that the log grew out of what it was before.",
+            Self::WalletRotateCheckpointKey => "Let another key sign checkpoints.",
             Self::WalletExposed => "The secrets that are to be changed at their source.",
             Self::WalletRetire => "Destroy a KEK version and all before it.",
             Self::WalletRestore => {

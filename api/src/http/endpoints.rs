@@ -157,6 +157,10 @@ pub enum Endpoint {
     Transaction,
     State,
     Audit,
+    AuditCheckpoint,
+    AuditInclusion,
+    AuditConsistency,
+    WalletRotateCheckpointKey,
     WalletRotate,
     WalletKeyStatus,
     WalletRetire,
@@ -192,6 +196,7 @@ impl Endpoint {
             || matches!(
                 self,
                 Self::LookupSelf
+                    | Self::WalletRotateCheckpointKey
                     | Self::TokenLookup
                     | Self::TokenLookupAccessor
                     | Self::Capabilities
@@ -722,6 +727,14 @@ pub const ROUTES: &[Route] = &[
         "api/internal/secret-audit",
         Access::Token,
         Endpoint::Audit,
+    ),
+    token(GET, "api/audit/checkpoint", Endpoint::AuditCheckpoint),
+    token(GET, "api/audit/inclusion", Endpoint::AuditInclusion),
+    token(GET, "api/audit/consistency", Endpoint::AuditConsistency),
+    token(
+        WRITE,
+        "api/internal/wallet/rotate-checkpoint-key",
+        Endpoint::WalletRotateCheckpointKey,
     ),
     token(
         WRITE,
