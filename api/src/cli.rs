@@ -11,6 +11,7 @@ mod login;
 mod output;
 mod policy;
 mod prompt;
+mod proof;
 mod remote;
 mod restore;
 mod secrets;
@@ -92,6 +93,12 @@ enum Client {
     Rotate(keys::Rotate),
     /// List the secrets that are to be changed at their source after a compromise
     Exposed(keys::Exposed),
+    /// Print the newest checkpoint of the log, a signed note
+    Checkpoint(proof::Checkpoint),
+    /// Print the key that checkpoints are checked with
+    CheckpointKey(proof::Checkpoint),
+    /// Let another key sign checkpoints, and print it
+    RotateCheckpointKey(proof::Checkpoint),
     /// Destroy a KEK version and all before it; nothing may be under them
     Retire(keys::Retire),
     /// Print what a shell needs to complete these commands
@@ -205,6 +212,9 @@ impl Client {
             Self::Policy(command) => policy::run(command).await,
             Self::Keys(shown) => keys::show(shown).await,
             Self::Rotate(rotate) => keys::rotate(rotate).await,
+            Self::Checkpoint(asked) => proof::checkpoint(asked).await,
+            Self::CheckpointKey(asked) => proof::key(asked).await,
+            Self::RotateCheckpointKey(asked) => proof::rotate(asked).await,
             Self::Exposed(exposed) => keys::exposed(exposed).await,
             Self::Retire(retire) => keys::retire(retire).await,
             Self::Completions(completions) => shell::completions(&completions),

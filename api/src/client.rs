@@ -12,6 +12,7 @@ mod keys;
 mod kv;
 mod mount;
 mod policies;
+mod proof;
 mod request;
 mod restore;
 mod text;
@@ -31,6 +32,7 @@ pub use self::{
     keys::{ErasureStatus, ExposedSecret, KekStatus, KeyStatus, RewrapStatus},
     kv::{Metadata, Reading, Version},
     mount::{Kv, Place},
+    proof::NewestCheckpoint,
     request::{Method, Request},
     restore::{Left, NewVersion, Restore, Restored, Unchanged},
     text::{escape, escape_json, is_dangerous},

@@ -2,6 +2,7 @@
 
 mod at;
 mod bar;
+mod by_public_keys;
 mod digest;
 mod filter;
 mod keys;
@@ -10,11 +11,12 @@ mod place;
 mod stop;
 mod verify;
 
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Write};
 
-use billfold_replay::{Error, Source};
+use billfold_replay::{Error, Place, Source};
 use clap::Subcommand;
 
+use by_public_keys::WitnessCommand;
 pub(crate) use place::PlaceArgs;
 
 use crate::exit;
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     At(at::At),
     /// Tells what differs between two moments of the past
     Diff(at::Diff),
+    #[command(flatten)]
+    Witness(WitnessCommand),
 }
 
 impl Command {
@@ -43,18 +47,35 @@ impl Command {
     /// # Errors
     /// When it cannot be done, or the output does not take it.
     pub(crate) async fn execute(self, place: PlaceArgs) -> Result<u8, Error> {
-        let source = Source::open(&place.into()).await?;
+        let place = Place::from(place);
         let mut out = BufWriter::new(io::stdout());
         let code = match self {
-            Self::Log(args) => args.run(&source, &mut out).await.map(|()| exit::SOUND),
-            Self::Digest(args) => args.run(&source, &mut out).await.map(|()| exit::SOUND),
-            Self::Verify(args) => args.run(&source, &mut out).await,
-            Self::Keys(args) => args.run(&source, &mut out).await.map(|()| exit::SOUND),
-            Self::At(args) => args.run(&source, &mut out).await.map(|()| exit::SOUND),
-            Self::Diff(args) => args.run(&source, &mut out).await.map(|()| exit::SOUND),
+            Self::Witness(command) => command.run(&place, &mut out).await,
+            Self::Verify(args) if args.by_public_keys.is_wanted() => {
+                args.by_public_keys(&place, &mut out).await
+            }
+            command => command.with_keys(&Source::open(&place).await?, &mut out).await,
         };
         // What was listed before something broken is told in any case.
         out.flush()?;
         code
+    }
+
+    /// Does what takes the wallet's keys.
+    async fn with_keys(
+        self,
+        source: &Source,
+        out: &mut (impl Write + Send),
+    ) -> Result<u8, Error> {
+        let told = match self {
+            Self::Log(args) => args.run(source, out).await,
+            Self::Digest(args) => args.run(source, out).await,
+            Self::Verify(args) => return args.run(source, out).await,
+            Self::Keys(args) => args.run(source, out).await,
+            Self::At(args) => args.run(source, out).await,
+            Self::Diff(args) => args.run(source, out).await,
+            Self::Witness(_) => Ok(()),
+        };
+        told.map(|()| exit::SOUND)
     }
 }

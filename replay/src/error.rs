@@ -17,6 +17,9 @@ pub enum Check {
     /// Each commit opens, holds what its facts say, follows the one before it on its subject, and
     /// stands under the subject where its events belong.
     Commit,
+    /// Each checkpoint is signed by the key that the log says, and has the root of the messages
+    /// before it.
+    Checkpoint,
     /// Each event follows from the state before it.
     State,
     /// The keys that the fold holds live are in the key store and open what they sealed.
@@ -86,6 +89,7 @@ impl From<chain::Broken> for Error {
             chain::Fault::State(_) => Check::State,
             chain::Fault::Order | chain::Fault::Gap(_) => Check::Sequence,
             chain::Fault::Names => Check::Key,
+            chain::Fault::Statement(_) => Check::Checkpoint,
             _ => Check::Commit,
         };
         let what = format!("on {}: {}", broken.subject, broken.fault);

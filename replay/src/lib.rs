@@ -3,12 +3,14 @@
 //!
 //! [`log::log`] tells each event and what each request was answered, [`digest::digest`] the digest
 //! of the fold, [`verify::verify`] everything that is wrong, [`past`] what was true at a moment, and
-//! [`keys`] what became of each key. All of them go over the log by one [`Walk`], in bounded memory:
+//! [`keys`] what became of each key. [`integrity`] needs public keys alone, and a [`witness`] signs
+//! what only ever grew. The others go over the log by one [`Walk`], in bounded memory:
 //! the fold's entries stand in a temporary view. Nothing here writes to what it reads. The binary
 //! `billfold-replay` is a thin command over these functions.
 
 pub mod digest;
 mod error;
+pub mod integrity;
 pub mod keys;
 mod later;
 pub mod log;
@@ -19,11 +21,12 @@ pub mod source;
 mod uses;
 pub mod verify;
 mod walk;
+pub mod witness;
 
 pub use error::{Check, Error, Finding};
 pub use report::{
-    write_dek, write_diff, write_json, write_keks, write_keys_then, write_line, write_line_header,
-    write_report, write_then,
+    write_dek, write_diff, write_integrity, write_json, write_keks, write_keys_then, write_line,
+    write_line_header, write_report, write_then,
 };
 pub use row::{FIELDS, Row, csv_header, csv_row, json};
 pub use source::{Place, Source};

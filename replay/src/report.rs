@@ -1,5 +1,6 @@
 //! What was found, as text for people and as JSON for programs. Every writer takes where to write.
 
+mod integrity;
 mod keys;
 mod past;
 
@@ -10,6 +11,7 @@ use std::{
 
 use serde::Serialize;
 
+pub use integrity::write_integrity;
 pub use keys::{write_dek, write_keks, write_keys_then};
 pub use past::{write_diff, write_then};
 
@@ -125,11 +127,12 @@ pub fn write_report(out: &mut dyn Write, report: &Report) -> Result<(), Error> {
     row(
         "commits",
         format!(
-            "{}: {} decided, {} observed (processes: {})",
+            "{}: {} decided, {} observed (processes: {}), {} with checkpoints",
             summary.commits,
             summary.decided,
-            summary.commits - summary.decided,
-            summary.observers
+            summary.commits - summary.decided - summary.checkpoints,
+            summary.observers,
+            summary.checkpoints
         ),
     )?;
     row("events", counts(summary))?;

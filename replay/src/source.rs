@@ -83,11 +83,7 @@ impl Source {
         let (log, keys, copy) = match (&place.nats, &place.data_dir) {
             (Some(nats), _) => on_nats(nats).await?,
             (None, Some(dir)) => on_files(dir.clone()).await?,
-            (None, None) => {
-                return Err(Error::Usage(
-                    "which wallet? give a data folder or the URL of a NATS server".to_owned(),
-                ));
-            }
+            (None, None) => return Err(nowhere()),
         };
         let manager = manager(place)?;
         let custody = Custody::open(keys, &*manager, ProcessId::default()).await?;
@@ -153,8 +149,27 @@ impl Source {
 
 type Opened = (Arc<dyn EventLog>, Arc<dyn KeyStore>, Option<TempDir>);
 
-async fn on_nats(nats: &Nats) -> Result<Opened, Error> {
-    let config = Config {
+/// Opens the log of this place alone: what is shown by public keys needs no other.
+///
+/// # Errors
+/// When the place is incomplete, or the log cannot be opened.
+pub async fn open_log(place: &Place) -> Result<(Arc<dyn EventLog>, Option<TempDir>), Error> {
+    match (&place.nats, &place.data_dir) {
+        (Some(nats), _) => Ok((JetStream::connect_to_log(config(nats)).await?, None)),
+        (None, Some(dir)) => {
+            let (log, _, copy) = on_files(dir.clone()).await?;
+            Ok((log, copy))
+        }
+        (None, None) => Err(nowhere()),
+    }
+}
+
+fn nowhere() -> Error {
+    Error::Usage("which wallet? give a data folder or the URL of a NATS server".to_owned())
+}
+
+fn config(nats: &Nats) -> Config {
+    Config {
         credentials: match &nats.credentials {
             Some(file) => Credentials::File(file.clone()),
             None => Credentials::None,
@@ -162,8 +177,11 @@ async fn on_nats(nats: &Nats) -> Result<Opened, Error> {
         ca_file: nats.ca_file.clone(),
         create: false,
         ..Config::dev(&nats.url)
-    };
-    let open = JetStream::connect(config).await?;
+    }
+}
+
+async fn on_nats(nats: &Nats) -> Result<Opened, Error> {
+    let open = JetStream::connect(config(nats)).await?;
     Ok((open.log(), open.keys(), None))
 }
 

@@ -50,7 +50,11 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    fn push(&mut self, finding: Finding) {
+    pub(crate) fn into_parts(self) -> (Vec<Finding>, usize) {
+        (self.told, self.more)
+    }
+
+    pub(crate) fn push(&mut self, finding: Finding) {
         if self.told.len() < TOLD {
             self.told.push(finding);
         } else {

@@ -68,6 +68,23 @@ impl JetStream {
         })
     }
 
+    /// Connects to the log alone, to read it: whoever only audits may have no access to the keys.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn connect_to_log(config: Config) -> Result<Arc<dyn EventLog>, ConnectError> {
+        let link = Link::connect(&config).await?;
+        let events = Layout::of(&config).open_events(&link, false).await?;
+        if events.info.state.deleted_count.unwrap_or(0) > 0 {
+            return Err(ConnectError::Damaged(
+                "messages were removed from the log".into(),
+            ));
+        }
+        let limit = layout::largest_message(&link, &events.info.config);
+        let log = log::Log::new(link, events.stream, config.generation, limit);
+        Ok(Arc::new(log))
+    }
+
     /// The log.
     #[must_use]
     pub fn log(&self) -> Arc<dyn EventLog> {

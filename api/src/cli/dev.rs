@@ -13,7 +13,7 @@ use billfold::{
     http,
     node::{self, Backend, Born, new_token},
     seal::NewShares,
-    wallet::Token,
+    wallet::{Token, Wallet},
 };
 use zeroize::Zeroizing;
 
@@ -51,7 +51,7 @@ pub(super) async fn run(dev: Dev) -> anyhow::Result<()> {
                 file.display()
             );
         }
-        banner(&settings, address, &token, &born, &file)
+        banner(&settings, node.wallet(), (address, &token), &born, &file)
     })
     .await
 }
@@ -102,8 +102,8 @@ fn write_token(file: &Path, token: &str) -> anyhow::Result<()> {
 
 fn banner(
     settings: &Settings,
-    address: std::net::SocketAddr,
-    token: &str,
+    wallet: &Wallet,
+    (address, token): (std::net::SocketAddr, &str),
     born: &Born,
     file: &Path,
 ) -> anyhow::Result<()> {
@@ -115,7 +115,8 @@ fn banner(
             format!("NATS, {}", url.rsplit('@').next().unwrap_or_default())
         },
     );
-    let state = if matches!(born, Born::Now(_)) {
+    let key = wallet.checkpoint_key()?;
+    let state = if matches!(born, Born::Now { .. }) {
         "a new wallet"
     } else {
         "the wallet that was here"
@@ -124,6 +125,7 @@ fn banner(
         "\nBillfold runs {state}, for development only: the key lies beside the data.\n\n  \
          address     http://{address}\n  \
          root token  {token}   (also in {})\n  \
+         checkpoints {key}   (the key that they are checked with)\n  \
          data        {dir}\n  \
          log         {log}\n\n\
          Try it:\n\n  \

@@ -33,8 +33,13 @@ pub(super) async fn run(init: Init) -> anyhow::Result<()> {
     let backend = Backend::open(&settings, true).await?;
     match node::create(&settings, &backend, &token, wanted, node::for_terminal()).await? {
         Born::Before => Err(node::Error::Exists.into()),
-        Born::Now(shares) => {
+        Born::Now {
+            shares,
+            checkpoint_key,
+        } => {
             tell(wanted, &shares)?;
+            say("Its checkpoints are checked with this key; give it to whoever audits it:")?;
+            say(&checkpoint_key)?;
             say("The wallet is created. This is its root token; it is shown only now:")?;
             say(&token).context("the root token could not be shown")
         }

@@ -37,8 +37,13 @@ use crate::{config::Settings, seal::NewShares};
 /// What came of creating a wallet.
 #[derive(Debug)]
 pub enum Born {
-    /// It is there now, with the token. These are its shares, as they are handed out.
-    Now(Vec<Zeroizing<Vec<u8>>>),
+    /// It is there now, with the token.
+    Now {
+        /// Its shares, as they are handed out.
+        shares: Vec<Zeroizing<Vec<u8>>>,
+        /// The key that signs its checkpoints, as others check it.
+        checkpoint_key: String,
+    },
     /// It was there before, and is as it was.
     Before,
 }
@@ -100,7 +105,12 @@ pub async fn create(
         (None, NewShares::Recovery(Some(counts))) => new_recovery(&custody, counts).await?,
         (None, _) => Vec::new(),
     };
-    Ok(Born::Now(shares.iter().map(Share::encode).collect()))
+    let signer = custody.checkpoint_signer(backend.generation(), None);
+    let checkpoint_key = signer.ok_or(custody::Error::OtherCheckpointKey)?.verifier();
+    Ok(Born::Now {
+        shares: shares.iter().map(Share::encode).collect(),
+        checkpoint_key: checkpoint_key.to_string(),
+    })
 }
 
 /// Whether the log has a wallet.

@@ -138,7 +138,7 @@ impl Notary {
     }
 
     /// The key that signs checkpoints now, as others check it.
-    pub(crate) async fn key(&self) -> Result<String, Error> {
+    pub(crate) fn key(&self) -> Result<String, Error> {
         let status = self.tree.status();
         if let Some(key) = status.history().key() {
             return Ok(key.to_string());

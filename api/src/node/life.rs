@@ -169,7 +169,7 @@ impl<'a> Life<'a> {
         let (settings, backend) = (self.settings, self.backend);
         let born = birth::create(settings, backend, &token, shares, for_terminal()).await;
         match born {
-            Ok(Born::Now(shares)) => Ok(Begun { shares, token }),
+            Ok(Born::Now { shares, .. }) => Ok(Begun { shares, token }),
             Ok(Born::Before) => Err(seal::Error::Exists),
             Err(error @ (Error::OtherShares | Error::Interrupted)) => {
                 Err(seal::Error::Unavailable(error.to_string()))

@@ -52,6 +52,14 @@ impl From<checkpointer::Error> for Error {
 }
 
 impl Wallet {
+    /// The key that signs checkpoints, as C2SP writes verifier keys.
+    ///
+    /// # Errors
+    /// When it is not among the wallet's.
+    pub fn checkpoint_key(&self) -> Result<String, Error> {
+        Ok(self.notary.key()?)
+    }
+
     /// The newest checkpoint that this node has read.
     ///
     /// # Errors
@@ -67,7 +75,7 @@ impl Wallet {
             seq: looked.seq,
             value: NewestCheckpoint {
                 newest: status.history().newest().cloned(),
-                key: self.notary.key().await?,
+                key: self.checkpoint_key()?,
             },
         })
     }

@@ -38,6 +38,15 @@ impl KeyName {
         Self(format!("billfold/{wallet}/{}", generation.0))
     }
 
+    /// The wallet and generation that it is the origin of, if it is one.
+    #[must_use]
+    pub fn log(&self) -> Option<(WalletId, Generation)> {
+        let rest = self.0.strip_prefix("billfold/")?;
+        let (wallet, generation) = rest.split_once('/')?;
+        let log = (wallet.parse().ok()?, Generation(generation.parse().ok()?));
+        (Self::origin(log.0, log.1) == *self).then_some(log)
+    }
+
     /// Its text.
     #[must_use]
     pub fn as_str(&self) -> &str {

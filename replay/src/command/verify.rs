@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use billfold_replay::{Error, Source, verify, write_json, write_report};
+use billfold_replay::{Error, Place, Source, verify, write_json, write_report};
 
-use super::bar::Bar;
+use super::{bar::Bar, by_public_keys::ByPublicKeys};
 use crate::exit;
 
 #[derive(Debug, clap::Args)]
@@ -12,9 +12,19 @@ pub(crate) struct Args {
     /// One JSON object: sound, wallet, sequence, digest, complete, summary, view, findings
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    pub(super) by_public_keys: ByPublicKeys,
 }
 
 impl Args {
+    pub(super) async fn by_public_keys(
+        self,
+        place: &Place,
+        out: &mut (impl Write + Send),
+    ) -> Result<u8, Error> {
+        self.by_public_keys.verify(place, self.json, out).await
+    }
+
     pub(super) async fn run(
         self,
         source: &Source,

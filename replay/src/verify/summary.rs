@@ -22,6 +22,8 @@ pub struct Summary {
     pub commits: u64,
     /// Those that were decided.
     pub decided: u64,
+    /// Those that state checkpoints.
+    pub checkpoints: u64,
     /// Processes that recorded requests.
     pub observers: usize,
     /// Events by their names.
@@ -86,6 +88,7 @@ impl Summary {
         self.commits += 1;
         match opened.header.subject {
             Subject::Decided(_) => self.decided += 1,
+            Subject::Checkpoint(_) => self.checkpoints += 1,
             Subject::Observed(_, process) => {
                 self.processes.insert(process);
                 self.observers = self.processes.len();

@@ -149,6 +149,17 @@ fn keys_as_texts() {
 }
 
 #[test]
+fn an_origin_names_its_log() {
+    let log = (WalletId::from_bytes([0xab; 16]), Generation::FIRST);
+    assert_eq!(origin().log(), Some(log));
+    for other in ["billfold/ab/1", "billfold/x/1", "example.com/log"] {
+        assert_eq!(KeyName::new(other).unwrap().log(), None);
+    }
+    let zeros = origin().to_string().replace("/1", "/01");
+    assert_eq!(KeyName::new(&zeros).unwrap().log(), None);
+}
+
+#[test]
 fn a_change_of_the_key_is_signed_by_both() {
     let (old, new) = (signer(1), signer(2));
     let note = KeyChange::sign(&old, &new).unwrap();
