@@ -34,10 +34,20 @@ pub const RETIRING: [&str; 3] = [
 /// Between the steps of replacing an unseal generation.
 pub const REPLACING: [&str; 2] = ["generation stored", "older generations erased"];
 
+/// Between the steps of changing the key that signs checkpoints.
+pub const CHANGING: [&str; 2] = ["checkpoint key changed", "checkpoint key stored"];
+
 /// Ends the process here if a test asked for it: `BILLFOLD_FAULT` names the place, or with `@` before
 /// it a file that does. It can only stop a node, which anyone who sets its environment can anyway.
 pub(crate) fn fault_point(at: &str) {
-    let all = [&SWEEPING[..], &ROTATING, &REWRAPPING, &RETIRING, &REPLACING];
+    let all = [
+        &SWEEPING[..],
+        &ROTATING,
+        &REWRAPPING,
+        &RETIRING,
+        &REPLACING,
+        &CHANGING,
+    ];
     let mut known = all.into_iter();
     debug_assert!(known.any(|places| places.contains(&at)), "{at}");
     let Ok(wanted) = std::env::var("BILLFOLD_FAULT") else {

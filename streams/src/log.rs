@@ -48,6 +48,17 @@ pub enum Filter {
 }
 
 impl Filter {
+    /// The generation that it is of.
+    #[must_use]
+    pub const fn generation(&self) -> Generation {
+        match self {
+            Self::All(generation)
+            | Self::Decided(generation)
+            | Self::Checkpoints(generation)
+            | Self::Serving(generation, _) => *generation,
+        }
+    }
+
     /// Whether a commit on this subject passes.
     #[must_use]
     pub fn admits(&self, subject: &Subject) -> bool {

@@ -18,6 +18,7 @@ mod setup;
 
 use std::fs;
 
+use billfold_streams::fault_point::CHANGING;
 use billfold_tests::{
     on_both_backends,
     wallet::{Backend, Wallet, within_reason},
@@ -33,6 +34,7 @@ on_both_backends! {
     inv09_a_log_is_verified_by_public_keys_alone,
     inv01_a_tree_that_was_deleted_is_the_same,
     a_changed_key_signs_from_then_on,
+    inv11_a_change_of_the_key_goes_on_after_a_crash,
     a_witness_signs_what_grew,
     checkpoints_are_kept_where_the_operator_says,
 }
@@ -215,6 +217,40 @@ async fn a_changed_key_signs_from_then_on(backend: Backend) {
     let reply = wallet.node.root("POST", path, json!({ "x": 1 })).await;
     assert_eq!(reply.status, 422);
     wallet.assert_sound().await;
+}
+
+/// A node that dies anywhere in a change of the key leaves a wallet that signs.
+async fn inv11_a_change_of_the_key_goes_on_after_a_crash(backend: Backend) {
+    let dir = tempfile::tempdir().unwrap();
+    let fault = dir.path().join("fault");
+    fs::write(&fault, "").unwrap();
+    let at = format!("@{}", fault.display());
+    let mut wallet = start(backend, |builder| builder.env("BILLFOLD_FAULT", at)).await;
+    write(&wallet, 6).await;
+    attested(&wallet).await;
+    let path = "/api/internal/wallet/rotate-checkpoint-key";
+    let mut keys = vec![key_of(&wallet).await];
+    for place in CHANGING {
+        fs::write(&fault, place).unwrap();
+        let token = wallet.node.token().to_owned();
+        let client = wallet.node.client();
+        let gone = client.call("POST", path, Some(&token), json!({})).await;
+        assert!(gone.is_err(), "{place}: it died");
+        fs::write(&fault, "").unwrap();
+        wallet.node.kill9();
+        wallet.node.restart().await.unwrap();
+        write(&wallet, 6).await;
+        attested(&wallet).await;
+        // What was stated before it died counts.
+        keys.push(key_of(&wallet).await);
+        let reply = wallet.node.root("POST", path, json!({})).await;
+        assert_eq!(reply.status, 200, "{place}: {}", reply.text());
+        keys.push(reply.json()["key"].as_str().unwrap().to_owned());
+        write(&wallet, 6).await;
+        attested(&wallet).await;
+    }
+    let told = verified(&wallet, &["--checkpoint-key", &keys[0]], 0).await;
+    assert_eq!(told["keys"], json!(keys));
 }
 
 async fn a_witness_signs_what_grew(backend: Backend) {

@@ -36,6 +36,8 @@ mod made_keys;
 mod made_names;
 #[path = "vectors/made_sealed.rs"]
 mod made_sealed;
+#[path = "vectors/notes.rs"]
+mod notes;
 #[path = "vectors/read.rs"]
 mod read;
 #[path = "vectors/shares.rs"]
@@ -92,6 +94,7 @@ fn every_vector_reads_as_it_says() {
         "fact",
         "keyring",
         "names",
+        "note",
         "page",
         "recovery",
         "sealed",
@@ -106,6 +109,7 @@ fn every_vector_reads_as_it_says() {
         "fact",
         "keyring",
         "names",
+        "note",
         "page",
         "recovery",
         "sealed",

@@ -93,7 +93,7 @@ impl Wallet {
         size: Option<u64>,
     ) -> Result<At<Inclusion>, Error> {
         let looked = self.look_at_system(caller, Asked::ReadSystem, path).await?;
-        let size = self.checked_size("size", size)?;
+        let size = self.checked_size("size", size, looked.value).await?;
         if seq == Seq::ZERO || seq.0 > size {
             return Err(Error::Invalid(
                 "seq is not among the messages of that size".to_owned(),
@@ -124,7 +124,7 @@ impl Wallet {
         to: Option<u64>,
     ) -> Result<At<(u64, Consistency)>, Error> {
         let looked = self.look_at_system(caller, Asked::ReadSystem, path).await?;
-        let to = self.checked_size("to", to)?;
+        let to = self.checked_size("to", to, looked.value).await?;
         if from > to {
             return Err(Error::Invalid("from is above to".to_owned()));
         }
@@ -140,7 +140,19 @@ impl Wallet {
         })
     }
 
-    fn checked_size(&self, name: &str, size: Option<u64>) -> Result<u64, Error> {
+    /// The size that is asked about. What stood in the log before the question's own record is waited
+    /// for.
+    async fn checked_size(
+        &self,
+        name: &str,
+        size: Option<u64>,
+        recorded: Seq,
+    ) -> Result<u64, Error> {
+        let wanted = Seq(size.unwrap_or(0).min(recorded.0));
+        self.index_at(wanted).await?;
+        let reading = tokio::time::timeout(self.patience, self.notary.tree.read_up_to(wanted));
+        let late = |_| Error::Unavailable("the tree is behind the log".to_owned());
+        reading.await.map_err(late)?;
         let status = self.notary.tree.status();
         let size = match size {
             Some(size) => size,

@@ -50,6 +50,7 @@ impl Custody {
             if next.verifier() != *key {
                 return Err(Error::OtherCheckpointKey);
             }
+            fault_point("checkpoint key changed");
             let bytes = {
                 let mut entropy = Os::new();
                 let kek = open

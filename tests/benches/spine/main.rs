@@ -2,8 +2,8 @@
 //!
 //! `cargo bench -p billfold-tests --bench spine` prints them; `-- --write` puts them into the page
 //! with the date of `--date`; `-- --quick` takes a twentieth of the time and events,
-//! `-- --rebuild` measures the rebuild alone. `-- --keys` measures rotation and unsealing, which
-//! have a place of their own in the page.
+//! `-- --rebuild` measures the rebuild alone. `-- --keys` measures rotation and unsealing, and
+//! `-- --proof` the tree, proofs and verification; each has a place of its own in the page.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@
 
 mod keys;
 mod load;
+mod proof;
 mod rebuild;
 mod table;
 
@@ -37,6 +38,8 @@ struct Options {
     write: Option<String>,
     /// Whether to measure rotation and unsealing instead.
     keys: bool,
+    /// Whether to measure the tree, proofs and verification instead.
+    proof: bool,
 }
 
 fn options() -> Options {
@@ -55,6 +58,7 @@ fn options() -> Options {
         load,
         write,
         keys: has("--keys"),
+        proof: has("--proof"),
     }
 }
 
@@ -63,6 +67,9 @@ async fn main() {
     let options = options();
     if options.keys {
         return of_keys(&options).await;
+    }
+    if options.proof {
+        return of_proofs(&options).await;
     }
     let time = Duration::from_secs_f64(options.seconds);
     let mut page = String::new();
@@ -101,6 +108,21 @@ async fn of_keys(options: &Options) {
     println!("{page}");
     if let Some(date) = &options.write {
         bench::write("keys", &page, date);
+    }
+}
+
+async fn of_proofs(options: &Options) {
+    // Filling a log is not what is measured: the server may sync when it likes.
+    let unsynced = Settings {
+        sync_always: false,
+        ..large()
+    };
+    let server = NatsServer::start_with(&unsynced, None);
+    let leaves = 10 * options.events;
+    let page = table::proof(&proof::measure(&server.url(), options.events, leaves).await);
+    println!("{page}");
+    if let Some(date) = &options.write {
+        bench::write("proof", &page, date);
     }
 }
 

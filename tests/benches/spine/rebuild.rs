@@ -110,7 +110,7 @@ pub(crate) async fn measure(url: &str, events: u64) -> Rebuilt {
 }
 
 /// Reads all of it through an ordered consumer of the plain NATS client.
-async fn read_raw(url: &str) -> (Duration, u64) {
+pub(crate) async fn read_raw(url: &str) -> (Duration, u64) {
     let context = jetstream::new(async_nats::connect(url).await.unwrap());
     let mut stream = context.get_stream("WALLET_EVENTS_1").await.unwrap();
     let last = stream.info().await.unwrap().state.last_sequence;

@@ -7,6 +7,7 @@ use billfold_tests::bench::{Rate, cells};
 use super::{
     keys::{Measured, READERS},
     load::{Kind, Line},
+    proof::Proven,
     rebuild::Rebuilt,
 };
 
@@ -114,5 +115,46 @@ pub(crate) fn keys(measured: &Measured) -> String {
         meanwhile.per_second,
         unsealed.as_secs_f64(),
         unsealed_empty.as_secs_f64(),
+    )
+}
+
+pub(crate) fn proof(measured: &Proven) -> String {
+    let Proven {
+        commits,
+        bytes,
+        raw,
+        hashed,
+        verified,
+        upkeep,
+        leaves,
+        inclusion,
+        consistency,
+        grown,
+    } = measured;
+    let least = raw.as_secs_f64() + hashed.as_secs_f64();
+    let ratio = verified.as_secs_f64() / least;
+    let each = upkeep.as_secs_f64() * 1e6 / *commits as f64;
+    let grown_each = grown.as_secs_f64() * 1e6 / *leaves as f64;
+    let millis = |time: &Duration| time.as_secs_f64() * 1e3;
+    format!(
+        "| what | figure |\n\
+         | --- | ---: |\n\
+         | commits, of {:.0} bytes each | {commits} |\n\
+         | raw consume | {:.2} s |\n\
+         | SHA-256 over the same bytes, on one thread | {:.2} s |\n\
+         | `verify` by public keys | {:.2} s |\n\
+         | ratio of `verify` to the two above it | {ratio:.2} |\n\
+         | upkeep of the tree, on one thread | {each:.2} µs a commit |\n\
+         | leaves of a large tree, grown at {grown_each:.2} µs each | {leaves} |\n\
+         | inclusion proof there, p50 and p99 | {:.3} ms, {:.3} ms |\n\
+         | consistency proof there, p50 and p99 | {:.3} ms, {:.3} ms |\n\n",
+        *bytes as f64 / *commits as f64,
+        raw.as_secs_f64(),
+        hashed.as_secs_f64(),
+        verified.as_secs_f64(),
+        millis(&inclusion[0]),
+        millis(&inclusion[1]),
+        millis(&consistency[0]),
+        millis(&consistency[1]),
     )
 }

@@ -314,6 +314,24 @@ impl Plan<'_> {
                 call(at.clone(), 400).body(json!({ "max_operations": words.word('x') })),
                 call(at, 400).body(json!({ "enabled": words.word('x') })),
             ],
+            Endpoint::AuditCheckpoint => vec![
+                call(at.clone() + &query, 200),
+                call(format!("{at}?format={}", words.word('x')), 400),
+            ],
+            Endpoint::AuditInclusion => vec![
+                call(format!("{at}?seq=1&size=1"), 200),
+                call(format!("{at}?seq={}", words.word('x')), 400),
+                call(format!("{at}?seq=1&size={}", words.word('x')), 400),
+            ],
+            Endpoint::AuditConsistency => vec![
+                call(format!("{at}?from=1&to=1"), 200),
+                call(format!("{at}?from={}", words.word('x')), 400),
+                call(format!("{at}?from=1&to={}", words.word('x')), 400),
+            ],
+            Endpoint::WalletRotateCheckpointKey => vec![
+                call(at.clone(), 200),
+                call(at, 422).body(json!({ unknown: words.word('x') })),
+            ],
             Endpoint::WalletRotate => vec![
                 call(at.clone(), 200),
                 call(at, 422).body(json!({ unknown: words.word('x') })),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use billfold_core::id::Seq;
+use billfold_core::{id::Seq, subject::Subject};
 use billfold_streams::log::{Error, Filter};
 use futures::StreamExt;
 
@@ -41,11 +41,12 @@ pub async fn a_filtered_tail_sees_its_subjects_alone<F: Fixture>() {
     let fixture = F::new().await;
     let log = fixture.log();
     let (mine, theirs) = (process(), process());
-    let mut lasts = [Seq::ZERO; 3];
-    let subjects = [DECIDED, observed(mine), observed(theirs)];
+    let mut lasts = [Seq::ZERO; 4];
+    let checkpoint = Subject::Checkpoint(GENERATION);
+    let subjects = [DECIDED, observed(mine), observed(theirs), checkpoint];
     let mut write = async |turns: std::ops::Range<usize>| {
         for turn in turns {
-            let which = turn * 7 % 3;
+            let which = turn * 7 % 4;
             lasts[which] = append(&log, &subjects[which], lasts[which], unique(40)).await;
         }
     };
@@ -60,7 +61,7 @@ pub async fn a_filtered_tail_sees_its_subjects_alone<F: Fixture>() {
     let all = take(&mut all, 60).await;
     let expected: Vec<_> = all
         .iter()
-        .filter(|m| m.subject != subjects[2])
+        .filter(|m| m.subject == DECIDED || m.subject == observed(mine))
         .cloned()
         .collect();
     assert_eq!(take(&mut serving, expected.len()).await, expected);
@@ -70,9 +71,19 @@ pub async fn a_filtered_tail_sees_its_subjects_alone<F: Fixture>() {
         .cloned()
         .collect();
     assert_eq!(take(&mut decided, expected.len()).await, expected);
+    let attested = Filter::Checkpoints(GENERATION);
+    let mut checkpoints = log.read(attested, Seq::ZERO).await.unwrap();
+    let expected: Vec<_> = all
+        .iter()
+        .filter(|m| m.subject == checkpoint)
+        .cloned()
+        .collect();
+    assert_eq!(expected.len(), 15);
+    assert_eq!(take(&mut checkpoints, expected.len()).await, expected);
     let filters = [
         Filter::Serving(GENERATION, mine),
         Filter::Decided(GENERATION),
+        Filter::Checkpoints(GENERATION),
         ALL,
     ];
     for filter in filters {

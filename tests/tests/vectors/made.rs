@@ -12,6 +12,7 @@ use crate::{
     made_keys::{keyrings, pages, wallet_keys},
     made_names::names,
     made_sealed::{derived, sealed},
+    notes::notes,
     shares::{recoveries, shared_generations, shares},
 };
 
@@ -34,6 +35,7 @@ pub(crate) fn all() -> BTreeMap<String, Vector> {
         ("fact", facts()),
         ("keyring", keyrings()),
         ("names", names()),
+        ("note", notes()),
         ("page", pages()),
         ("recovery", recoveries()),
         ("sealed", sealed()),

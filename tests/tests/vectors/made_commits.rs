@@ -9,6 +9,7 @@ use billfold_core::{
     },
     id::{FactKeyId, PageId, ProcessId},
     keys::{FactKey, RequestNameKey, page::KeyRef, wallet::Epoch},
+    proof::Statement,
     seal::Place,
     subject::{Generation, Subject},
     test_entropy::Counter,
@@ -19,7 +20,7 @@ use crate::{
     facts,
     file::Vector,
     made::{MOUNT, Made, NO_OPEN, NO_PARSE, OPENS, RECORD, WALLET},
-    read,
+    notes, read,
 };
 
 pub(crate) fn commits() -> Made {
@@ -97,10 +98,53 @@ pub(crate) fn commits() -> Made {
         moved[1][second..][..11].copy_from_slice(b"payload one");
         framed(head_bytes, &moved)
     };
+    let checkpoints = Header {
+        subject: Subject::Checkpoint(Generation::FIRST),
+        previous: CommitHash::NONE,
+        fact_keys: Vec::new(),
+        ..decided.clone()
+    };
+    let statements = [
+        Statement::KeyChange(notes::key_change(0xc1, 0xc1).to_string()),
+        Statement::Checkpoint(notes::checkpoint(42).to_string()),
+    ];
+    let stated = commit::encode_statements(&checkpoints, &statements);
+    let stated = Vector::new("two statements, the first of all", OPENS, stated.to_vec())
+        .with("wallet", checkpoints.wallet)
+        .with("subject", checkpoints.subject)
+        .with_hex("previous", checkpoints.previous.as_bytes())
+        .with("writer", checkpoints.writer)
+        .with("time", checkpoints.time.0)
+        .with_hex("hash", CommitHash::of(&stated).as_bytes());
+    let stated = statements.iter().fold(stated, |vector, statement| {
+        vector.with("statement", read::describe_statement(statement))
+    });
+    // An array of two statements, the first of them an array of two, its number.
+    let number = stated.body.windows(3).position(|w| w == [0x82, 0x82, 0x02]);
+    let number = number.unwrap() + 2;
     let end = three.body.len() - 1;
     // Inside the commit: array of two, length of the header, array of seven, format.
     assert_eq!(three.body[..5], [0x82, 0x58, three.body[2], 0x87, 0x01]);
     let mut made = vec![
+        (
+            "unknown-statement",
+            stated.but("a statement of number 3", NO_PARSE, |b| b[number] = 3),
+        ),
+        (
+            "no-statements",
+            stated.but("no statement", NO_PARSE, |b| {
+                b.truncate(number - 2);
+                b.push(0x80);
+            }),
+        ),
+        (
+            "statements-elsewhere",
+            instead("statements on decided", NO_PARSE, {
+                let head = &three.body[..3 + usize::from(three.body[2])];
+                [head, &stated.body[number - 2..]].concat()
+            }),
+        ),
+        ("statements", stated),
         (
             "changed-header",
             three.but("a byte of the previous hash is changed", NO_OPEN, |b| {

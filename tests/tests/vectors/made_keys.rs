@@ -5,7 +5,8 @@ use billfold_core::{
     entropy::Entropy,
     id::{FactKeyId, PageId, ProcessId, WalletId},
     keys::{
-        CommandKey, FactKey, FileKey, IdKey, Kek, RequestNameKey, TokenMacKey, ViewWrapKey,
+        CheckpointSeed, CommandKey, FactKey, FileKey, IdKey, Kek, RequestNameKey, TokenMacKey,
+        ViewWrapKey,
         keyring::{Generation, Keks, Keyring},
         manager::GenerationId,
         page::Page,
@@ -158,6 +159,8 @@ pub(crate) fn wallet_keys() -> Made {
         view: ViewWrapKey::danger_from_bytes(&key(0xa2)),
         token_mac: TokenMacKey::danger_from_bytes(&key(0xa3)),
         command: CommandKey::danger_from_bytes(&key(0xa4)),
+        checkpoint: CheckpointSeed::danger_from_bytes(&key(0xa5)),
+        next_checkpoint: CheckpointSeed::danger_from_bytes(&key(0xa6)),
         epochs,
     };
     let kek = Kek::danger_from_bytes(&key(0xe1));
@@ -170,6 +173,8 @@ pub(crate) fn wallet_keys() -> Made {
             .with_hex("view-key", key(0xa2))
             .with_hex("token-mac-key", key(0xa3))
             .with_hex("command-key", key(0xa4))
+            .with_hex("checkpoint-seed", key(0xa5))
+            .with_hex("next-checkpoint-seed", key(0xa6))
             .with("epoch", epoch_line(0x10, 1))
     };
     let one = vector("one epoch", vec![epoch(0x10, 1)], 50);

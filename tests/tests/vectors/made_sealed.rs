@@ -2,12 +2,14 @@
 
 use billfold_core::{
     commit::{CommitHash, ciphertext_hash},
-    id::CommandId,
+    id::{CommandId, Seq},
     keys::{
         CommandKey, Content, Dek, FactKey, FileKey, GenerationKey, IdKey, RequestNameKey,
         TokenMacKey, ViewKey, ViewWrapKey,
     },
+    proof::{Hash, leaf::Leaves},
     seal::Place,
+    subject::{Generation, Subject},
     test_entropy::Counter,
 };
 
@@ -281,6 +283,38 @@ pub(crate) fn derived() -> Made {
                 &[b"x"],
                 false,
                 &*ciphertext_hash(b"x"),
+            ),
+        ),
+        (
+            "leaf-hash",
+            vector(
+                "a message of any bytes, the seventh of its log",
+                "leaf hash",
+                &[
+                    WALLET.as_bytes(),
+                    &1_u64.to_be_bytes(),
+                    &7_u64.to_be_bytes(),
+                    b"wallet.events.1.decided",
+                    b"x",
+                ],
+                false,
+                Leaves::of(WALLET, Generation::FIRST)
+                    .hash(Seq(7), &Subject::Decided(Generation::FIRST), b"x")
+                    .as_bytes(),
+            ),
+        ),
+        (
+            "tree-root",
+            vector(
+                "the root of a tree of three leaves",
+                "tree root",
+                &[b"", b"a", b"bc"],
+                false,
+                Hash::node(
+                    &Hash::node(&Hash::leaf(b""), &Hash::leaf(b"a")),
+                    &Hash::leaf(b"bc"),
+                )
+                .as_bytes(),
             ),
         ),
         (

@@ -8,20 +8,22 @@ use billfold_core::{
     event::Fact,
     id::{CommandId, FactKeyId, MountId, PageId, RecordId, RequestId, Seq, WalletId},
     keys::{
-        CommandKey, Content, Dek, FactKey, FileKey, GenerationKey, IdKey, Kek, RequestNameKey,
-        ShareKey, TokenMacKey, ViewKey, ViewWrapKey,
+        CheckpointSeed, CommandKey, Content, Dek, FactKey, FileKey, GenerationKey, IdKey, Kek,
+        RequestNameKey, ShareKey, TokenMacKey, ViewKey, ViewWrapKey,
         keyring::{self, Keyring},
         page::Page,
         wallet::{Epoch, WalletKeys},
     },
     names::{self, ErasureNames, HoldNames, MountNames, Names, RequestNames},
+    proof::{Frontier, Hash, KeyName, Signer, Statement, leaf::Leaves},
     seal::Place,
     state::{At, Digest, Memory, State},
+    subject::Generation,
     test_entropy::Counter,
 };
 use bytes::Bytes;
 
-use crate::{diagnostic::notation, facts, file::Vector, shares};
+use crate::{diagnostic::notation, facts, file::Vector, notes, shares};
 
 /// How reading ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +55,7 @@ pub(crate) fn read(area: &str, vector: &Vector) -> Outcome {
         "fact" => fact(vector),
         "keyring" => keyring(vector),
         "names" => names(vector),
+        "note" => notes::read(vector),
         "page" => page(vector),
         "recovery" => shares::read_recovery(vector),
         "sealed" => sealed(vector),
@@ -158,7 +161,18 @@ fn commit(vector: &Vector) -> Read {
     assert_eq!(*CommitHash::of(&bytes).as_bytes(), vector.fixed("hash"));
     let found: Vec<_> = entries.iter().map(describe).collect();
     assert_eq!(found, vector.all("entry").collect::<Vec<_>>());
+    let stated: Vec<_> = sealed.statements().iter().map(describe_statement).collect();
+    assert_eq!(stated, vector.all("statement").collect::<Vec<_>>());
     Ok(())
+}
+
+/// A statement of a commit in a line: its number, then its note.
+pub(crate) fn describe_statement(statement: &Statement) -> String {
+    let (number, note) = match statement {
+        Statement::Checkpoint(note) => (1, note),
+        Statement::KeyChange(note) => (2, note),
+    };
+    format!("{number} {}", hex::encode(note))
 }
 
 /// An entry of a commit in a line: the plain fact, then names and payload.
@@ -254,6 +268,17 @@ fn wallet_keys(vector: &Vector) -> Read {
     assert!(token.mac(b"t").matches(&found.token_mac.mac(b"t")));
     let command = CommandKey::danger_from_bytes(&vector.fixed("command-key"));
     assert_eq!(command.fingerprint(b"c"), found.command.fingerprint(b"c"));
+    let signs = |seed: &CheckpointSeed| {
+        let origin = KeyName::origin(wallet, Generation::FIRST);
+        Signer::of_checkpoints(origin, seed).verifier()
+    };
+    for (line, found) in [
+        ("checkpoint-seed", &found.checkpoint),
+        ("next-checkpoint-seed", &found.next_checkpoint),
+    ] {
+        let seed = CheckpointSeed::danger_from_bytes(&vector.fixed(line));
+        assert_eq!(signs(&seed), signs(found));
+    }
     let epochs: Vec<_> = vector.all("epoch").map(epoch).collect();
     assert_eq!(epochs.len(), found.epochs.len());
     for (epoch, found) in epochs.iter().zip(&found.epochs) {
@@ -333,6 +358,22 @@ fn derived(vector: &Vector) -> Read {
             made.0.to_be_bytes().to_vec()
         }
         "ciphertext hash" => commit::ciphertext_hash(&inputs[0]).to_vec(),
+        "leaf hash" => {
+            let number = |at: usize| u64::from_be_bytes(inputs[at].as_slice().try_into().unwrap());
+            let generation = Generation(number(1).try_into().unwrap());
+            let leaves = Leaves::of(WalletId::from_bytes(id(0)), generation);
+            let subject = text(3).parse().unwrap();
+            let leaf = leaves.hash(Seq(number(2)), &subject, &inputs[4]);
+            leaf.as_bytes().to_vec()
+        }
+        "tree root" => {
+            let mut tree = Frontier::default();
+            let mut leaves = inputs.iter().map(|input| Hash::leaf(input));
+            leaves
+                .by_ref()
+                .for_each(|leaf| tree.append(leaf, |_, _| ()));
+            tree.root().as_bytes().to_vec()
+        }
         "commit hash" => CommitHash::of(&inputs[0]).as_bytes().to_vec(),
         other => panic!("no function {other}"),
     };
