@@ -18,9 +18,9 @@ use billfold_projector::{
 };
 use billfold_streams::{
     EventLog,
-    clock::Clock,
-    clock::Guard,
+    clock::{Clock, Guard},
     custody,
+    log::Filter,
     settle::{SettleError, append_settled},
 };
 use tokio::{
@@ -94,8 +94,10 @@ impl Notary {
             Some(signer) => signer,
             None => {
                 custody.reload().await?;
-                let found = custody.checkpoint_signer(self.generation, key);
-                found.ok_or(custody::Error::OtherCheckpointKey)?
+                match custody.checkpoint_signer(self.generation, key) {
+                    Some(signer) => signer,
+                    None => return Err(self.other_key(&status).await),
+                }
             }
         };
         let checkpoint = Checkpoint {
@@ -123,7 +125,11 @@ impl Notary {
             self.attest().await?;
             return Err(Error::Conflict);
         };
-        let (now, next) = custody.checkpoint_signers(self.generation, key).await?;
+        let signers = custody.checkpoint_signers(self.generation, key).await;
+        let (now, next) = match signers {
+            Err(custody::Error::OtherCheckpointKey) => return Err(self.other_key(&status).await),
+            other => other?,
+        };
         let statement = key_change(&now, &next)?;
         let seq = self.state(&status, &[statement]).await?;
         self.tree.read_up_to(seq).await;
@@ -135,6 +141,17 @@ impl Notary {
             tracing::warn!(%error, "the stored checkpoint key follows later");
         }
         Ok((next.verifier().to_string(), seq))
+    }
+
+    /// The key that the tree knows is not among the wallet's: the tree may not have read of a change
+    /// yet. If it has read everything, somebody else wrote that key into the log.
+    async fn other_key(&self, status: &Status) -> Error {
+        let filter = Filter::Checkpoints(self.generation);
+        match self.log.head(filter).await {
+            Ok(end) if end > status.head().seq => Error::Conflict,
+            Ok(_) => custody::Error::OtherCheckpointKey.into(),
+            Err(error) => Error::Unavailable(error.to_string()),
+        }
     }
 
     /// The key that signs checkpoints now, as others check it.
@@ -256,9 +273,7 @@ pub(crate) async fn check_kept(
             continue;
         };
         let size = held.checkpoint.size;
-        let end = log
-            .head(billfold_streams::log::Filter::All(generation))
-            .await?;
+        let end = log.head(Filter::All(generation)).await?;
         if end.0 < size {
             return Err(tree::Error::Evidence(format!(
                 "the checkpoint in {path} is of {size} messages, the log ends at sequence {end}"
