@@ -1,5 +1,7 @@
 //! Receipts of what was destroyed: how far it has come, and where in the log that stands.
 
+use std::collections::BTreeSet;
+
 use billfold_core::{
     Millis, cbor,
     event::{
@@ -74,11 +76,8 @@ impl Wallet {
     ) -> Result<At<Receipts>, Error> {
         let looked = self.look_at_system(caller, Asked::ReadSystem, path).await?;
         let mut found = Vec::new();
-        for item in self.keychain.view().erasures() {
-            let (id, _) = item?;
-            let Some((order, _)) = self.keychain.view().erasure_order(&id)? else {
-                continue;
-            };
+        for item in self.keychain.view().orders() {
+            let (order, id) = item?;
             if after.is_none_or(|(after, _)| order > after) {
                 found.push((order, id));
             }
@@ -150,7 +149,7 @@ impl Wallet {
             .last()
             .filter(|_| rows.len() == LOOKED_AT)
             .map(|last| (last.seq, last.number));
-        let ordered = self.orders_of(record)?;
+        let ordered = self.orders_of(record, &rows)?;
         let mut receipts = Vec::new();
         let mut seen = None;
         for row in rows {
@@ -258,14 +257,23 @@ impl Wallet {
         }))
     }
 
-    /// The erasures that took something of a record.
-    fn orders_of(&self, record: RecordId) -> Result<Vec<(Seq, ErasureId, ErasedRecord)>, Error> {
+    /// The erasures in the commits of these events that took something of a record.
+    fn orders_of(
+        &self,
+        record: RecordId,
+        rows: &[Row],
+    ) -> Result<Vec<(Seq, ErasureId, ErasedRecord)>, Error> {
+        let commits: BTreeSet<Seq> = rows.iter().map(|row| row.seq).collect();
         let mut orders = Vec::new();
-        for item in self.keychain.view().erasures() {
-            let (id, erasure) = item?;
-            let taken = erasure.records.into_iter().find(|r| r.record == record);
-            let order = self.keychain.view().erasure_order(&id)?;
-            orders.extend(order.zip(taken).map(|((seq, _), taken)| (seq, id, taken)));
+        for item in self.keychain.view().orders() {
+            let (seq, id) = item?;
+            if !commits.contains(&seq) {
+                continue;
+            }
+            let records = self.state().erasure(&id)?.map(|erasure| erasure.records);
+            let mut records = records.unwrap_or_default().into_iter();
+            let taken = records.find(|taken| taken.record == record);
+            orders.extend(taken.map(|taken| (seq, id, taken)));
         }
         Ok(orders)
     }

@@ -36,6 +36,19 @@ impl View {
         })
     }
 
+    /// Where in the log each erasure was ordered: what it took is not read for that.
+    ///
+    /// # Errors
+    /// When the view is damaged.
+    pub fn orders(&self) -> impl Iterator<Item = Result<(Seq, ErasureId), Error>> + '_ {
+        self.tree.scan_prefix(layout::ERASURE_NAMES).map(|item| {
+            let (key, value) = item?;
+            let id = layout::erasure_of_names(&key).ok_or_else(|| damaged("an erasure"))?;
+            let seq = value.first_chunk().ok_or_else(|| damaged("an erasure"))?;
+            Ok((Seq(u64::from_be_bytes(*seq)), id))
+        })
+    }
+
     /// Where in the log an erasure was ordered, and its sealed names.
     ///
     /// # Errors

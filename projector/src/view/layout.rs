@@ -18,6 +18,8 @@ pub(super) const TOKENS: &[u8] = b"eT";
 pub(super) const PAGES: &[u8] = b"eP";
 /// The entries of erasures.
 pub(super) const ERASURES: &[u8] = b"eE";
+/// The names of erasures.
+pub(super) const ERASURE_NAMES: &[u8] = b"r";
 /// The commands that are remembered, in the order of their times.
 pub(super) const COMMANDS_BY_TIME: &[u8] = b"d";
 
@@ -65,7 +67,13 @@ pub(super) fn erasure_of(key: &[u8]) -> Option<ErasureId> {
 
 /// Where the names of an erasure stand, behind the sequence of its order.
 pub(crate) fn erasure_names(erasure: &ErasureId) -> Vec<u8> {
-    [b"r", &erasure.as_bytes()[..]].concat()
+    [ERASURE_NAMES, &erasure.as_bytes()[..]].concat()
+}
+
+/// The erasure whose names stand there.
+pub(super) fn erasure_of_names(key: &[u8]) -> Option<ErasureId> {
+    let id = key.strip_prefix(ERASURE_NAMES)?;
+    id.try_into().ok().map(ErasureId::from_bytes)
 }
 
 /// Where the names of a legal hold stand.
