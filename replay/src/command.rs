@@ -54,7 +54,11 @@ impl Command {
             Self::Verify(args) if args.by_public_keys.is_wanted() => {
                 args.by_public_keys(&place, &mut out).await
             }
-            command => command.with_keys(&Source::open(&place).await?, &mut out).await,
+            command => {
+                command
+                    .with_keys(&Source::open(&place).await?, &mut out)
+                    .await
+            }
         };
         // What was listed before something broken is told in any case.
         out.flush()?;
@@ -62,11 +66,7 @@ impl Command {
     }
 
     /// Does what takes the wallet's keys.
-    async fn with_keys(
-        self,
-        source: &Source,
-        out: &mut (impl Write + Send),
-    ) -> Result<u8, Error> {
+    async fn with_keys(self, source: &Source, out: &mut (impl Write + Send)) -> Result<u8, Error> {
         let told = match self {
             Self::Log(args) => args.run(source, out).await,
             Self::Digest(args) => args.run(source, out).await,

@@ -100,7 +100,9 @@ pub(crate) fn notes() -> Made {
         ),
         (
             "cut",
-            plain.but("the last byte is missing", NO_PARSE, |b| drop(b.pop())),
+            plain.but("the last byte is missing", NO_PARSE, |b| {
+                b.pop();
+            }),
         ),
         (
             "key-change-by-one",
