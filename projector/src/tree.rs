@@ -244,9 +244,11 @@ impl Tree {
     pub fn add(&self, messages: &[Message]) -> Result<(), Error> {
         let mut growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entropy = Os::new();
+        // What is compared stands in tiles that are full: they never change.
+        let reader = self.reader();
         let taken = messages
             .iter()
-            .try_for_each(|message| self.take(&mut growing, message, &mut entropy));
+            .try_for_each(|message| self.take(&mut growing, message, &reader, &mut entropy));
         self.write(&mut growing, &mut entropy)?;
         taken
     }
@@ -255,6 +257,7 @@ impl Tree {
         &self,
         growing: &mut Growing,
         message: &Message,
+        reader: &Reader<'_>,
         entropy: &mut Os,
     ) -> Result<(), Error> {
         let leaf = self
@@ -262,7 +265,7 @@ impl Tree {
             .hash(message.seq, &message.subject, &message.bytes);
         let size = growing.status.size();
         if message.seq.0 <= size {
-            return self.compare(growing, message.seq, leaf);
+            return compare(growing, reader, message.seq, leaf);
         }
         let broken = |fault| Broken {
             seq: message.seq,
@@ -325,21 +328,6 @@ impl Tree {
             writer: sealed.header.writer,
         };
         Ok(states_more)
-    }
-
-    /// A message that was taken before must be the one that was.
-    fn compare(&self, growing: &mut Growing, seq: Seq, leaf: Hash) -> Result<(), Error> {
-        let index = seq.0.saturating_sub(1);
-        let had = match growing.edge.leaf(growing.status.size(), index) {
-            Some(had) => had,
-            None => path::Hashes::subtree(&self.reader(), 0, index)?,
-        };
-        match had == leaf {
-            true => Ok(()),
-            false => Err(Error::Evidence(format!(
-                "at sequence {seq} it has leaf {had}, the log has {leaf}"
-            ))),
-        }
     }
 
     fn write(&self, growing: &mut Growing, entropy: &mut Os) -> Result<(), view::Error> {
@@ -449,6 +437,21 @@ impl Tree {
     pub fn flush(&self) -> Result<(), view::Error> {
         self.db.flush()?;
         Ok(())
+    }
+}
+
+/// A message that was taken before must be the one that was.
+fn compare(growing: &Growing, reader: &Reader<'_>, seq: Seq, leaf: Hash) -> Result<(), Error> {
+    let index = seq.0.saturating_sub(1);
+    let had = match growing.edge.leaf(growing.status.size(), index) {
+        Some(had) => had,
+        None => path::Hashes::subtree(reader, 0, index)?,
+    };
+    match had == leaf {
+        true => Ok(()),
+        false => Err(Error::Evidence(format!(
+            "at sequence {seq} it has leaf {had}, the log has {leaf}"
+        ))),
     }
 }
 

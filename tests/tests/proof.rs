@@ -9,6 +9,8 @@
     missing_docs
 )]
 
+#[path = "proof/altered.rs"]
+mod altered;
 #[path = "proof/others.rs"]
 mod others;
 #[path = "proof/rolled_back.rs"]
