@@ -5,6 +5,7 @@
 
 mod address;
 mod answer;
+mod audit;
 mod environment;
 mod erasures;
 mod error;

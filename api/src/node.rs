@@ -21,6 +21,7 @@ use billfold_projector::{
     Keychain, Tree, audit,
     keychain::{self, Progress},
     tree::{self, Kept},
+    view,
 };
 use billfold_streams::{
     EventLog,
@@ -443,7 +444,11 @@ async fn keep_audit(
     keychain: Arc<Keychain>,
 ) {
     let custody = Arc::clone(keychain.custody());
-    let Err(error) = audit::follow(audit, tree, log, generation, custody).await;
+    let now = Arc::clone(keychain.view());
+    let Err(error) = audit::follow(Arc::clone(&audit), tree, log, generation, custody, now).await;
+    if let audit::Error::Index(view::Error::Unusable(_)) = &error {
+        audit.condemn();
+    }
     match error {
         audit::Error::Broken(_)
         | audit::Error::Evidence { .. }

@@ -40,7 +40,7 @@ use crate::node::checkpointer::Notary;
 pub(crate) use access::wallet_uuid;
 pub use access::{Caller, Token};
 pub use answer::{Credential, Secret, SecretMetadata, VersionFacts};
-pub use audit::AuditRow;
+pub use audit::{AuditFilter, AuditOf, AuditPage, AuditRow};
 pub use cubbyhole::Kept;
 pub use details::Detail;
 pub use erasure::Erased;

@@ -252,6 +252,12 @@ impl ViewKey {
     pub fn segment(&self, parent: &[u8; 16], segment: &str) -> [u8; 16] {
         short_mac(&self.0, labels::VIEW_INDEX, &[parent, segment.as_bytes()])
     }
+
+    /// A blinded value of some kind, to be looked up by. No kind is as long as a folder's id.
+    #[must_use]
+    pub fn term(&self, kind: &str, value: &[u8]) -> [u8; 16] {
+        short_mac(&self.0, labels::VIEW_INDEX, &[kind.as_bytes(), value])
+    }
 }
 
 impl TokenMacKey {

@@ -55,7 +55,7 @@ labels! {
     VIEW_KEY = "billfold v1 view key";
     /// A value of a view under the view's key.
     VIEW_VALUE = "billfold v1 view value";
-    /// The segments of a view's folder keys, from the view's key.
+    /// The blinded keys of a view: segments of folders, terms of the audit index.
     VIEW_INDEX = "billfold v1 view index";
     /// Commands handed to another writer, under the wallet's command key.
     HAND_OVER = "billfold v1 hand-over";

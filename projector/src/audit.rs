@@ -1,32 +1,45 @@
-//! The audit index: who did what to which record when, found without reading the whole log.
+//! The audit index: who did what to which secret when, with what answer, found without reading the
+//! whole log.
 //!
 //! A projector of its own with its own position: no answer waits for it, and it can be deleted like
-//! any view. It reads every subject, and so checks every chain.
+//! any view. It reads every subject, and so checks every chain; it folds what was decided, and so
+//! judges every request at its place, whichever node it came to.
 
 mod index;
+mod place;
+mod postings;
 mod query;
+mod rule;
+mod terms;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use billfold_core::{id::Seq, subject::Generation};
 use billfold_streams::{
     EventLog,
-    custody::Custody,
+    custody::{self, Custody},
     log::{self, Filter},
 };
 use futures::StreamExt as _;
 
-pub use index::Index;
-pub use query::{By, Query, Row};
+pub use index::{Added, Commit, Index, Told};
+pub use place::{NotAPlace, Place};
+pub use postings::Order;
+pub use query::{Page, Query, Row};
+pub use terms::{By, Outcome};
 
+use self::rule::Ruler;
 use crate::{
     chain::{Broken, Chains, Opened, open_all},
+    fold,
     tree::{self, Tree},
-    view,
+    view::{self, View},
 };
 
 /// How many messages are taken at once.
 const CHUNK: usize = 1024;
+/// How many events are added at once, about.
+const EVENTS: usize = 8192;
 /// How long messages gather while nobody waits for the index: larger batches cost less.
 const GATHER: Duration = Duration::from_millis(100);
 
@@ -40,6 +53,9 @@ pub enum Error {
     /// The log's fault: it cannot be reached.
     #[error(transparent)]
     Log(#[from] log::Error),
+    /// The key store's fault.
+    #[error(transparent)]
+    Custody(#[from] custody::Error),
     /// The index's fault.
     #[error(transparent)]
     Index(#[from] view::Error),
@@ -61,6 +77,16 @@ pub enum Error {
     Folder(#[from] std::io::Error),
 }
 
+impl From<fold::Error> for Error {
+    fn from(error: fold::Error) -> Self {
+        match error {
+            fold::Error::Broken(error) => Self::Broken(error),
+            fold::Error::View(error) => Self::Index(error),
+            fold::Error::Custody(error) => Self::Custody(error),
+        }
+    }
+}
+
 /// Opens the index in this folder; one that does not open is made anew.
 ///
 /// # Errors
@@ -69,14 +95,15 @@ pub fn open(dir: &Path, custody: &Custody, cache_bytes: u64) -> Result<Arc<Index
     match Index::open(dir, custody, cache_bytes) {
         Err(view::Error::Unusable(why)) => {
             tracing::warn!(why, dir = %dir.display(), "rebuilding the audit index from the log");
-            view::View::remove(dir)?;
+            View::remove(dir)?;
             Ok(Arc::new(Index::open(dir, custody, cache_bytes)?))
         }
         other => Ok(Arc::new(other?)),
     }
 }
 
-/// Follows the log for an index and the tree, until the log is broken.
+/// Follows the log for an index and the tree, until the log is broken. `now` is the keychain that the
+/// node serves.
 ///
 /// # Errors
 /// With what it met; it never returns without one.
@@ -86,6 +113,7 @@ pub async fn follow(
     log: Arc<dyn EventLog>,
     generation: Generation,
     custody: Arc<Custody>,
+    now: Arc<View>,
 ) -> Result<std::convert::Infallible, Error> {
     let filter = Filter::All(generation);
     let mut chains: Chains = index.chains()?;
@@ -97,6 +125,14 @@ pub async fn follow(
         });
     }
     tree.catch_up(&*log, generation, chains.last()).await?;
+    let ruler = Ruler::start(
+        Arc::clone(&index),
+        Arc::clone(&custody),
+        now,
+        &*log,
+        generation,
+    );
+    let mut ruler = ruler.await?;
     let mut tail = log.read(filter, chains.last()).await?.ready_chunks(CHUNK);
     loop {
         let Some(messages) = tail.next().await else {
@@ -107,31 +143,54 @@ pub async fn follow(
             .await
             .into_iter()
             .collect::<Result<_, _>>()?;
-        for opened in &opened {
+        let (mut commits, mut events) = (Vec::new(), 0);
+        for opened in opened {
             // The next position follows the last: a generation has no gaps.
             if opened.seq != chains.last().next() {
-                return Err(Broken::gap(opened, chains.last()).into());
+                return Err(Broken::gap(&opened, chains.last()).into());
             }
-            chains.follow(opened)?;
+            chains.follow(&opened)?;
+            events += opened.entries.len();
+            commits.push(ruler.enter(opened).await?);
+            if events >= EVENTS {
+                (index, chains) = add(index, std::mem::take(&mut commits), chains).await?;
+                events = 0;
+            }
         }
-        (index, chains) = add(index, opened, chains).await?;
+        if !commits.is_empty() {
+            (index, chains) = add(index, commits, chains).await?;
+        }
         tree.add_apart(messages).await?;
+        if ruler.is_due() {
+            ruler = aside(move || {
+                ruler.write()?;
+                Ok::<_, Error>(ruler)
+            })
+            .await?;
+        }
         let _ = tokio::time::timeout(GATHER, index.wanted()).await;
     }
 }
 
-/// Adds commits on a thread of their own: a large batch must not hold up who waits for an answer.
 async fn add(
     index: Arc<Index>,
-    opened: Vec<Opened>,
+    commits: Vec<Commit>,
     chains: Chains,
-) -> Result<(Arc<Index>, Chains), view::Error> {
-    let adding = tokio::task::spawn_blocking(move || {
-        index.add(&opened, &chains)?;
+) -> Result<(Arc<Index>, Chains), Error> {
+    aside(move || {
+        index.add(&commits, &chains)?;
         Ok((index, chains))
-    });
+    })
+    .await
+}
+
+/// Works on a thread of its own: a large batch must not hold up who waits for an answer.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let working = tokio::task::spawn_blocking(work);
     // A panic in there is a bug: it goes on in the task that waits.
-    adding
+    working
         .await
         .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -13,7 +13,7 @@ use std::{
 
 use billfold_core::{
     event::{Event, Fact},
-    id::{PageId, RecordId},
+    id::{MountId, PageId, RecordId},
     keys::{Content, Dek, page::KeyRef},
     names::{MountNames, Names, names_place},
     state::{self, At, Change, Key, State, Value},
@@ -23,6 +23,7 @@ use billfold_streams::{
     entropy::Os,
     replica::Head,
 };
+use bytes::Bytes;
 
 use crate::{
     chain::{Broken, Fault, Opened},
@@ -262,6 +263,34 @@ impl Fold {
         })
     }
 
+    /// The key of a record's names as they are here, the version that they are sealed for, and their
+    /// ciphertext.
+    pub(crate) fn sealed_names(
+        &self,
+        id: &RecordId,
+    ) -> Result<Option<(KeyRef, u32, Bytes)>, Error> {
+        let Some(record) = self.state.record(id)? else {
+            return Ok(None);
+        };
+        let names = self.extras(id)?.names;
+        Ok(Some((record.names.key, record.names_version, names)))
+    }
+
+    /// The blinded ids of a record's path: its mount, its folders, its own. None if its names were
+    /// erased before they were folded.
+    pub(crate) fn chain(&self, id: &RecordId) -> Result<Vec<[u8; 16]>, Error> {
+        let chain = self.extras(id)?.chain;
+        Ok(chain.into_iter().map(|id| id.into_array()).collect())
+    }
+
+    /// The sealed names of a mount as they are here.
+    pub(crate) fn mount_names(&self, mount: &MountId) -> Result<Option<Bytes>, Error> {
+        match self.raw.get(&view::layout::mount_names(mount)) {
+            Some(changed) => Ok(changed.as_ref().map(|names| Bytes::copy_from_slice(names))),
+            None => Ok(self.view.mount_names(mount)?),
+        }
+    }
+
     fn take_extras(&mut self, id: &RecordId) -> Result<Extras, Error> {
         if let Some(extras) = self.extras.remove(id) {
             return Ok(extras);
@@ -320,7 +349,7 @@ pub async fn open_names(
 #[must_use]
 pub fn open_mount_names(
     custody: &Custody,
-    mount: billfold_core::id::MountId,
+    mount: MountId,
     dek: &Dek,
     sealed: &[u8],
 ) -> Option<MountNames> {

@@ -121,6 +121,11 @@ impl View {
         }
     }
 
+    /// Its own id, which is another after each rebuild.
+    pub(crate) const fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
     /// Where in the log it is.
     #[must_use]
     pub fn meta(&self) -> Meta {
@@ -306,9 +311,7 @@ impl View {
 
     /// Leaves a mark that the view must be rebuilt at the next start.
     pub fn condemn(&self) {
-        if let Err(error) = std::fs::write(self.dir.join(store::CONDEMNED), []) {
-            tracing::error!(%error, dir = %self.dir.display(), "remove this folder before the next start");
-        }
+        store::condemn(&self.dir);
     }
 
     /// Writes changed entries, changed keys beside them and the place in the log that this leads

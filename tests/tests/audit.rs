@@ -5,8 +5,16 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    missing_docs
+    missing_docs,
+    unreachable_pub
 )]
+
+#[path = "audit/filters.rs"]
+mod filters;
+#[path = "audit/paging.rs"]
+mod paging;
+#[path = "audit/story.rs"]
+mod story;
 
 use std::{
     fs,
@@ -17,15 +25,20 @@ use billfold_tests::{
     on_both_backends,
     wallet::{Backend, Wallet},
 };
+use filters::{
+    inv03_every_filter_finds_what_the_record_says, inv07_what_is_erased_is_found_by_no_folder,
+};
+use paging::pages_neither_miss_nor_repeat_while_others_write;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 on_both_backends! {
     inv03_the_trail_tells_each_event_once_in_the_order_of_the_log,
     inv01_an_index_that_was_deleted_tells_the_same,
+    inv03_every_filter_finds_what_the_record_says,
+    inv07_what_is_erased_is_found_by_no_folder,
+    pages_neither_miss_nor_repeat_while_others_write,
 }
-
-const TRAIL: &str = "/api/internal/secret-audit";
 
 async fn write(wallet: &Wallet, name: &str) {
     let body = json!({ "data": { "x": "y" } });
@@ -39,28 +52,11 @@ async fn read(wallet: &Wallet, name: &str) {
 }
 
 async fn page(wallet: &Wallet, query: &str) -> (Vec<Value>, Option<String>) {
-    let reply = wallet
-        .node
-        .root("GET", &format!("{TRAIL}?{query}"), ())
-        .await;
-    assert_eq!(reply.status, 200, "{}", reply.text());
-    let page: Value = serde_json::from_str(&reply.text()).unwrap();
-    let next = page["next"].as_str().map(str::to_owned);
-    (page["rows"].as_array().unwrap().clone(), next)
+    story::page(&wallet.node, query).await
 }
 
-/// All rows, a few at a time.
 async fn pages(wallet: &Wallet, query: &str, limit: usize) -> Vec<Value> {
-    let (mut rows, mut after) = (Vec::new(), String::new());
-    loop {
-        let (more, next) = page(wallet, &format!("{query}&limit={limit}{after}")).await;
-        assert!(more.len() <= limit);
-        rows.extend(more);
-        match next {
-            Some(next) => after = format!("&after={next}"),
-            None => return rows,
-        }
-    }
+    story::pages(&wallet.node, query, limit).await
 }
 
 /// The rows but for those that asking itself makes.

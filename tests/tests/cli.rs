@@ -10,6 +10,8 @@
     unreachable_pub
 )]
 
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/erasure.rs"]
 mod erasure;
 #[path = "cli/network.rs"]
@@ -25,6 +27,7 @@ mod terminal;
 
 use billfold_tests::on_both_backends;
 
+pub use audit::*;
 pub use erasure::*;
 pub use secrets::*;
 pub use terminal::*;
@@ -34,6 +37,7 @@ on_both_backends! {
     values_come_from_files_and_pipes,
     several_secrets_change_at_once,
     what_is_erased_is_told_by_its_receipt,
+    who_read_what_is_told_with_its_answer,
     what_is_not_there_is_told_and_the_code_says_whose_fault_it_is,
     a_token_is_checked_and_kept_for_its_owner,
     what_the_server_refuses_is_told_in_its_words,

@@ -159,7 +159,7 @@ pub(super) async fn all(call: &Call) -> Outcome {
     let shown = receipts.into_iter();
     let page = Page {
         erasures: shown.map(|r| Shown::of(r, &BTreeMap::new())).collect(),
-        next: next.map(|(seq, number)| format!("{seq}.{number}")),
+        next: next.map(|place| place.to_string()),
     };
     Ok(Reply::json(StatusCode::OK, &page).at(found.seq))
 }

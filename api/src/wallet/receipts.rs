@@ -15,7 +15,7 @@ use billfold_core::{
     state::{Erasure, Fate, by_page},
 };
 use billfold_projector::{
-    audit::{By, Query, Row},
+    audit::{By, Order, Place, Query, Row},
     keychain::Ask,
 };
 
@@ -58,7 +58,7 @@ pub struct Receipts {
     /// The receipts, in the order of the log.
     pub receipts: Vec<Receipt>,
     /// Where the next page begins; none when this is the last.
-    pub next: Option<(Seq, u16)>,
+    pub next: Option<Place>,
 }
 
 impl Wallet {
@@ -71,7 +71,7 @@ impl Wallet {
         &self,
         caller: &Caller,
         path: &str,
-        after: Option<(Seq, u16)>,
+        after: Option<Place>,
         limit: usize,
     ) -> Result<At<Receipts>, Error> {
         let looked = self.look_at_system(caller, Asked::ReadSystem, path).await?;
@@ -89,7 +89,7 @@ impl Wallet {
         for (order, id) in found {
             let last = receipts.last().map(|receipt| receipt.order);
             if receipts.len() >= limit && last != Some(order) {
-                next = last.map(|last| (last, 0));
+                next = last.map(|seq| Place { seq, number: 0 });
                 break;
             }
             receipts.extend(self.receipt(id).await?);
@@ -123,7 +123,7 @@ impl Wallet {
         api_path: &str,
         mount: &Mount,
         path: &str,
-        after: Option<(Seq, u16)>,
+        after: Option<Place>,
         limit: usize,
     ) -> Result<At<Receipts>, Error> {
         let record = self.record(mount.id, path);
@@ -138,22 +138,22 @@ impl Wallet {
         };
         let looked = self.look(caller, question).await?;
         self.index_at(looked.value).await?;
-        let rows = self.audit.find(&Query {
-            by: By::Record(record),
-            from: Millis(0),
-            to: Millis(u64::MAX),
-            after,
-            limit: LOOKED_AT,
-        })?;
-        let mut next = rows
-            .last()
-            .filter(|_| rows.len() == LOOKED_AT)
-            .map(|last| (last.seq, last.number));
-        let ordered = self.orders_of(record, &rows)?;
+        let found = self
+            .in_index(Query {
+                by: vec![By::Record(record)],
+                from: Millis(0),
+                to: Millis(u64::MAX),
+                order: Order::Oldest,
+                after,
+                limit: LOOKED_AT,
+            })
+            .await?;
+        let mut next = found.next;
+        let ordered = self.orders_of(record, &found.rows)?;
         let mut receipts = Vec::new();
         let mut seen = None;
-        for row in rows {
-            let place = (row.seq, row.number);
+        for row in found.rows {
+            let place = row.place;
             if let Some(receipt) = self.receipt_of(record, row, &ordered)? {
                 if receipts.len() >= limit {
                     next = seen;
@@ -227,7 +227,7 @@ impl Wallet {
             return Ok(None);
         }
         let is_this = |(order, _, erased): &&(Seq, ErasureId, ErasedRecord)| {
-            *order == row.seq
+            *order == row.place.seq
                 && erased.whole == whole
                 && (whole || erased.versions == versions)
                 && what != "trimmed"
@@ -251,7 +251,7 @@ impl Wallet {
             reason: None,
             ordered: row.time,
             actor: row.fact.actor,
-            order: row.seq,
+            order: row.place.seq,
             outcome,
             fate,
         }))

@@ -1,42 +1,49 @@
 //! Asking the index.
 
 use billfold_core::{
-    Millis,
+    Millis, cbor,
     event::Fact,
-    id::{PrincipalId, RecordId, Seq},
+    id::{FactKeyId, RequestId},
+    names::{RequestNames, request_names_place},
 };
+use billfold_streams::custody::Custody;
 
-use super::index::{BY_PRINCIPAL, BY_RECORD, Facts, Index, of_place, place_of};
-use crate::view::{self, damaged};
+use super::{
+    index::{EVENTS, Events, Index, Kept, TERMS, Told},
+    place::Place,
+    postings::{Kind, Order, Postings},
+    terms::{By, asked},
+};
+use crate::view;
 
-/// How far behind the end of a span commits of that span may still stand: the clocks of the nodes
-/// agree within seconds.
-const SKEW: u64 = 60_000;
-
-/// What to look for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
-    /// Everything.
-    All,
-    /// What concerns a record.
-    Record(RecordId),
-    /// What a principal did.
-    Principal(PrincipalId),
-}
+/// How many steps one question takes at most: a step looks a place up in a list, or opens an event.
+const STEPS: usize = 100_000;
 
 /// A question to the index.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Query {
-    /// What to look for.
-    pub by: By,
+    /// What to look for: events that all of these find; without any, all events.
+    pub by: Vec<By>,
     /// From when on.
     pub from: Millis,
     /// Until before when.
     pub to: Millis,
-    /// Only behind this row: the last one of the page before.
-    pub after: Option<(Seq, u16)>,
+    /// In which order.
+    pub order: Order,
+    /// Only behind this place, in that order.
+    pub after: Option<Place>,
     /// How many rows at most.
     pub limit: usize,
+}
+
+/// Some of the answer.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Behind which place to go on; none when there is no more. A page may be short, or empty, and
+    /// go on all the same: a question takes so many steps at most.
+    pub next: Option<Place>,
 }
 
 /// One event.
@@ -44,110 +51,209 @@ pub struct Query {
 pub struct Row {
     /// The time of its commit.
     pub time: Millis,
-    /// The sequence of its commit.
-    pub seq: Seq,
-    /// Its number in the commit.
-    pub number: u16,
+    /// Where it stands.
+    pub place: Place,
     /// What happened.
     pub fact: Fact,
+    /// What a request named, and who sent it from where.
+    pub names: Option<RequestNames>,
+    /// What a request was answered.
+    pub told: Option<Told>,
 }
 
 impl Index {
-    /// The rows that fit, in the order of the log.
+    /// The rows that fit.
     ///
     /// # Errors
     /// When the index is damaged.
-    pub fn find(&self, query: &Query) -> Result<Vec<Row>, view::Error> {
-        let mut found = Found {
+    pub fn find(&self, custody: &Custody, query: &Query) -> Result<Page, view::Error> {
+        let Some((start, end)) = self.span(query)? else {
+            return Ok(Page::default());
+        };
+        let list = |prefix, kind| Postings::new(&self.tree, prefix, kind, query.order);
+        let mut lists: Vec<Postings<'_>> = query
+            .by
+            .iter()
+            .map(|by| list([TERMS, &by.term(self.key())].concat(), Kind::Listed))
+            .collect();
+        if lists.is_empty() {
+            lists.push(list(EVENTS.to_vec(), Kind::Counted));
+        }
+        let search = Search {
             index: self,
+            custody,
             query,
+            lists,
+            steps: 0,
             open: None,
-            rows: Vec::new(),
+            page: Page::default(),
         };
+        search.run(start, end)
+    }
+
+    /// The first and the last place that a question can find something at, in its order.
+    fn span(&self, query: &Query) -> Result<Option<(Place, Place)>, view::Error> {
+        let position = self.position();
         let Some(first) = self.first_of(query.from)? else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
-        // Behind the last row of the page before, or from the first that may fit.
-        let start = match query.after {
-            Some((seq, number)) if seq >= first => (seq, number.saturating_add(1)),
-            _ => (first, 0),
+        let low = Place::first_of(first);
+        let behind = match self.end_of(query.to)? {
+            Some(end) if end <= position => Place::first_of(end),
+            _ => Place::first_of(position.next()),
         };
-        match query.by {
-            By::All => found.all(start)?,
-            By::Record(id) => found.posted(BY_RECORD, id.as_bytes(), start)?,
-            By::Principal(id) => found.posted(BY_PRINCIPAL, id.as_bytes(), start)?,
-        }
-        Ok(found.rows)
+        let Some(high) = behind.before() else {
+            return Ok(None);
+        };
+        let (low, high) = match (query.order, query.after) {
+            (_, None) => (low, high),
+            (Order::Oldest, Some(after)) => (low.max(after.next()), high),
+            (Order::Newest, Some(after)) => match after.before() {
+                Some(before) => (low, high.min(before)),
+                None => return Ok(None),
+            },
+        };
+        Ok((low <= high).then_some(match query.order {
+            Order::Oldest => (low, high),
+            Order::Newest => (high, low),
+        }))
     }
 }
 
-/// A query at work.
-struct Found<'a> {
+/// A question at work.
+struct Search<'a> {
     index: &'a Index,
+    custody: &'a Custody,
     query: &'a Query,
-    /// The commit that was looked at last.
-    open: Option<(Seq, Facts)>,
-    rows: Vec<Row>,
+    lists: Vec<Postings<'a>>,
+    steps: usize,
+    /// The events that were opened last.
+    open: Option<(Place, Events)>,
+    page: Page,
 }
 
-impl Found<'_> {
-    fn all(&mut self, (mut seq, mut number): (Seq, u16)) -> Result<(), view::Error> {
-        let end = self.index.position();
-        while seq <= end {
-            if !self.take(seq, number)? {
-                return Ok(());
-            }
-            let more = |(_, facts): &(Seq, Facts)| usize::from(number) + 1 < facts.facts.len();
-            (seq, number) = if self.open.as_ref().is_some_and(more) {
-                (seq, number + 1)
-            } else {
-                (seq.next(), 0)
-            };
-        }
-        Ok(())
-    }
+/// What comes next.
+enum Next {
+    /// All lists have this place.
+    Found(Place),
+    /// Nothing any more.
+    Nothing,
+    /// Too many steps: nothing stands before this place.
+    Tired(Place),
+}
 
-    fn posted(&mut self, kind: &[u8], id: &[u8], start: (Seq, u16)) -> Result<(), view::Error> {
-        let about = [kind, id].concat();
-        let from = [about.as_slice(), &place_of(start.0, start.1)].concat();
-        let to = [about.as_slice(), &[u8::MAX; 10]].concat();
-        // The posting that begins before the start may reach over it.
-        let tree = &self.index.tree;
-        let before = tree.range(about.as_slice()..from.as_slice()).next_back();
-        for item in before.into_iter().chain(tree.range(from..=to)) {
-            let (_, places) = item?;
-            for place in places.chunks(10) {
-                let (seq, number) = of_place(place).ok_or_else(|| damaged("a posting"))?;
-                if (seq, number) >= start && !self.take(seq, number)? {
-                    return Ok(());
+impl Search<'_> {
+    fn run(mut self, start: Place, end: Place) -> Result<Page, view::Error> {
+        let mut from = Some(start);
+        while let Some(place) = from {
+            let found = match self.agree(place, end)? {
+                Next::Found(found) => found,
+                Next::Nothing => break,
+                Next::Tired(place) => {
+                    // What the place itself has is for the next page.
+                    self.page.next = self.back(place);
+                    break;
                 }
+            };
+            self.steps += 1;
+            if let Some(row) = self.row(found)? {
+                if self.page.rows.len() >= self.query.limit {
+                    self.page.next = self.page.rows.last().map(|row| row.place);
+                    break;
+                }
+                self.page.rows.push(row);
             }
+            from = self.forward(found);
         }
-        Ok(())
+        Ok(self.page)
     }
 
-    /// Takes a fact if it fits; says whether there may be more.
-    fn take(&mut self, seq: Seq, number: u16) -> Result<bool, view::Error> {
-        if self.rows.len() >= self.query.limit {
-            return Ok(false);
-        }
-        let facts = match self.open.take() {
-            Some((open, facts)) if open == seq => facts,
-            _ => self.index.facts(seq)?,
-        };
-        let time = facts.time;
-        if self.query.from <= time && time < self.query.to {
-            // A page may end with the last fact of a commit.
-            if let Some(fact) = facts.facts.get(usize::from(number)) {
-                self.rows.push(Row {
-                    time,
-                    seq,
-                    number,
-                    fact: fact.clone(),
-                });
+    /// The next place that all lists have. Each list in turn leaps to where the one before it is, so
+    /// the one with the fewest places leads.
+    fn agree(&mut self, place: Place, end: Place) -> Result<Next, view::Error> {
+        let (mut place, mut agreed, mut turn) = (place, 0, 0);
+        while agreed < self.lists.len() {
+            if self.steps >= STEPS {
+                return Ok(Next::Tired(place));
             }
+            self.steps += 1;
+            let list = self.lists.get_mut(turn);
+            let Some(found) = list.map(|list| list.seek(place)).transpose()?.flatten() else {
+                return Ok(Next::Nothing);
+            };
+            let is_beyond = match self.query.order {
+                Order::Oldest => found > end,
+                Order::Newest => found < end,
+            };
+            if is_beyond {
+                return Ok(Next::Nothing);
+            }
+            agreed = if found == place { agreed + 1 } else { 1 };
+            place = found;
+            turn = (turn + 1) % self.lists.len();
         }
-        self.open = Some((seq, facts));
-        Ok(time < self.query.to.plus(SKEW))
+        Ok(Next::Found(place))
     }
+
+    /// The place behind this one, in the question's order.
+    fn forward(&self, place: Place) -> Option<Place> {
+        match self.query.order {
+            Order::Oldest => Some(place.next()),
+            Order::Newest => place.before(),
+        }
+    }
+
+    /// The place before this one, in the question's order.
+    fn back(&self, place: Place) -> Option<Place> {
+        match self.query.order {
+            Order::Oldest => place.before(),
+            Order::Newest => Some(place.next()),
+        }
+    }
+
+    /// The event of a place, if it fits.
+    fn row(&mut self, place: Place) -> Result<Option<Row>, view::Error> {
+        let events = match self.open.take() {
+            Some((open, events)) if events.are_of(open, place) => events,
+            _ => self.index.events(place)?,
+        };
+        let (_, events) = self.open.insert((place, events));
+        let time = events.time;
+        if time < self.query.from || time >= self.query.to {
+            return Ok(None);
+        }
+        let Kept { fact, names, told } = events.get(place.number)?;
+        let outcome = told.as_ref().map(|told| told.outcome);
+        if !self.query.by.iter().all(|by| by.fits(&fact, outcome)) {
+            return Ok(None);
+        }
+        let names = match (asked(&fact), names) {
+            (Some(asked), Some(sealed)) => {
+                open_request(self.custody, &events.epochs, asked.request, &sealed)
+            }
+            _ => None,
+        };
+        Ok(Some(Row {
+            time,
+            place,
+            fact,
+            names,
+            told,
+        }))
+    }
+}
+
+/// Opens what a request named; none without the key of its epoch.
+pub(super) fn open_request(
+    custody: &Custody,
+    epochs: &[FactKeyId],
+    request: RequestId,
+    sealed: &[u8],
+) -> Option<RequestNames> {
+    let keys = custody.keys();
+    epochs.iter().find_map(|id| {
+        let place = request_names_place(custody.wallet(), *id, request);
+        let plain = keys.epoch(id)?.request_names.open(&place, sealed).ok()?;
+        cbor::decode(plain.expose()).ok()
+    })
 }

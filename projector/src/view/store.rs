@@ -16,7 +16,7 @@ use super::{Error, damaged, layout};
 const FORMAT: u16 = 8;
 
 /// A file with this name in the view's folder asks for a rebuild.
-pub(super) const CONDEMNED: &str = "rebuild-this-view";
+const CONDEMNED: &str = "rebuild-this-view";
 
 /// How often sled writes to disk what is in memory, in milliseconds.
 const FLUSH_MILLIS: u64 = 500;
@@ -68,6 +68,13 @@ pub(crate) fn open(
     let wire: Wire = (FORMAT, wallet, ByteArray::new(id), ByteBuf::from(sealed));
     tree.insert(layout::KEY, cbor::encode(&wire))?;
     Ok((tree, ViewKey::danger_from_bytes(&bytes), id))
+}
+
+/// Leaves a mark in a view's folder that it must be rebuilt at the next start.
+pub(crate) fn condemn(dir: &Path) {
+    if let Err(error) = std::fs::write(dir.join(CONDEMNED), []) {
+        tracing::error!(%error, dir = %dir.display(), "remove this folder before the next start");
+    }
 }
 
 /// sled may panic on a damaged file: that is one more way of not opening.

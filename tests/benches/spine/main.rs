@@ -2,8 +2,9 @@
 //!
 //! `cargo bench -p billfold-tests --bench spine` prints them; `-- --write` puts them into the page
 //! with the date of `--date`; `-- --quick` takes a twentieth of the time and events,
-//! `-- --rebuild` measures the rebuild alone. `-- --keys` measures rotation and unsealing, and
-//! `-- --proof` the tree, proofs and verification; each has a place of its own in the page.
+//! `-- --rebuild` measures the rebuild alone. `-- --keys` measures rotation and unsealing, `-- --proof`
+//! the tree, proofs and verification, and `-- --audit` asks an audit index of ten times as many
+//! resolutions; each has a place of its own in the page.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
     clippy::cast_precision_loss
 )]
 
+mod audit;
 mod keys;
 mod load;
 mod proof;
@@ -40,6 +42,8 @@ struct Options {
     keys: bool,
     /// Whether to measure the tree, proofs and verification instead.
     proof: bool,
+    /// Whether to ask an audit index instead.
+    audit: bool,
 }
 
 fn options() -> Options {
@@ -59,6 +63,7 @@ fn options() -> Options {
         write,
         keys: has("--keys"),
         proof: has("--proof"),
+        audit: has("--audit"),
     }
 }
 
@@ -70,6 +75,9 @@ async fn main() {
     }
     if options.proof {
         return of_proofs(&options).await;
+    }
+    if options.audit {
+        return of_audit(&options).await;
     }
     let time = Duration::from_secs_f64(options.seconds);
     let mut page = String::new();
@@ -123,6 +131,14 @@ async fn of_proofs(options: &Options) {
     println!("{page}");
     if let Some(date) = &options.write {
         bench::write("proof", &page, date);
+    }
+}
+
+async fn of_audit(options: &Options) {
+    let page = table::audit(&audit::measure(10 * options.events).await);
+    println!("{page}");
+    if let Some(date) = &options.write {
+        bench::write("audit", &page, date);
     }
 }
 

@@ -5,6 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use billfold_tests::bench::{Rate, cells};
 
 use super::{
+    audit::Asked,
     keys::{Measured, READERS},
     load::{Kind, Line},
     proof::Proven,
@@ -157,4 +158,36 @@ pub(crate) fn proof(measured: &Proven) -> String {
         millis(&consistency[0]),
         millis(&consistency[1]),
     )
+}
+
+pub(crate) fn audit(asked: &Asked) -> String {
+    let Asked {
+        resolutions,
+        filled,
+        bytes,
+        questions,
+    } = asked;
+    let millis = |time: &Duration| time.as_secs_f64() * 1e3;
+    let mut text = format!(
+        "{resolutions} resolutions, {} MB on disk; putting them in took {:.0} s.\n\n\
+         | filter | rows of the first page | first | median | worst of {} |\n\
+         | --- | ---: | ---: | ---: | ---: |\n",
+        bytes >> 20,
+        filled.as_secs_f64(),
+        super::audit::TIMES,
+    );
+    for question in questions {
+        writeln!(
+            text,
+            "| {} | {} | {:.1} ms | {:.1} ms | {:.1} ms |",
+            question.what,
+            question.rows,
+            millis(&question.first),
+            millis(&question.median),
+            millis(&question.worst)
+        )
+        .unwrap();
+    }
+    text.push('\n');
+    text
 }

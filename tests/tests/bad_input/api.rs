@@ -295,14 +295,61 @@ fn queries() -> Vec<Case> {
         ),
         Case::new(
             "GET",
-            "/api/internal/secret-audit?credential=/nightjar",
-            422,
-            invalid,
+            "/api/internal/secret-audit?nightjar=1",
+            400,
+            Told::Mentions("unknown parameter"),
+        ),
+        Case::new(
+            "GET",
+            "/api/internal/secret-audit?credential=there&path=secret/there",
+            400,
+            Told::Mentions("credential, path and record"),
+        ),
+        Case::new(
+            "GET",
+            "/api/internal/secret-audit?from=2&to=1",
+            400,
+            Told::Mentions("to is before from"),
         ),
     ];
+    let long = "nightjar".repeat(40);
+    let id = "00112233445566778899aabbccddeeff";
+    let twice = format!("{id}&record={id}");
     for (name, values) in [
-        ("from", ["nightjar", "-1", "1.5"].as_slice()),
-        ("to", &["nightjar"]),
+        (
+            "from",
+            [
+                "nightjar",
+                "-1",
+                "1.5",
+                "",
+                "2027-01-15",
+                "2027-01-15T08:00:00",
+            ]
+            .as_slice(),
+        ),
+        ("to", &["nightjar", "99999999999999999999"]),
+        ("order", &["nightjar", "", "Newest"]),
+        (
+            "credential",
+            &[
+                "/nightjar",
+                "",
+                "/",
+                "nightjar//x",
+                "a/../nightjar",
+                "nightjar%0a",
+            ],
+        ),
+        ("path", &["nightjar", "nightjar/x", "secret//nightjar", ""]),
+        ("record", &["nightjar", "", "00", &twice]),
+        ("principal", &["nightjar", "root"]),
+        ("token", &["nightjar", "hvs.nightjar"]),
+        ("worker", &["nightjar"]),
+        ("execution", &["", &long]),
+        ("event", &["nightjar", "credentialwritten", "40"]),
+        ("operation", &["nightjar", "ReadData"]),
+        ("outcome", &["nightjar", "allowed", "Denied"]),
         ("limit", &["nightjar", "0", "10001", "-1"]),
         (
             "after",

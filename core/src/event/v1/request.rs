@@ -83,6 +83,13 @@ impl Operation {
         Self::ALL.iter().map(|(_, operation)| *operation)
     }
 
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter().map(|(_, operation)| *operation);
+        all.find(|operation| operation.name() == name)
+    }
+
     /// Its name in listings.
     #[must_use]
     pub const fn name(self) -> &'static str {
