@@ -13,6 +13,8 @@
 mod filters;
 #[path = "audit/paging.rs"]
 mod paging;
+#[path = "audit/steps.rs"]
+mod steps;
 #[path = "audit/story.rs"]
 mod story;
 

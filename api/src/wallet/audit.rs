@@ -15,7 +15,7 @@ use billfold_core::{
     id::{MountId, PrincipalId, RecordId, Seq, TokenId},
 };
 use billfold_projector::{
-    audit::{By, Order, Outcome, Page, Place, Query, Row},
+    audit::{By, Order, Outcome, Page, Place, Query, Row, STEPS},
     keychain::Ask,
 };
 
@@ -189,6 +189,7 @@ impl Wallet {
                 order,
                 after,
                 limit,
+                steps: STEPS,
             })
             .await?;
         let mut told = Telling::new(self).await?;

@@ -15,7 +15,7 @@ use billfold_core::{
     state::{Erasure, Fate, by_page},
 };
 use billfold_projector::{
-    audit::{By, Order, Place, Query, Row},
+    audit::{By, Order, Place, Query, Row, STEPS},
     keychain::Ask,
 };
 
@@ -146,6 +146,7 @@ impl Wallet {
                 order: Order::Oldest,
                 after,
                 limit: LOOKED_AT,
+                steps: STEPS,
             })
             .await?;
         let mut next = found.next;

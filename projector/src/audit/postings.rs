@@ -117,3 +117,97 @@ impl<'a> Postings<'a> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use billfold_core::id::Seq;
+
+    use super::*;
+
+    fn at(number: u64) -> Place {
+        Place {
+            seq: Seq(1 + number / 5),
+            number: u16::try_from(number % 5).unwrap(),
+        }
+    }
+
+    /// Numbers that look random, the same in each run.
+    fn numbers(seed: u64, share: u64, end: u64) -> BTreeSet<u64> {
+        let mixed = |n: u64| (n ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+        (0..end).filter(|n| mixed(*n) % share == 0).collect()
+    }
+
+    /// A list whose keys are for so many places each, beside others whose keys begin alike.
+    fn tree(places: &BTreeSet<u64>, together: usize) -> sled::Db {
+        let tree = sled::Config::new().temporary(true).open().unwrap();
+        let places: Vec<_> = places.iter().map(|number| at(*number)).collect();
+        for list in [b"pa", b"pb", b"pc"] {
+            for some in places.chunks(together) {
+                let bytes: Vec<u8> = some.iter().flat_map(|place| place.bytes()).collect();
+                let key = [&list[..], &some[0].bytes()].concat();
+                tree.insert(key, bytes).unwrap();
+            }
+        }
+        tree
+    }
+
+    #[test]
+    fn a_list_leaps_to_every_place_in_both_orders() {
+        const END: u64 = 2_000;
+        for (share, together) in [(1, 7), (3, 1), (17, 4), (300, 2), (5, 1024)] {
+            let known = numbers(share, share, END);
+            assert!(!known.is_empty());
+            let tree = tree(&known, together);
+            for order in [Order::Oldest, Order::Newest] {
+                let list = || Postings::new(&tree, b"pb".to_vec(), Kind::Listed, order);
+                let wanted = |from: u64| match order {
+                    Order::Oldest => known.range(from..).next(),
+                    Order::Newest => known.range(..=from).next_back(),
+                };
+                // Leaps from wherever the last one ended, forth and back.
+                let mut leaping = list();
+                for from in numbers(99, 3, END).into_iter().chain(numbers(7, 2, END)) {
+                    let found = leaping.seek(at(from)).unwrap();
+                    assert_eq!(
+                        found,
+                        wanted(from).map(|n| at(*n)),
+                        "{share} {order:?} {from}"
+                    );
+                }
+                // Step by step from one end to the other: everything, once.
+                let (mut walking, mut seen) = (list(), Vec::new());
+                let mut from = match order {
+                    Order::Oldest => Some(Place::default()),
+                    Order::Newest => Some(Place::LAST),
+                };
+                while let Some(place) = from
+                    && let Some(found) = walking.seek(place).unwrap()
+                {
+                    seen.push(found);
+                    from = match order {
+                        Order::Oldest => Some(found.next()),
+                        Order::Newest => found.before(),
+                    };
+                }
+                if order == Order::Newest {
+                    seen.reverse();
+                }
+                let all: Vec<_> = known.iter().map(|number| at(*number)).collect();
+                assert_eq!(seen, all, "{share} {order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_list_is_told() {
+        let tree = sled::Config::new().temporary(true).open().unwrap();
+        let key = [b"pb", at(3).bytes().as_slice()].concat();
+        for value in [b"".to_vec(), at(4).bytes(), vec![0; 9]] {
+            tree.insert(&key, value).unwrap();
+            let mut list = Postings::new(&tree, b"pb".to_vec(), Kind::Listed, Order::Oldest);
+            assert!(list.seek(at(3)).is_err());
+        }
+    }
+}

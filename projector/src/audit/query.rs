@@ -16,8 +16,9 @@ use super::{
 };
 use crate::view;
 
-/// How many steps one question takes at most: a step looks a place up in a list, or opens an event.
-const STEPS: usize = 100_000;
+/// How many steps a question usually takes at most: a step looks a place up in a list, or opens an
+/// event.
+pub const STEPS: usize = 100_000;
 
 /// A question to the index.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Query {
     pub after: Option<Place>,
     /// How many rows at most.
     pub limit: usize,
+    /// How many steps at most: [`STEPS`].
+    pub steps: usize,
 }
 
 /// Some of the answer.
@@ -173,7 +176,7 @@ impl Search<'_> {
     fn agree(&mut self, place: Place, end: Place) -> Result<Next, view::Error> {
         let (mut place, mut agreed, mut turn) = (place, 0, 0);
         while agreed < self.lists.len() {
-            if self.steps >= STEPS {
+            if self.steps >= self.query.steps {
                 return Ok(Next::Tired(place));
             }
             self.steps += 1;

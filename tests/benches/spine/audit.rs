@@ -21,7 +21,7 @@ use billfold_core::{
     subject::{Generation, Subject},
 };
 use billfold_projector::{
-    audit::{self, Added, By, Commit, Index, Order, Outcome, Query, Told},
+    audit::{self, Added, By, Commit, Index, Order, Outcome, Query, STEPS, Told},
     chain::Chains,
 };
 use billfold_streams::{custody::Custody, entropy::Os, replica::Head};
@@ -280,6 +280,7 @@ fn ask(index: &Index, custody: &Custody, resolutions: u64) -> Vec<Question> {
                 order,
                 after: None,
                 limit: PAGE,
+                steps: STEPS,
             };
             let began = Instant::now();
             let page = index.find(custody, &query).unwrap();
