@@ -78,7 +78,7 @@ enum Client {
     /// Receipts of what was erased, and how far that has come
     Erasures(erasure::Erasures),
     /// Tell who did what to which secret when, and with what answer
-    Audit(audit::Audit),
+    Audit(Box<audit::Audit>),
     /// Legal holds: what is under one cannot be lost
     #[command(subcommand)]
     Hold(erasure::Hold),
@@ -209,7 +209,7 @@ impl Client {
             Self::Tx(tx) => values::tx(tx).await,
             Self::Erase(erase) => erasure::erase(erase).await,
             Self::Erasures(erasures) => erasure::erasures(erasures).await,
-            Self::Audit(asked) => audit::audit(asked).await,
+            Self::Audit(asked) => audit::audit(*asked).await,
             Self::Hold(command) => erasure::hold(command).await,
             Self::Restore(wanted) => restore::restore(wanted).await,
             Self::Token(command) => token::run(command).await,

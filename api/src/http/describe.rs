@@ -130,7 +130,9 @@ impl Endpoint {
             Self::CredentialRemove => "Remove a credential.",
             Self::Transaction => "Change several secrets: all, or none.",
             Self::State => "How far this node is in the log, and the digest there.",
-            Self::Audit => "The audit trail.",
+            Self::Audit => {
+                "The audit trail: who did what to which secret when, and with what answer."
+            }
             Self::Erase => {
                 "Erase a secret, versions of it, or a folder, for ever and with a receipt."
             }

@@ -58,7 +58,7 @@ fn terms(number: u64) -> (RecordId, PrincipalId, Outcome) {
 
 /// Clocks that do not agree: most commits have a later time than the one before, some an earlier one.
 fn time(commit: u64) -> Millis {
-    Millis(START + commit * 250 - if commit % 11 == 0 { 3_000 } else { 0 })
+    Millis(START + commit * 250 - if commit.is_multiple_of(11) { 3_000 } else { 0 })
 }
 
 fn fill(index: &Index, custody: &Custody) {
