@@ -37,6 +37,7 @@ use tokio::time::sleep;
 on_both_backends! {
     inv03_the_trail_tells_each_event_once_in_the_order_of_the_log,
     inv01_an_index_that_was_deleted_tells_the_same,
+    inv03_verdicts_are_those_of_their_place_after_a_crash,
     inv03_every_filter_finds_what_the_record_says,
     inv07_what_is_erased_is_found_by_no_folder,
     pages_neither_miss_nor_repeat_while_others_write,
@@ -142,10 +143,56 @@ async fn inv01_an_index_that_was_deleted_tells_the_same(backend: Backend) {
     let mut wallet = Wallet::serve(backend).await;
     make_history(&wallet).await;
     let before = but_audit(page(&wallet, "limit=10000").await.0);
-    wallet.node.stop().await.unwrap();
-    fs::remove_dir_all(wallet.node.data_dir().join("audit")).unwrap();
-    wallet.node.restart().await.unwrap();
-    let after = but_audit(page(&wallet, "limit=10000").await.0);
-    // A start may make something of its own: it comes behind.
-    assert_eq!(after[..before.len()], before);
+    // The index and the state beside it are made anew together, whichever of them is gone.
+    for gone in ["", "index", "state"] {
+        wallet.node.stop().await.unwrap();
+        let folder = wallet.node.data_dir().join("audit").join(gone);
+        fs::remove_dir_all(folder).unwrap();
+        wallet.node.restart().await.unwrap();
+        let after = but_audit(page(&wallet, "limit=10000").await.0);
+        // A start may make something of its own: it comes behind.
+        assert_eq!(after[..before.len()], before, "without {gone}");
+    }
+}
+
+/// More is decided than the index folds before it writes its state down. Whatever it had on disk when it was killed, and
+/// however it is stopped after that, each request is judged by the state at its place.
+async fn inv03_verdicts_are_those_of_their_place_after_a_crash(backend: Backend) {
+    let mut wallet = Wallet::serve(backend).await;
+    let cast = story::prepare(&wallet.node).await;
+    for round in 0..3 {
+        for batch in 0..3 {
+            let change = |number: u64| {
+                let path = format!("secret/many/{}", (round * 3 + batch) * 700 + number);
+                json!({ "op": "put", "path": path, "data": { "x": number } })
+            };
+            let changes: Vec<_> = (0..700).map(change).collect();
+            let body = json!({ "changes": changes });
+            let done = wallet.node.root("POST", "/api/transactions", body).await;
+            assert_eq!(done.status, 200, "{}", done.text());
+            story::act(&wallet.node, &cast).await;
+        }
+        match round {
+            0 => wallet.node.kill9(),
+            // The index has come to the end, and has just written its state, or is about to.
+            1 => {
+                page(&wallet, "limit=1").await;
+                wallet.node.kill9();
+            }
+            _ => drop(wallet.node.stop().await.unwrap()),
+        }
+        wallet.node.restart().await.unwrap();
+    }
+    story::tighten(&wallet.node, &cast).await;
+    let lines = story::record(&wallet).await;
+    assert!(lines.len() > 6_000);
+    let rows = pages(&wallet, "order=oldest", 10_000).await;
+    for (row, line) in rows.iter().zip(&lines) {
+        assert_eq!(story::place(row), story::place(line));
+        for (of_row, of_line) in [("outcome", "verdict"), ("policies", "policies")] {
+            assert_eq!(row[of_row], line[of_line], "{row} {line}");
+        }
+    }
+    assert!(rows.len() > lines.len());
+    wallet.assert_sound().await;
 }

@@ -114,7 +114,7 @@ pub async fn act(node: &Billfold, cast: &Cast) {
         (Some("weekly"), 404, data("team/gone")),
         (Some("weekly"), 200, data("team/sub/y")),
         (None, 200, "/v1/apps/data/team/x".to_owned()),
-        (None, 404, data("team/x?version=9")),
+        (None, 404, data("team/x?version=99")),
         (None, 403, "/v1/secret/metadata/team/x".to_owned()),
         (None, 403, "/v1/nowhere/x".to_owned()),
     ] {
