@@ -29,9 +29,10 @@ use billfold_tests::tools;
 
 use super::load::{Silent, settings};
 
-/// How many requests a commit holds, and how many commits are added at once: as on a busy node.
+/// How many requests a commit holds.
 const TOGETHER: u64 = 256;
-const COMMITS: u64 = 32;
+/// How many commits are added at once: as many as make filling fast.
+const COMMITS: u64 = 256;
 const CREDENTIALS: u64 = 20_000;
 const PRINCIPALS: u64 = 200;
 /// How many requests an execution makes.
