@@ -264,7 +264,7 @@ impl Wallet {
         record: RecordId,
         rows: &[Row],
     ) -> Result<Vec<(Seq, ErasureId, ErasedRecord)>, Error> {
-        let commits: BTreeSet<Seq> = rows.iter().map(|row| row.seq).collect();
+        let commits: BTreeSet<Seq> = rows.iter().map(|row| row.place.seq).collect();
         let mut orders = Vec::new();
         for item in self.keychain.view().orders() {
             let (seq, id) = item?;
