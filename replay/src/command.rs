@@ -4,6 +4,7 @@ mod at;
 mod bar;
 mod by_public_keys;
 mod digest;
+mod export;
 mod filter;
 mod keys;
 mod log;
@@ -25,6 +26,8 @@ use crate::exit;
 pub(crate) enum Command {
     /// Lists each event of each commit, and what each request was answered
     Log(log::Args),
+    /// Hands events to another system: each at least once, in order, from where it ended the last time
+    Export(export::Args),
     /// Folds the log from zero, and prints the last decided sequence and the digest there
     Digest(digest::Args),
     /// Checks everything: sequences, chains, every commit and ciphertext, the state, the keys, the
@@ -54,6 +57,10 @@ impl Command {
             Self::Verify(args) if args.by_public_keys.is_wanted() => {
                 args.by_public_keys(&place, &mut out).await
             }
+            Self::Export(args) => {
+                let source = Source::open(&place).await?;
+                args.run(&source, &place).await.map(|()| exit::SOUND)
+            }
             command => {
                 command
                     .with_keys(&Source::open(&place).await?, &mut out)
@@ -74,7 +81,7 @@ impl Command {
             Self::Keys(args) => args.run(source, out).await,
             Self::At(args) => args.run(source, out).await,
             Self::Diff(args) => args.run(source, out).await,
-            Self::Witness(_) => Ok(()),
+            Self::Witness(_) | Self::Export(_) => Ok(()),
         };
         told.map(|()| exit::SOUND)
     }

@@ -10,6 +10,7 @@
 
 pub mod digest;
 mod error;
+pub mod export;
 pub mod integrity;
 pub mod keys;
 mod later;

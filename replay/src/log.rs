@@ -62,6 +62,8 @@ pub struct Listing {
     walk: Walk,
     query: Query,
     last: Seq,
+    /// What stands up to here is folded, and not told.
+    told: Seq,
 }
 
 impl Listing {
@@ -87,7 +89,13 @@ impl Listing {
             walk: Walk::start(source, head.min(last)).await?,
             query,
             last,
+            told: Seq::ZERO,
         })
+    }
+
+    /// Tells only what stands behind this sequence.
+    pub fn tell_behind(&mut self, sequence: Seq) {
+        self.told = sequence;
     }
 
     /// The next commit, with those of its events that were asked for: there may be none. None at the
@@ -101,7 +109,7 @@ impl Listing {
         };
         let (seq, time) = (opened.seq, opened.header.time);
         let ends = self.query.to.is_none_or(|to| to.has(seq, time));
-        let lines = match self.query.begins(seq, time) && ends {
+        let lines = match seq > self.told && self.query.begins(seq, time) && ends {
             true => self.tell(&opened).await?,
             false => Vec::new(),
         };

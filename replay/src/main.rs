@@ -15,7 +15,8 @@ use clap::{CommandFactory as _, Parser};
 use self::command::{Command, PlaceArgs};
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 sound, 1 usage, 2 the log, the key store or the keys cannot be had, 3 broken.
+Exit codes: 0 sound, 1 usage, 2 unreachable (the log, the key store, the keys or a target), 3 tampered
+with or incomplete.
 
 Nothing is written to what is read. The fold, and copies of a view or of files that were not closed
 cleanly, stand in a temporary folder meanwhile (TMPDIR); all in it is sealed as it is in the wallet.";

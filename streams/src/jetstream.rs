@@ -10,12 +10,16 @@ mod keys;
 mod layout;
 mod link;
 mod log;
+mod outlet;
 mod sync;
 mod tail;
 
 use std::sync::Arc;
 
-pub use self::config::{Config, Credentials};
+pub use self::{
+    config::{Config, Credentials},
+    outlet::{Outlet, Untaken},
+};
 use self::{layout::Layout, link::Link};
 use crate::{Courier, EventLog, KeyStore};
 

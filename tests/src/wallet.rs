@@ -201,6 +201,11 @@ impl Wallet {
 
     /// Runs `billfold-replay <args>` on this wallet.
     pub async fn replay(&self, args: &[&str]) -> Result<Ended> {
+        ended(self.replay_command(args)).await
+    }
+
+    /// The command `billfold-replay <args>` on this wallet.
+    pub fn replay_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(tools::replay_bin());
         command
             .args(args)
@@ -212,7 +217,7 @@ impl Wallet {
         if let Some(nats) = &self.nats {
             command.args(["--nats", &nats.url()]);
         }
-        ended(command).await
+        command
     }
 
     /// Panics unless `billfold-replay verify` finds everything sound.

@@ -9,9 +9,6 @@ pub(crate) struct FilterArgs {
     /// The first sequence or time: as for `at`
     #[arg(long, value_name = "SEQ|TIME")]
     from: Option<Moment>,
-    /// The last sequence or time
-    #[arg(long, value_name = "SEQ|TIME")]
-    to: Option<Moment>,
     /// About this path, which begins with the mount; one with a slash at its end is a folder and all
     /// below it
     #[arg(long, value_name = "PATH")]
@@ -44,19 +41,20 @@ fn kinds() -> String {
     )
 }
 
-impl From<FilterArgs> for Query {
-    fn from(args: FilterArgs) -> Self {
-        Self {
-            from: args.from,
-            to: args.to,
-            names: args.names,
+impl FilterArgs {
+    /// What is asked for, up to this moment if one is told.
+    pub(super) fn query(self, to: Option<Moment>) -> Query {
+        Query {
+            from: self.from,
+            to,
+            names: self.names,
             filter: Filter {
-                path: args.path,
-                principal: args.principal,
-                token: args.token,
-                execution: args.execution,
-                kinds: args.kind,
-                outcomes: args.outcome,
+                path: self.path,
+                principal: self.principal,
+                token: self.token,
+                execution: self.execution,
+                kinds: self.kind,
+                outcomes: self.outcome,
             },
         }
     }

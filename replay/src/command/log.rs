@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
+use billfold_core::moment::Moment;
 use billfold_replay::{
     Error, Row, Source, csv_header, csv_row,
-    log::{Line, Listing, Query},
+    log::{Line, Listing},
     write_json, write_line, write_line_header,
 };
 use clap::ValueEnum;
@@ -26,6 +27,9 @@ pub(crate) struct Args {
     /// Go on with what is appended, until SIGINT or SIGTERM
     #[arg(long)]
     follow: bool,
+    /// The last sequence or time
+    #[arg(long, value_name = "SEQ|TIME")]
+    to: Option<Moment>,
     #[command(flatten)]
     filter: FilterArgs,
 }
@@ -52,7 +56,7 @@ impl Args {
             Format::Json => {}
             Format::Csv => write!(out, "{}", csv_header())?,
         }
-        let mut listing = Listing::start(source, Query::from(self.filter)).await?;
+        let mut listing = Listing::start(source, self.filter.query(self.to)).await?;
         if !self.follow {
             return tell_all(&mut listing, source, format, out).await;
         }

@@ -1,0 +1,283 @@
+//! Where exported events go.
+
+mod file;
+mod syslog;
+
+use std::{io::Write as _, path::PathBuf, str::FromStr};
+
+use billfold_core::Millis;
+use billfold_streams::jetstream::{Config, ConnectError, Credentials, Outlet};
+
+pub use syslog::Syslog;
+
+use self::file::Appended;
+use super::{format::Format, ocsf};
+use crate::{Error, Row, csv_header, source::Nats};
+
+/// An event as it goes out.
+pub(super) struct Message {
+    /// What tells it apart from all others.
+    id: String,
+    time: String,
+    writer: String,
+    event: &'static str,
+    is_denied: bool,
+    /// One line, without its end.
+    text: String,
+}
+
+impl Message {
+    pub(super) fn of(row: &Row, format: Format) -> Result<Self, Error> {
+        Ok(Self {
+            id: ocsf::uid(row),
+            time: Millis::parse(&row.time).map_or_else(|| "-".to_owned(), |time| time.to_string()),
+            writer: row.writer.clone(),
+            event: row.event,
+            is_denied: row.refused.is_some() || row.outcome == Some("denied"),
+            text: format.told(row)?,
+        })
+    }
+}
+
+/// Why events were not taken.
+pub(super) enum Untaken {
+    /// They may be later.
+    Yet(String),
+    /// They never will be.
+    Never(String),
+    /// Whoever read them went away.
+    Gone(std::io::Error),
+}
+
+/// Where events go, as it is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// `stdout`: standard output.
+    Stdout,
+    /// `file:PATH`: a file that is appended to.
+    File(PathBuf),
+    /// `syslog:ADDRESS`: a server that takes RFC 5424.
+    Syslog(Server),
+    /// `nats:SUBJECT`: a subject that a JetStream stream takes.
+    Nats(String),
+}
+
+/// A syslog server, as it is named: `tcp://HOST:PORT` or `udp://HOST:PORT`; TCP if neither is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Its host and port.
+    pub address: String,
+    /// Whether by datagrams, which get lost.
+    pub is_udp: bool,
+}
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const KNOWN: &str =
+            "a target is stdout, file:PATH, syslog:[tcp://|udp://]HOST:PORT or nats:SUBJECT";
+        if text == "stdout" || text == "-" {
+            return Ok(Self::Stdout);
+        }
+        let (kind, rest) = text.split_once(':').ok_or(KNOWN)?;
+        match kind {
+            "file" if !rest.is_empty() => Ok(Self::File(rest.into())),
+            "syslog" => server(rest).map(Self::Syslog),
+            "nats" => subject(rest).map(Self::Nats),
+            _ => Err(KNOWN),
+        }
+    }
+}
+
+fn server(text: &str) -> Result<Server, &'static str> {
+    let (is_udp, address) = match text.split_once("://") {
+        None => (false, text),
+        Some(("tcp", address)) => (false, address),
+        Some(("udp", address)) => (true, address),
+        Some(_) => return Err("a syslog server is reached by tcp:// or udp://"),
+    };
+    let port = address
+        .rsplit_once(':')
+        .map(|(_, port)| port.parse::<u16>());
+    match port {
+        Some(Ok(1..)) => Ok(Server {
+            address: address.to_owned(),
+            is_udp,
+        }),
+        _ => Err("a syslog server is a host and a port"),
+    }
+}
+
+fn subject(text: &str) -> Result<String, &'static str> {
+    let is_plain = |part: &str| {
+        let is_bad =
+            |letter: char| letter.is_whitespace() || letter.is_control() || "*>".contains(letter);
+        !part.is_empty() && !part.contains(is_bad)
+    };
+    if !text.split('.').all(is_plain) {
+        return Err("a subject has parts with points between them, and no wildcards");
+    }
+    match text.split('.').next() {
+        Some(first) if first.eq_ignore_ascii_case("wallet") || first.starts_with('$') => {
+            Err("subjects below wallet. are the wallet's own, and those with a dollar the server's")
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Where events go, open.
+#[derive(Debug)]
+pub struct Target {
+    format: Format,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Stdout { has_header: bool },
+    File(Appended),
+    Syslog(Syslog),
+    Nats(Box<Nats>, String, Option<Outlet>),
+}
+
+impl Target {
+    /// Opens a target. One over the network is reached once there is something for it.
+    ///
+    /// # Errors
+    /// When a file cannot be opened, or it is not said which NATS server.
+    pub fn open(address: &Address, format: Format, nats: Option<&Nats>) -> Result<Self, Error> {
+        let kind = match address {
+            Address::Stdout => Kind::Stdout { has_header: false },
+            Address::File(path) => {
+                let file = Appended::open(path.clone(), header(format), format.end());
+                Kind::File(file.map_err(|error| {
+                    Error::Usage(format!("{} cannot be written: {error}", path.display()))
+                })?)
+            }
+            Address::Syslog(server) => Kind::Syslog(Syslog::new(server.clone())),
+            Address::Nats(subject) => {
+                let nats = nats.ok_or_else(|| {
+                    Error::Usage("which NATS server takes the events? give its URL".to_owned())
+                })?;
+                Kind::Nats(Box::new(nats.clone()), subject.clone(), None)
+            }
+        };
+        Ok(Self { format, kind })
+    }
+
+    /// Hands messages over, from the `taken`th on; `taken` says how many are surely there.
+    pub(super) async fn take(
+        &mut self,
+        messages: &[Message],
+        taken: &mut usize,
+    ) -> Result<(), Untaken> {
+        let (format, left) = (self.format, messages.get(*taken..).unwrap_or_default());
+        match &mut self.kind {
+            Kind::Stdout { has_header } => {
+                let header = (!*has_header).then(|| header(format)).flatten();
+                print(header, left, format.end()).map_err(Untaken::Gone)?;
+                *has_header = true;
+            }
+            Kind::File(file) => {
+                let lines = left.iter().map(|message| message.text.as_str());
+                let written = file.append(lines);
+                written.map_err(|error| Untaken::Yet(error.to_string()))?;
+            }
+            Kind::Syslog(syslog) => syslog.send(left).await?,
+            Kind::Nats(nats, subject, outlet) => {
+                for message in left {
+                    publish(nats, subject, outlet, message).await?;
+                    *taken += 1;
+                }
+            }
+        }
+        *taken = messages.len();
+        Ok(())
+    }
+}
+
+fn header(format: Format) -> Option<String> {
+    (format == Format::Csv).then(csv_header)
+}
+
+fn print(header: Option<String>, messages: &[Message], end: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(header.unwrap_or_default().as_bytes())?;
+    for message in messages {
+        write!(out, "{}{end}", message.text)?;
+    }
+    out.flush()
+}
+
+async fn publish(
+    nats: &Nats,
+    subject: &str,
+    outlet: &mut Option<Outlet>,
+    message: &Message,
+) -> Result<(), Untaken> {
+    use billfold_streams::jetstream::Untaken as Refused;
+    let open = match outlet {
+        Some(open) => open,
+        None => {
+            let config = Config {
+                credentials: match &nats.credentials {
+                    Some(file) => Credentials::File(file.clone()),
+                    None => Credentials::None,
+                },
+                ca_file: nats.ca_file.clone(),
+                ..Config::dev(&nats.url)
+            };
+            let open = Outlet::connect(&config)
+                .await
+                .map_err(|error| match error {
+                    ConnectError::Config(_) => Untaken::Never(error.to_string()),
+                    other => Untaken::Yet(other.to_string()),
+                })?;
+            outlet.insert(open)
+        }
+    };
+    let bytes = bytes::Bytes::from(message.text.clone());
+    let taken = open.put(subject, &message.id, bytes).await;
+    taken.map_err(|error| match error {
+        Refused::TooLarge(_) => Untaken::Never(error.to_string()),
+        other => Untaken::Yet(other.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_known_by_their_names() {
+        let server = |address: &str, is_udp| {
+            let address = address.to_owned();
+            Ok(Address::Syslog(Server { address, is_udp }))
+        };
+        assert_eq!("stdout".parse(), Ok(Address::Stdout));
+        assert_eq!("file:a:b".parse(), Ok(Address::File("a:b".into())));
+        assert_eq!("syslog:[::1]:514".parse(), server("[::1]:514", false));
+        assert_eq!("syslog:tcp://logs:6514".parse(), server("logs:6514", false));
+        assert_eq!("syslog:udp://logs:514".parse(), server("logs:514", true));
+        let subject = "nats:audit.billfold".parse();
+        assert_eq!(subject, Ok(Address::Nats("audit.billfold".to_owned())));
+        for bad in [
+            "",
+            "file:",
+            "tape:1",
+            "syslog:logs",
+            "syslog:logs:0",
+            "syslog:http://logs:1",
+            "nats:",
+            "nats:a..b",
+            "nats:a.*",
+            "nats:a b",
+            "nats:wallet.events.1.decided",
+            "nats:Wallet.x",
+            "nats:$JS.API",
+        ] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+    }
+}
