@@ -172,6 +172,16 @@ fn every_setting_is_documented_with_its_variable_and_default() {
 }
 
 #[test]
+fn every_field_that_leaves_is_documented_in_its_order() {
+    let documented = rows(&section(&read("docs/audit.md"), "Fields"));
+    let names = documented
+        .iter()
+        .map(|row| row[0].trim_matches('`').to_owned());
+    let names: Vec<_> = names.filter(|name| name != "field").collect();
+    assert_eq!(names, billfold_replay::FIELDS);
+}
+
+#[test]
 fn every_route_is_documented_with_its_verbs() {
     let documented = rows(&section(&read("README.md"), "What works today"));
     let mut faults = Vec::new();

@@ -72,7 +72,7 @@ fn place(row: &Value) -> Place {
 }
 
 fn places(text: &str) -> Vec<Place> {
-    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line));
+    let rows = text.lines().map(serde_json::from_str::<Value>);
     rows.map(|row| place(&row.expect("a line is whole JSON")))
         .collect()
 }

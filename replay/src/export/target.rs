@@ -138,7 +138,15 @@ enum Kind {
     Stdout { has_header: bool },
     File(Appended),
     Syslog(Syslog),
-    Nats(Box<Nats>, String, Option<Outlet>),
+    Nats(Box<Stream>),
+}
+
+/// A subject of a stream, and the way to its server if that was reached.
+#[derive(Debug)]
+struct Stream {
+    nats: Nats,
+    subject: String,
+    outlet: Option<Outlet>,
 }
 
 impl Target {
@@ -160,7 +168,11 @@ impl Target {
                 let nats = nats.ok_or_else(|| {
                     Error::Usage("which NATS server takes the events? give its URL".to_owned())
                 })?;
-                Kind::Nats(Box::new(nats.clone()), subject.clone(), None)
+                Kind::Nats(Box::new(Stream {
+                    nats: nats.clone(),
+                    subject: subject.clone(),
+                    outlet: None,
+                }))
             }
         };
         Ok(Self { format, kind })
@@ -185,9 +197,9 @@ impl Target {
                 written.map_err(|error| Untaken::Yet(error.to_string()))?;
             }
             Kind::Syslog(syslog) => syslog.send(left).await?,
-            Kind::Nats(nats, subject, outlet) => {
+            Kind::Nats(stream) => {
                 for message in left {
-                    publish(nats, subject, outlet, message).await?;
+                    stream.publish(message).await?;
                     *taken += 1;
                 }
             }
@@ -210,37 +222,33 @@ fn print(header: Option<String>, messages: &[Message], end: &str) -> std::io::Re
     out.flush()
 }
 
-async fn publish(
-    nats: &Nats,
-    subject: &str,
-    outlet: &mut Option<Outlet>,
-    message: &Message,
-) -> Result<(), Untaken> {
-    use billfold_streams::jetstream::Untaken as Refused;
-    let open = match outlet {
-        Some(open) => open,
-        None => {
-            let config = Config {
-                credentials: match &nats.credentials {
-                    Some(file) => Credentials::File(file.clone()),
-                    None => Credentials::None,
-                },
-                ca_file: nats.ca_file.clone(),
-                ..Config::dev(&nats.url)
-            };
-            let open = Outlet::connect(&config)
-                .await
-                .map_err(|error| match error {
-                    ConnectError::Config(_) => Untaken::Never(error.to_string()),
-                    other => Untaken::Yet(other.to_string()),
-                })?;
-            outlet.insert(open)
-        }
+impl Stream {
+    async fn publish(&mut self, message: &Message) -> Result<(), Untaken> {
+        use billfold_streams::jetstream::Untaken as Refused;
+        let open = match &mut self.outlet {
+            Some(open) => open,
+            none => none.insert(connected(&self.nats).await?),
+        };
+        let bytes = bytes::Bytes::from(message.text.clone());
+        let taken = open.put(&self.subject, &message.id, bytes).await;
+        taken.map_err(|error| match error {
+            Refused::TooLarge(_) => Untaken::Never(error.to_string()),
+            other => Untaken::Yet(other.to_string()),
+        })
+    }
+}
+
+async fn connected(nats: &Nats) -> Result<Outlet, Untaken> {
+    let config = Config {
+        credentials: match &nats.credentials {
+            Some(file) => Credentials::File(file.clone()),
+            None => Credentials::None,
+        },
+        ca_file: nats.ca_file.clone(),
+        ..Config::dev(&nats.url)
     };
-    let bytes = bytes::Bytes::from(message.text.clone());
-    let taken = open.put(subject, &message.id, bytes).await;
-    taken.map_err(|error| match error {
-        Refused::TooLarge(_) => Untaken::Never(error.to_string()),
+    Outlet::connect(&config).await.map_err(|error| match error {
+        ConnectError::Config(_) => Untaken::Never(error.to_string()),
         other => Untaken::Yet(other.to_string()),
     })
 }
