@@ -9,6 +9,9 @@
 )]
 #![allow(missing_docs, unreachable_pub)]
 
+#[path = "docs/markdown.rs"]
+#[allow(dead_code, reason = "the tests of the documentation use more of it")]
+mod markdown;
 #[path = "exporter/ocsf.rs"]
 mod ocsf;
 #[path = "exporter/running.rs"]
@@ -260,7 +263,60 @@ async fn a_file_may_be_rotated_meanwhile(backend: Backend) {
     assert_eq!(found, all(&wallet).await[..found.len()]);
 }
 
+/// Each command of the audit page, with moments, files and a server that there are here.
+async fn every_command_of_the_audit_page_runs(backend: Backend) {
+    let wallet = Wallet::serve(backend).await;
+    live(&wallet, 0..4).await;
+    let listed = wallet
+        .replay(&["log", "--json"])
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
+    let line = |line: Option<&str>| serde_json::from_str::<Value>(line.unwrap()).unwrap();
+    let [first, last] = [listed.stdout.lines().next(), listed.stdout.lines().last()].map(line);
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let known = [
+        (
+            "2027-03-01T00:00:00Z",
+            first["time"].as_str().unwrap().to_owned(),
+        ),
+        (
+            "2027-04-01T00:00:00Z",
+            last["time"].as_str().unwrap().to_owned(),
+        ),
+        ("48120", last["sequence"].to_string()),
+        ("/var/log/billfold/audit.jsonl", at("audit.jsonl")),
+        ("/var/lib/billfold/audit.position", at("audit.position")),
+        ("syslog.position", at("syslog.position")),
+        (
+            "logs.internal:601",
+            listener.local_addr().unwrap().to_string(),
+        ),
+        (" --follow", String::new()),
+    ];
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/audit.md");
+    let blocks = markdown::blocks(&read(&page));
+    let commands = blocks.iter().flat_map(|block| block.lines());
+    let mut ran = 0;
+    for command in commands.filter_map(|line| line.strip_prefix("billfold-replay ")) {
+        let here = known.iter().fold(command.to_owned(), |text, (told, here)| {
+            text.replace(told, here)
+        });
+        let args: Vec<_> = here.split(' ').collect();
+        let ended = wallet.replay(&args).await.unwrap();
+        assert_eq!(ended.code, 0, "{command}: {}", ended.stderr);
+        ran += 1;
+    }
+    assert!(ran > 6, "{ran}");
+    assert!(!read(&dir.path().join("audit.jsonl")).is_empty());
+    drop(listener);
+}
+
 on_both_backends! {
+    every_command_of_the_audit_page_runs,
     the_log_is_followed_and_ends_when_asked,
     every_row_is_exported_though_the_exporter_is_killed,
     a_file_may_be_rotated_meanwhile,
