@@ -16,7 +16,7 @@ use billfold_core::{commit::CommitHash, id::Seq};
 pub use format::Format;
 pub use ocsf::{Event as OcsfEvent, VERSION as OCSF_VERSION};
 pub use position::Position;
-pub use target::{Address, Server, Syslog, Target};
+pub use target::{Address, Reach, Server, Syslog, Target, Transport};
 
 use self::target::{Message, Untaken};
 use crate::{

@@ -22,7 +22,7 @@ mod targets;
 use std::{collections::BTreeSet, fs, path::Path};
 
 use billfold_tests::{
-    on_both_backends,
+    on_both_backends, tools,
     wallet::{Backend, Wallet},
 };
 use serde_json::{Value, json};
@@ -277,7 +277,8 @@ async fn every_command_of_the_audit_page_runs(backend: Backend) {
     let [first, last] = [listed.stdout.lines().next(), listed.stdout.lines().last()].map(line);
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).display().to_string();
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = tools::free_port();
+    let server = targets::Syslog::start(port, usize::MAX);
     let known = [
         (
             "2027-03-01T00:00:00Z",
@@ -291,10 +292,7 @@ async fn every_command_of_the_audit_page_runs(backend: Backend) {
         ("/var/log/billfold/audit.jsonl", at("audit.jsonl")),
         ("/var/lib/billfold/audit.position", at("audit.position")),
         ("syslog.position", at("syslog.position")),
-        (
-            "logs.internal:601",
-            listener.local_addr().unwrap().to_string(),
-        ),
+        ("tls://logs.internal:6514", format!("127.0.0.1:{port}")),
         (" --follow", String::new()),
     ];
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/audit.md");
@@ -312,7 +310,7 @@ async fn every_command_of_the_audit_page_runs(backend: Backend) {
     }
     assert!(ran > 6, "{ran}");
     assert!(!read(&dir.path().join("audit.jsonl")).is_empty());
-    drop(listener);
+    assert!(!server.messages().is_empty());
 }
 
 on_both_backends! {

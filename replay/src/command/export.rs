@@ -9,7 +9,7 @@ use std::{
 use billfold_core::moment::Moment;
 use billfold_replay::{
     Error, Place, Source,
-    export::{Address, Format, Notice, Plan, Target, export},
+    export::{Address, Format, Notice, Plan, Reach, Target, export},
     source::Nats,
 };
 use clap::ValueEnum;
@@ -24,8 +24,8 @@ pub(crate) struct Args {
     /// How events are told: JSON, RFC 4180 without formulas, or the Open Cybersecurity Schema Framework
     #[arg(long, value_enum)]
     format: Told,
-    /// Where they go: stdout, file:PATH, syslog:[tcp://|udp://]HOST:PORT (RFC 5424), or nats:SUBJECT,
-    /// which a stream must take
+    /// Where they go: stdout, file:PATH, syslog:[tls://|tcp://|udp://]HOST:PORT (RFC 5424), or
+    /// nats:SUBJECT, which a stream must take
     #[arg(long, value_name = "TARGET")]
     to: Address,
     /// Go on with what is appended, until SIGINT or SIGTERM
@@ -44,9 +44,9 @@ pub(crate) struct Args {
     /// A credentials file for --to-nats, as nsc writes it
     #[arg(long, value_name = "FILE", requires = "to_nats")]
     to_nats_creds_file: Option<PathBuf>,
-    /// The certificates to trust for a TLS connection to --to-nats, instead of the system's
-    #[arg(long, value_name = "FILE", requires = "to_nats")]
-    to_nats_ca_file: Option<PathBuf>,
+    /// The certificates to trust for TLS to --to-nats or to a syslog server, instead of the system's
+    #[arg(long, value_name = "FILE")]
+    to_ca_file: Option<PathBuf>,
     /// The last sequence or time
     #[arg(long, value_name = "SEQ|TIME")]
     until: Option<Moment>,
@@ -67,7 +67,7 @@ impl Args {
             Some(url) => Some(Nats {
                 url,
                 credentials: self.to_nats_creds_file,
-                ca_file: self.to_nats_ca_file,
+                ca_file: self.to_ca_file.clone(),
             }),
             None => place.nats.clone(),
         };
@@ -84,13 +84,19 @@ impl Args {
             position: self.position,
             patience: patience.or((!self.follow).then_some(PATIENCE)),
         };
-        let mut target = Target::open(&self.to, format, nats.as_ref())?;
+        let reach = Reach {
+            nats,
+            ca_file: self.to_ca_file,
+        };
+        let mut target = Target::open(&self.to, format, &reach)?;
         let (mut stop, mut notify) = (Stop::new()?, tell);
-        tokio::select! {
+        let ended = tokio::select! {
             ended = export(source, &plan, &mut target, &mut notify) => ended,
             // What was handed over and is not in the position comes again.
             () = stop.asked() => Ok(()),
-        }
+        };
+        target.finish().await;
+        ended
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod file;
 mod syslog;
+mod tls;
 
 use std::{io::Write as _, path::PathBuf, str::FromStr};
 
@@ -62,13 +63,34 @@ pub enum Address {
     Nats(String),
 }
 
-/// A syslog server, as it is named: `tcp://HOST:PORT` or `udp://HOST:PORT`; TCP if neither is said.
+/// A syslog server, as it is named: `tls://HOST:PORT`, `tcp://HOST:PORT` or `udp://HOST:PORT`; TCP if
+/// nothing is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
     /// Its host and port.
     pub address: String,
-    /// Whether by datagrams, which get lost.
-    pub is_udp: bool,
+    /// The way to it.
+    pub transport: Transport,
+}
+
+/// The way to a syslog server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// A connection that anybody on the way can read.
+    Tcp,
+    /// A connection to whom its certificate says (RFC 5425).
+    Tls,
+    /// Datagrams, which get lost.
+    Udp,
+}
+
+/// What it takes to reach targets over the network.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// The NATS server or servers.
+    pub nats: Option<Nats>,
+    /// The certificates to trust for TLS to a syslog server instead of the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl FromStr for Address {
@@ -76,7 +98,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const KNOWN: &str =
-            "a target is stdout, file:PATH, syslog:[tcp://|udp://]HOST:PORT or nats:SUBJECT";
+            "a target is stdout, file:PATH, syslog:[tls://|tcp://|udp://]HOST:PORT or nats:SUBJECT";
         if text == "stdout" || text == "-" {
             return Ok(Self::Stdout);
         }
@@ -91,11 +113,12 @@ impl FromStr for Address {
 }
 
 fn server(text: &str) -> Result<Server, &'static str> {
-    let (is_udp, address) = match text.split_once("://") {
-        None => (false, text),
-        Some(("tcp", address)) => (false, address),
-        Some(("udp", address)) => (true, address),
-        Some(_) => return Err("a syslog server is reached by tcp:// or udp://"),
+    let (transport, address) = match text.split_once("://") {
+        None => (Transport::Tcp, text),
+        Some(("tcp", address)) => (Transport::Tcp, address),
+        Some(("tls", address)) => (Transport::Tls, address),
+        Some(("udp", address)) => (Transport::Udp, address),
+        Some(_) => return Err("a syslog server is reached by tls://, tcp:// or udp://"),
     };
     let port = address
         .rsplit_once(':')
@@ -103,7 +126,7 @@ fn server(text: &str) -> Result<Server, &'static str> {
     match port {
         Some(Ok(1..)) => Ok(Server {
             address: address.to_owned(),
-            is_udp,
+            transport,
         }),
         _ => Err("a syslog server is a host and a port"),
     }
@@ -153,8 +176,8 @@ impl Target {
     /// Opens a target. One over the network is reached once there is something for it.
     ///
     /// # Errors
-    /// When a file cannot be opened, or it is not said which NATS server.
-    pub fn open(address: &Address, format: Format, nats: Option<&Nats>) -> Result<Self, Error> {
+    /// When a file cannot be opened, certificates cannot be read, or it is not said which NATS server.
+    pub fn open(address: &Address, format: Format, reach: &Reach) -> Result<Self, Error> {
         let kind = match address {
             Address::Stdout => Kind::Stdout { has_header: false },
             Address::File(path) => {
@@ -163,9 +186,11 @@ impl Target {
                     Error::Usage(format!("{} cannot be written: {error}", path.display()))
                 })?)
             }
-            Address::Syslog(server) => Kind::Syslog(Syslog::new(server.clone())),
+            Address::Syslog(server) => {
+                Kind::Syslog(Syslog::new(server.clone(), reach.ca_file.as_deref())?)
+            }
             Address::Nats(subject) => {
-                let nats = nats.ok_or_else(|| {
+                let nats = reach.nats.as_ref().ok_or_else(|| {
                     Error::Usage("which NATS server takes the events? give its URL".to_owned())
                 })?;
                 Kind::Nats(Box::new(Stream {
@@ -176,6 +201,13 @@ impl Target {
             }
         };
         Ok(Self { format, kind })
+    }
+
+    /// Lets go of the target, in its order.
+    pub async fn finish(&mut self) {
+        if let Kind::Syslog(syslog) = &mut self.kind {
+            syslog.finish().await;
+        }
     }
 
     /// Hands messages over, from the `taken`th on; `taken` says how many are surely there.
@@ -259,15 +291,20 @@ mod tests {
 
     #[test]
     fn targets_are_known_by_their_names() {
-        let server = |address: &str, is_udp| {
+        let server = |address: &str, transport| {
             let address = address.to_owned();
-            Ok(Address::Syslog(Server { address, is_udp }))
+            Ok(Address::Syslog(Server { address, transport }))
         };
         assert_eq!("stdout".parse(), Ok(Address::Stdout));
         assert_eq!("file:a:b".parse(), Ok(Address::File("a:b".into())));
-        assert_eq!("syslog:[::1]:514".parse(), server("[::1]:514", false));
-        assert_eq!("syslog:tcp://logs:6514".parse(), server("logs:6514", false));
-        assert_eq!("syslog:udp://logs:514".parse(), server("logs:514", true));
+        for (text, address, transport) in [
+            ("syslog:[::1]:514", "[::1]:514", Transport::Tcp),
+            ("syslog:tcp://logs:601", "logs:601", Transport::Tcp),
+            ("syslog:tls://logs:6514", "logs:6514", Transport::Tls),
+            ("syslog:udp://logs:514", "logs:514", Transport::Udp),
+        ] {
+            assert_eq!(text.parse(), server(address, transport));
+        }
         let subject = "nats:audit.billfold".parse();
         assert_eq!(subject, Ok(Address::Nats("audit.billfold".to_owned())));
         for bad in [

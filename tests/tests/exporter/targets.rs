@@ -22,7 +22,7 @@ use super::{
 };
 
 /// A syslog server that keeps what it takes, until it is dropped.
-struct Syslog {
+pub struct Syslog {
     taken: Arc<Mutex<Vec<String>>>,
     over: Arc<Mutex<bool>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -30,7 +30,7 @@ struct Syslog {
 
 impl Syslog {
     /// Listens, and ends each connection after so many messages.
-    fn start(port: u16, each: usize) -> Self {
+    pub fn start(port: u16, each: usize) -> Self {
         let taken = Arc::new(Mutex::new(Vec::new()));
         let over = Arc::new(Mutex::new(false));
         let (to, end) = (taken.clone(), over.clone());
@@ -73,7 +73,7 @@ impl Syslog {
         }
     }
 
-    fn messages(&self) -> Vec<String> {
+    pub fn messages(&self) -> Vec<String> {
         self.taken.lock().unwrap().clone()
     }
 }
@@ -227,6 +227,82 @@ async fn a_slow_target_delays_nobody() {
         let _held = held.await.unwrap();
         live(&wallet, 30..60).await;
         assert_eq!(exporter.errors(), "");
+    })
+    .await;
+}
+
+/// A server that shows a certificate for `localhost`, and what its first connections sent.
+async fn secured(
+    dir: &std::path::Path,
+    connections: usize,
+) -> (u16, tokio::task::JoinHandle<Vec<u8>>) {
+    use tokio::io::AsyncReadExt as _;
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(dir.join("ca.pem"), made.cert.pem()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        let mut all = Vec::new();
+        for _ in 0..connections {
+            let (stream, _) = listener.accept().await.unwrap();
+            // Who does not trust it goes away.
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                let _ = stream.read_to_end(&mut all).await;
+            }
+        }
+        all
+    });
+    (port, serving)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_syslog_server_is_trusted_for_its_certificate() {
+    within_reason(async {
+        let wallet = Wallet::dev(Backend::Embedded).await;
+        live(&wallet, 0..3).await;
+        let dir = tempfile::tempdir().unwrap();
+        let (port, serving) = secured(dir.path(), 2).await;
+        let to = format!("syslog:tls://localhost:{port}");
+        let args = [
+            "export",
+            "--format",
+            "jsonl",
+            "--to",
+            &to,
+            "--patience",
+            "0",
+        ];
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let [other_file, file] = ["other.pem", "ca.pem"].map(|name| dir.path().join(name));
+        std::fs::write(&other_file, other.cert.pem()).unwrap();
+        let trusting = async |file: &std::path::Path| {
+            let trust = ["--to-ca-file", file.to_str().unwrap()];
+            wallet.replay(&[&args[..], &trust].concat()).await.unwrap()
+        };
+        let refused = trusting(&other_file).await;
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert!(refused.stderr.contains("certificate"), "{}", refused.stderr);
+        let expected = all(&wallet).await;
+        trusting(&file).await.success().unwrap();
+        let sent = serving.await.unwrap();
+        let (mut reader, mut found) = (&sent[..], Vec::new());
+        while let Ok(Some(message)) = frame(&mut reader) {
+            found.push(row(&message));
+        }
+        assert_eq!(found, expected);
+        let missing = trusting(&dir.path().join("none.pem")).await;
+        assert_eq!(missing.code, 1, "{}", missing.stderr);
     })
     .await;
 }
