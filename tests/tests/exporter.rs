@@ -107,7 +107,7 @@ fn read(path: &Path) -> String {
 }
 
 async fn the_log_is_followed_and_ends_when_asked(backend: Backend) {
-    let wallet = Wallet::serve(backend).await;
+    let mut wallet = Wallet::serve(backend).await;
     put(&wallet, "first").await;
     for signal in ["INT", "TERM"] {
         let mut following = Running::start(&wallet, &["log", "--follow", "--json", "--names"]);
@@ -129,6 +129,22 @@ async fn the_log_is_followed_and_ends_when_asked(backend: Backend) {
         until("the third", || following.out().contains(&name)).await;
         assert_eq!(following.end(signal).await, 0, "{}", following.errors());
     }
+    // The server goes without a word, and comes back.
+    let mut following = Running::start(&wallet, &["log", "--follow", "--json", "--names"]);
+    until("the first secret", || {
+        following.out().contains("\"path\":\"first\"")
+    })
+    .await;
+    wallet.node.kill9();
+    wallet.node.restart().await.unwrap();
+    put(&wallet, "again").await;
+    until("what came after", || {
+        following.out().contains("\"path\":\"again\"")
+    })
+    .await;
+    assert_eq!(following.end("INT").await, 0, "{}", following.errors());
+    let (followed, known) = (places(&following.out()), all(&wallet).await);
+    assert_eq!(followed, known[..followed.len()]);
     // With a filter and an end it ends by itself.
     let head = all(&wallet).await.last().unwrap().0;
     let to = (head + 2).to_string();
