@@ -78,7 +78,7 @@ impl Wallet {
         let mut found = Vec::new();
         for item in self.keychain.view().orders() {
             let (order, id) = item?;
-            if after.is_none_or(|(after, _)| order > after) {
+            if after.is_none_or(|after| order > after.seq) {
                 found.push((order, id));
             }
         }
