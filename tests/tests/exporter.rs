@@ -16,6 +16,8 @@ mod markdown;
 mod ocsf;
 #[path = "exporter/running.rs"]
 mod running;
+#[path = "exporter/syslog.rs"]
+mod syslog;
 #[path = "exporter/targets.rs"]
 mod targets;
 
@@ -294,7 +296,7 @@ async fn every_command_of_the_audit_page_runs(backend: Backend) {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).display().to_string();
     let port = tools::free_port();
-    let server = targets::Syslog::start(port, usize::MAX);
+    let server = syslog::Syslog::start(port, usize::MAX);
     let known = [
         (
             "2027-03-01T00:00:00Z",

@@ -1,9 +1,11 @@
 //! `log` with filters: what passes is what passes by hand, and nothing that is erased is lost.
 
+use std::time::Duration;
+
 use billfold_core::{Millis, event::Event, event::v1::Operation, id::Seq, moment::Moment};
 use billfold_replay::{
-    Row, csv_row,
-    log::{Filter, Kind, Line, Name, Query, log},
+    Error, Row, csv_row,
+    log::{Filter, Kind, Line, Listing, Name, Query, log},
 };
 use serde_json::Value;
 
@@ -206,4 +208,43 @@ async fn a_row_has_allowed_fields_alone() {
     assert!(fields.len() > 20, "{fields:?}");
     let operations = Operation::all().count();
     assert_eq!(Kind::all().count(), Event::KINDS.len() + operations);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_silent_for_long_is_still_followed() {
+    let wallet = Wallet::new().await;
+    let source = wallet.source().await;
+    let impatient = source.with_patience(Duration::from_millis(20));
+    let mut listing = Listing::start(&impatient, Query::default()).await.unwrap();
+    let following = async {
+        loop {
+            while listing.next().await?.is_some() {}
+            listing.wait().await?;
+        }
+    };
+    // Many times the patience, and it neither ends nor fails.
+    let limit = Duration::from_millis(400);
+    let silence: Result<Result<(), Error>, _> = tokio::time::timeout(limit, following).await;
+    assert!(silence.is_err(), "{silence:?}");
+
+    let source = wallet.source().await;
+    let mut listing = Listing::start(&source, Query::default()).await.unwrap();
+    while listing.next().await.unwrap().is_some() {}
+    let (waited, put) = tokio::join!(listing.wait(), wallet.put("app/db"));
+    assert!(waited.unwrap());
+    let mut last = Seq::ZERO;
+    while last < put.seq {
+        match listing.next().await.unwrap() {
+            Some(told) => last = told.sequence,
+            None => assert!(listing.wait().await.unwrap()),
+        }
+    }
+    // What was asked for may end.
+    let query = Query {
+        to: Some(Moment::Seq(last)),
+        ..Query::default()
+    };
+    let mut listing = Listing::start(&source, query).await.unwrap();
+    while listing.next().await.unwrap().is_some() {}
+    assert!(!listing.wait().await.unwrap());
 }
