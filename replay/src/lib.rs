@@ -1,11 +1,12 @@
 //! The auditor's side of the wallet: reads the whole log, follows every chain, folds it from zero,
 //! and says what happened, where the fold leads, and whether log, key store and view agree.
 //!
-//! [`log::log`] tells each event and what each request was answered, [`digest::digest`] the digest
-//! of the fold, [`verify::verify`] everything that is wrong, [`past`] what was true at a moment, and
-//! [`keys`] what became of each key. [`integrity`] needs public keys alone, and a [`witness`] signs
-//! what only ever grew. The others go over the log by one [`Walk`], in bounded memory:
-//! the fold's entries stand in a temporary view. Nothing here writes to what it reads. The binary
+//! [`log::log`] tells each event and what each request was answered, [`export`] hands events to other
+//! systems, [`digest::digest`] tells the digest of the fold, [`verify::verify`] everything that is
+//! wrong, [`past`] what was true at a moment, and [`keys`] what became of each key. [`integrity`] needs
+//! public keys alone, and a [`witness`] signs what only ever grew. The others go over the log by one
+//! [`Walk`], in bounded memory: the fold's entries stand in a temporary view. Only what [`past`] tells
+//! of a moment stands in memory whole. Nothing here writes to what it reads. The binary
 //! `billfold-replay` is a thin command over these functions.
 
 pub mod digest;

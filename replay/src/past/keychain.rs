@@ -14,6 +14,9 @@ use serde::Serialize;
 use super::{Row, mounts};
 use crate::{Error, Walk, log::Name};
 
+/// How many records are read at once.
+const AT_ONCE: usize = 256;
+
 /// A secret. The fields are those of the metadata endpoint of its mount, after what tells it apart.
 #[derive(Serialize)]
 struct Secret {
@@ -60,19 +63,23 @@ struct Credential {
 
 pub(super) async fn rows(walk: &mut Walk) -> Result<Vec<Row>, Error> {
     let mounts = mounts::open(walk).await?;
-    let mut records: Vec<(RecordId, StoredRecord)> = Vec::new();
-    for record in walk.view().records() {
-        records.push(record?);
-    }
-    let mut rows = Vec::with_capacity(records.len());
-    for (id, stored) in records {
-        let names = names(walk, id, &stored).await?;
-        let path = match &names {
-            Some(names) => Some(names.path.clone()),
-            // A record's path never changes.
-            None => walk.later_path(id).await?,
+    let (mut rows, mut after) = (Vec::new(), None);
+    loop {
+        // Beside the records stand payloads: not all of them at once.
+        let some = walk.view().records_after(after, AT_ONCE)?;
+        let Some((last, _)) = some.last() else {
+            break;
         };
-        rows.push(row(walk, id, &stored.record, names, path, &mounts)?);
+        after = Some(*last);
+        for (id, stored) in some {
+            let names = names(walk, id, &stored).await?;
+            let path = match &names {
+                Some(names) => Some(names.path.clone()),
+                // A record's path never changes.
+                None => walk.later_path(id).await?,
+            };
+            rows.push(row(walk, id, &stored.record, names, path, &mounts)?);
+        }
     }
     rows.sort_by(|a, b| (&a.label, &a.id).cmp(&(&b.label, &b.id)));
     Ok(rows)
