@@ -28,7 +28,8 @@ use crate::{
     keys::wallet::Epoch,
     labels,
     proof::Statement,
-    seal::Place,
+    seal::{CiphertextKey, Place, Unopened},
+    secret::SecretBytes,
     subject::Subject,
 };
 
@@ -268,29 +269,65 @@ impl Sealed {
         &self,
         epoch: impl Fn(&FactKeyId) -> Option<&'a Epoch>,
     ) -> Result<Vec<Entry>, Error> {
-        let last = self.events.len().saturating_sub(1);
-        self.events
-            .iter()
-            .enumerate()
-            .map(|(index, raw)| {
-                let key = self.header.fact_keys.get(raw.key).ok_or(Error::Malformed)?;
-                let epoch = epoch(key).ok_or(Error::NoFactKey(*key))?;
-                let place = fact_place(&self.header_bytes, raw.key, index, index == last);
-                let plain = epoch
-                    .facts
-                    .open(&place, &raw.fact)
-                    .map_err(|_| Error::Unopened { index })?;
-                let fact =
-                    Fact::decode(plain.expose()).map_err(|error| Error::Event { index, error })?;
-                check(fact.event.names(), raw.names.as_ref(), index)?;
-                check(fact.event.payload(), raw.payload.as_ref(), index)?;
-                Ok(Entry {
-                    fact,
-                    names: raw.names.clone(),
-                    payload: raw.payload.clone(),
-                })
+        (0..self.events.len())
+            .map(|index| {
+                let (raw, key) = self.event(index)?;
+                let epoch = epoch(&key).ok_or(Error::NoFactKey(key))?;
+                self.entry(index, |place| epoch.facts.open(place, &raw.fact))
             })
             .collect()
+    }
+
+    /// What opens the fact of one event and nothing else.
+    ///
+    /// # Errors
+    /// When there is no such event, or its epoch is another.
+    pub fn disclose(&self, index: usize, epoch: &Epoch) -> Result<CiphertextKey, Error> {
+        let (raw, key) = self.event(index)?;
+        if key != epoch.id {
+            return Err(Error::NoFactKey(key));
+        }
+        let disclosed = epoch.facts.disclose(&raw.fact);
+        disclosed.map_err(|_| Error::Unopened { index })
+    }
+
+    /// Opens one event with what [`Sealed::disclose`] gave, and tells the epoch that it is of.
+    ///
+    /// # Errors
+    /// As [`Sealed::open`].
+    pub fn open_disclosed(
+        &self,
+        index: usize,
+        key: &CiphertextKey,
+    ) -> Result<(Entry, FactKeyId), Error> {
+        let (raw, epoch) = self.event(index)?;
+        let entry = self.entry(index, |place| key.open(labels::FACT, place, &raw.fact))?;
+        Ok((entry, epoch))
+    }
+
+    fn event(&self, index: usize) -> Result<(&frame::RawEvent, FactKeyId), Error> {
+        let raw = self.events.get(index).ok_or(Error::Malformed)?;
+        let key = self.header.fact_keys.get(raw.key).ok_or(Error::Malformed)?;
+        Ok((raw, *key))
+    }
+
+    fn entry(
+        &self,
+        index: usize,
+        open: impl FnOnce(&Place) -> Result<SecretBytes, Unopened>,
+    ) -> Result<Entry, Error> {
+        let (raw, _) = self.event(index)?;
+        let last = index + 1 == self.events.len();
+        let plain = open(&fact_place(&self.header_bytes, raw.key, index, last))
+            .map_err(|_| Error::Unopened { index })?;
+        let fact = Fact::decode(plain.expose()).map_err(|error| Error::Event { index, error })?;
+        check(fact.event.names(), raw.names.as_ref(), index)?;
+        check(fact.event.payload(), raw.payload.as_ref(), index)?;
+        Ok(Entry {
+            fact,
+            names: raw.names.clone(),
+            payload: raw.payload.clone(),
+        })
     }
 }
 

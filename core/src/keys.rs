@@ -24,7 +24,7 @@ use crate::{
     entropy::Entropy,
     id::{MountId, RecordId, WalletId},
     labels::{self, Label},
-    seal::{self, Place, Unopened},
+    seal::{self, CiphertextKey, Place, Unopened},
     secret::{KeyBytes, SecretBytes},
 };
 
@@ -119,6 +119,26 @@ sealing_keys! {
     RequestNameKey => REQUEST_NAMES: "what a request named";
     ViewKey => VIEW_VALUE: "a value of the view";
     ViewWrapKey => VIEW_KEY: "a view's own key";
+}
+
+macro_rules! disclosing_keys {
+    ($($name:ident => $label:ident: $what:literal;)*) => {$(
+        impl $name {
+            #[doc = concat!("What opens one ciphertext and no other, to show ", $what, ".")]
+            ///
+            /// # Errors
+            /// When this key did not seal it.
+            pub fn disclose(&self, sealed: &[u8]) -> Result<CiphertextKey, Unopened> {
+                seal::ciphertext_key(&self.0, labels::$label, sealed)
+            }
+        }
+    )*};
+}
+
+disclosing_keys! {
+    FactKey => FACT: "a fact";
+    RequestNameKey => REQUEST_NAMES: "what a request named";
+    Dek => NAMES: "names";
 }
 
 /// What a DEK seals. A payload never opens as names, nor the reverse.

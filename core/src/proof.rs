@@ -10,12 +10,16 @@ pub mod key;
 pub mod leaf;
 pub mod note;
 pub mod path;
+pub mod receipt;
 pub mod statement;
+pub mod tlog_proof;
 pub mod tree;
 
 pub use checkpoint::Checkpoint;
 pub use history::History;
 pub use key::{KeyName, Signer, VerifierKey};
 pub use note::Note;
+pub use receipt::Receipt;
 pub use statement::Statement;
+pub use tlog_proof::TlogProof;
 pub use tree::{Frontier, Hash};

@@ -104,31 +104,115 @@ pub(crate) fn open(
     place: &Place,
     sealed: &[u8],
 ) -> Result<SecretBytes, Unopened> {
-    let (algorithm, rest) = sealed.split_first().ok_or(Unopened)?;
-    let (salt, rest) = rest.split_at_checked(SALT).ok_or(Unopened)?;
-    let (commitment, rest) = rest.split_at_checked(COMMITMENT).ok_or(Unopened)?;
-    let (body, tag) = rest
-        .split_at_checked(rest.len().checked_sub(TAG).ok_or(Unopened)?)
-        .ok_or(Unopened)?;
-    if *algorithm != HKDF_SHA256_AES256GCM_COMMITTED {
-        return Err(Unopened);
+    let parts = Parts::of(sealed)?;
+    parts.open(&derive(key, parts.salt, label), place)
+}
+
+/// What opens one ciphertext and no other: the pseudorandom key that HKDF extracts from the key above
+/// it with the ciphertext's own salt. AES key and commitment both follow from it, so what it opens is
+/// what the key above it opens.
+pub struct CiphertextKey(KeyBytes);
+
+impl CiphertextKey {
+    /// The key of these bytes; the caller wipes its own copy.
+    #[must_use]
+    pub fn danger_from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(KeyBytes::with(|key| key.copy_from_slice(bytes)))
     }
-    let derived = derive(key, salt, label);
-    if !bool::from(derived.commitment().ct_eq(commitment)) {
-        return Err(Unopened);
+
+    /// Its bytes. Whoever has them reads the one ciphertext.
+    #[must_use]
+    pub const fn danger_expose(&self) -> &[u8; 32] {
+        self.0.expose()
     }
-    let mut plaintext = Zeroizing::new(body.to_vec());
-    let tag = Tag::try_from(tag).map_err(|_| Unopened)?;
-    derived
-        .cipher()
-        .decrypt_inout_detached(
-            &Nonce::default(),
-            &place.0,
-            plaintext.as_mut_slice().into(),
-            &tag,
-        )
-        .map_err(|_| Unopened)?;
-    Ok(SecretBytes::new(plaintext))
+
+    /// Opens the ciphertext that it is the key of.
+    pub(crate) fn open(
+        &self,
+        label: Label,
+        place: &Place,
+        sealed: &[u8],
+    ) -> Result<SecretBytes, Unopened> {
+        let hkdf = Hkdf::<Sha256>::from_prk(self.0.expose()).map_err(|_| Unopened)?;
+        Parts::of(sealed)?.open(&expand(&hkdf, label), place)
+    }
+}
+
+impl std::fmt::Debug for CiphertextKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CiphertextKey(…)")
+    }
+}
+
+/// The key of one ciphertext, if `key` sealed it for this use.
+pub(crate) fn ciphertext_key(
+    key: &KeyBytes,
+    label: Label,
+    sealed: &[u8],
+) -> Result<CiphertextKey, Unopened> {
+    let parts = Parts::of(sealed)?;
+    let (mut extracted, hkdf) = Hkdf::<Sha256>::extract(Some(parts.salt), key.expose());
+    let own = CiphertextKey(KeyBytes::with(|bytes| {
+        bytes
+            .iter_mut()
+            .zip(&extracted)
+            .for_each(|(to, from)| *to = *from);
+    }));
+    zeroize::Zeroize::zeroize(extracted.as_mut_slice());
+    match parts.is_of(&expand(&hkdf, label)) {
+        true => Ok(own),
+        false => Err(Unopened),
+    }
+}
+
+/// Sealed bytes, taken apart.
+struct Parts<'a> {
+    salt: &'a [u8],
+    commitment: &'a [u8],
+    body: &'a [u8],
+    tag: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn of(sealed: &'a [u8]) -> Result<Self, Unopened> {
+        let (algorithm, rest) = sealed.split_first().ok_or(Unopened)?;
+        let (salt, rest) = rest.split_at_checked(SALT).ok_or(Unopened)?;
+        let (commitment, rest) = rest.split_at_checked(COMMITMENT).ok_or(Unopened)?;
+        let (body, tag) = rest
+            .split_at_checked(rest.len().checked_sub(TAG).ok_or(Unopened)?)
+            .ok_or(Unopened)?;
+        match *algorithm {
+            HKDF_SHA256_AES256GCM_COMMITTED => Ok(Self {
+                salt,
+                commitment,
+                body,
+                tag,
+            }),
+            _ => Err(Unopened),
+        }
+    }
+
+    fn is_of(&self, derived: &Derived) -> bool {
+        derived.commitment().ct_eq(self.commitment).into()
+    }
+
+    fn open(&self, derived: &Derived, place: &Place) -> Result<SecretBytes, Unopened> {
+        if !self.is_of(derived) {
+            return Err(Unopened);
+        }
+        let mut plaintext = Zeroizing::new(self.body.to_vec());
+        let tag = Tag::try_from(self.tag).map_err(|_| Unopened)?;
+        derived
+            .cipher()
+            .decrypt_inout_detached(
+                &Nonce::default(),
+                &place.0,
+                plaintext.as_mut_slice().into(),
+                &tag,
+            )
+            .map_err(|_| Unopened)?;
+        Ok(SecretBytes::new(plaintext))
+    }
 }
 
 /// The AES key and the commitment, in this order.
@@ -149,9 +233,12 @@ impl Derived {
 }
 
 fn derive(key: &KeyBytes, salt: &[u8], label: Label) -> Derived {
+    expand(&Hkdf::<Sha256>::new(Some(salt), key.expose()), label)
+}
+
+fn expand(hkdf: &Hkdf<Sha256>, label: Label) -> Derived {
     let mut okm = Zeroizing::new([0; 64]);
-    let expanded =
-        Hkdf::<Sha256>::new(Some(salt), key.expose()).expand(label.as_bytes(), okm.as_mut_slice());
+    let expanded = hkdf.expand(label.as_bytes(), okm.as_mut_slice());
     // HKDF-SHA256 gives up to 8,160 bytes, so 64 never fail.
     debug_assert!(expanded.is_ok());
     Derived(okm)
@@ -218,6 +305,25 @@ mod tests {
                 "cut {at}"
             );
         }
+    }
+
+    #[test]
+    fn the_key_of_one_ciphertext_opens_that_one_alone() {
+        let mut entropy = Counter::new(9);
+        let place = Place::new().and(b"here");
+        let [one, other] =
+            [b"one", b"two"].map(|plain| seal(&key(1), labels::FACT, &place, plain, &mut entropy));
+        let own = ciphertext_key(&key(1), labels::FACT, &one).unwrap();
+        let again = CiphertextKey::danger_from_bytes(own.danger_expose());
+        let opened = again.open(labels::FACT, &place, &one).unwrap();
+        assert_eq!(opened.expose(), b"one");
+        assert!(own.open(labels::FACT, &place, &other).is_err());
+        assert!(own.open(labels::NAMES, &place, &one).is_err());
+        assert!(own.open(labels::FACT, &Place::new(), &one).is_err());
+        // A key that did not seal it has none to give.
+        assert!(ciphertext_key(&key(2), labels::FACT, &one).is_err());
+        assert!(ciphertext_key(&key(1), labels::NAMES, &one).is_err());
+        assert_eq!(format!("{own:?}"), "CiphertextKey(…)");
     }
 
     #[test]
