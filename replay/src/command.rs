@@ -2,6 +2,7 @@
 
 mod at;
 mod bar;
+mod bundle;
 mod by_public_keys;
 mod digest;
 mod export;
@@ -9,6 +10,7 @@ mod filter;
 mod keys;
 mod log;
 mod place;
+mod receipt;
 mod stop;
 mod verify;
 
@@ -40,6 +42,15 @@ pub(crate) enum Command {
     At(at::At),
     /// Tells what differs between two moments of the past
     Diff(at::Diff),
+    /// Makes a receipt of a commit: what opens the ciphertexts of that commit alone, and the proof that it
+    /// is in the log. Whoever gets it needs the public key of the checkpoints, and nothing else
+    Prove(receipt::Prove),
+    /// Checks a receipt by public keys alone, and tells what it shows
+    CheckReceipt(receipt::CheckReceipt),
+    /// Puts the log into one file, to be handed over: commits, checkpoints, and auditors' grants
+    Bundle(bundle::ToFile),
+    /// Makes a data folder of a bundle, with the log and no keys
+    Import(bundle::Import),
     #[command(flatten)]
     Witness(WitnessCommand),
 }
@@ -57,6 +68,9 @@ impl Command {
             Self::Verify(args) if args.by_public_keys.is_wanted() => {
                 args.by_public_keys(&place, &mut out).await
             }
+            Self::CheckReceipt(args) => args.run(&mut out).map(|()| exit::SOUND),
+            Self::Bundle(args) => args.run(&place, &mut out).await.map(|()| exit::SOUND),
+            Self::Import(args) => args.run(&mut out).await.map(|()| exit::SOUND),
             Self::Export(args) => {
                 let source = Source::open(&place).await?;
                 args.run(&source, &place).await.map(|()| exit::SOUND)
@@ -81,7 +95,13 @@ impl Command {
             Self::Keys(args) => args.run(source, out).await,
             Self::At(args) => args.run(source, out).await,
             Self::Diff(args) => args.run(source, out).await,
-            Self::Witness(_) | Self::Export(_) => Ok(()),
+            Self::Prove(args) => args.run(source, out).await,
+            // They take no keys.
+            Self::Witness(_)
+            | Self::Export(_)
+            | Self::CheckReceipt(_)
+            | Self::Bundle(_)
+            | Self::Import(_) => Ok(()),
         };
         told.map(|()| exit::SOUND)
     }

@@ -20,6 +20,8 @@ pub enum Check {
     /// Each checkpoint is signed by the key that the log says, and has the root of the messages
     /// before it.
     Checkpoint,
+    /// A receipt shows what it says, in the log that its checkpoint attests.
+    Receipt,
     /// Each event follows from the state before it.
     State,
     /// The keys that the fold holds live are in the key store and open what they sealed.

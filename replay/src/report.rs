@@ -3,6 +3,7 @@
 mod integrity;
 mod keys;
 mod past;
+mod receipt;
 
 use std::{
     fmt::{Debug, Display},
@@ -14,6 +15,7 @@ use serde::Serialize;
 pub use integrity::write_integrity;
 pub use keys::{write_dek, write_keks, write_keys_then};
 pub use past::{write_diff, write_then};
+pub use receipt::write_shown;
 
 use crate::{
     Error,

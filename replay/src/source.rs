@@ -24,7 +24,7 @@ use billfold_streams::{
 use billfold_upstreams::{DevFile, KeyFile};
 use tempfile::TempDir;
 
-use crate::Error;
+use crate::{Error, bundle::Bundle};
 
 /// The files of an embedded log in its folder.
 const FILES: [&str; 2] = ["log.redb", "keys.redb"];
@@ -47,6 +47,8 @@ pub struct Place {
     pub nats: Option<Nats>,
     /// The key of the key manager `key-file`.
     pub key_file: Option<PathBuf>,
+    /// A bundle, in place of a log.
+    pub bundle: Option<PathBuf>,
 }
 
 /// How to reach a log on NATS.
@@ -80,6 +82,11 @@ impl Source {
     /// # Errors
     /// When the place is incomplete, or the log, the key store or the keys cannot be opened.
     pub async fn open(place: &Place) -> Result<Self, Error> {
+        if place.bundle.is_some() {
+            return Err(Error::Usage(
+                "a bundle holds no keys: what it holds is checked with --checkpoint-key".to_owned(),
+            ));
+        }
         let (log, keys, copy) = match (&place.nats, &place.data_dir) {
             (Some(nats), _) => on_nats(nats).await?,
             (None, Some(dir)) => on_files(dir.clone()).await?,
@@ -154,6 +161,9 @@ type Opened = (Arc<dyn EventLog>, Arc<dyn KeyStore>, Option<TempDir>);
 /// # Errors
 /// When the place is incomplete, or the log cannot be opened.
 pub async fn open_log(place: &Place) -> Result<(Arc<dyn EventLog>, Option<TempDir>), Error> {
+    if let Some(bundle) = &place.bundle {
+        return Ok((Arc::new(Bundle::open(bundle).await?), None));
+    }
     match (&place.nats, &place.data_dir) {
         (Some(nats), _) => Ok((JetStream::connect_to_log(config(nats)).await?, None)),
         (None, Some(dir)) => {

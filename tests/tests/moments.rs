@@ -51,6 +51,7 @@ async fn source(wallet: &Wallet) -> Source {
             ca_file: None,
         }),
         key_file: Some(wallet.node.key_file().to_owned()),
+        bundle: None,
     };
     Source::open(&place).await.unwrap()
 }

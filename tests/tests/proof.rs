@@ -11,6 +11,8 @@
 
 #[path = "proof/altered.rs"]
 mod altered;
+#[path = "proof/handed_over.rs"]
+mod handed_over;
 #[path = "proof/others.rs"]
 mod others;
 #[path = "proof/rolled_back.rs"]
@@ -27,8 +29,11 @@ use billfold_tests::{
 };
 use serde_json::json;
 
-use self::setup::{
-    attested, checkpoint, key_of, newest, public_keys_alone, start, verified, write,
+use self::{
+    handed_over::{
+        a_bundle_is_the_log_in_one_file, a_receipt_shows_one_commit_to_whoever_has_the_public_key,
+    },
+    setup::{attested, checkpoint, key_of, newest, public_keys_alone, start, verified, write},
 };
 
 on_both_backends! {
@@ -39,6 +44,8 @@ on_both_backends! {
     inv11_a_change_of_the_key_goes_on_after_a_crash,
     a_witness_signs_what_grew,
     checkpoints_are_kept_where_the_operator_says,
+    a_receipt_shows_one_commit_to_whoever_has_the_public_key,
+    a_bundle_is_the_log_in_one_file,
 }
 
 /// Every proof that the wallet gives is good in the eyes of others, and no changed one is.

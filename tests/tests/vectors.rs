@@ -22,6 +22,8 @@ mod facts_of_access;
 mod facts_of_erasure;
 #[path = "vectors/file.rs"]
 mod file;
+#[path = "vectors/handed_over.rs"]
+mod handed_over;
 #[path = "vectors/made.rs"]
 mod made;
 #[path = "vectors/made_commits.rs"]
@@ -96,6 +98,7 @@ fn every_vector_reads_as_it_says() {
         "names",
         "note",
         "page",
+        "receipt",
         "recovery",
         "sealed",
         "share",
@@ -111,6 +114,7 @@ fn every_vector_reads_as_it_says() {
         "names",
         "note",
         "page",
+        "receipt",
         "recovery",
         "sealed",
         "share",

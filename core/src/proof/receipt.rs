@@ -41,11 +41,9 @@ pub struct Disclosed {
     pub event: usize,
     /// What opens its fact.
     pub fact: CiphertextKey,
-    /// What opens its names, where they are shown.
+    /// What opens its names, where they are shown. Those of a MetadataChanged are not: it does not
+    /// say which version they are sealed for.
     pub names: Option<CiphertextKey>,
-    /// The version that the names are sealed for, where the event does not say it: names between
-    /// versions.
-    pub version: Option<u32>,
 }
 
 /// A commit that is proven to be in the log, and what opens some of it.
@@ -155,15 +153,9 @@ struct WireDisclosed {
     event: u64,
     fact: ByteBuf,
     names: Option<ByteBuf>,
-    version: Option<u32>,
 }
 
-as_array!(WireDisclosed {
-    event,
-    fact,
-    names,
-    version
-});
+as_array!(WireDisclosed { event, fact, names });
 
 impl Receipt {
     /// It as a proof: its text is what is handed over.
@@ -174,7 +166,6 @@ impl Receipt {
             event: disclosed.event as u64,
             fact: bytes(&disclosed.fact),
             names: disclosed.names.as_ref().map(bytes),
-            version: disclosed.version,
         });
         let wire = Wire {
             seq: self.seq,
@@ -261,7 +252,6 @@ impl TryFrom<WireDisclosed> for Disclosed {
             event: usize::try_from(wire.event).map_err(|_| Error::Malformed)?,
             fact: key(wire.fact)?,
             names: wire.names.map(key).transpose()?,
-            version: wire.version,
         })
     }
 }
@@ -273,7 +263,7 @@ impl Disclosed {
         let names = match &self.names {
             None => None,
             Some(key) => {
-                let named = Named::by(&entry.fact.event, wallet, epoch, self.version);
+                let named = Named::by(&entry.fact.event, wallet, epoch);
                 let named = named.ok_or_else(refused)?;
                 let bytes = entry.names.as_ref().ok_or_else(refused)?;
                 let opened = key.open(named.label, &named.place, bytes);
@@ -308,8 +298,8 @@ enum Kind {
 }
 
 impl Named {
-    /// By the event; `version` is what names are sealed for where the event does not say it.
-    fn by(event: &Event, wallet: WalletId, epoch: FactKeyId, version: Option<u32>) -> Option<Self> {
+    /// By the event, which was recorded in this epoch.
+    fn by(event: &Event, wallet: WalletId, epoch: FactKeyId) -> Option<Self> {
         let named = |place, kind| Self {
             label: labels::NAMES,
             place,
@@ -327,10 +317,6 @@ impl Named {
             }
             Event::NamesResealed(event) => {
                 let place = names_place(wallet, event.record, event.version);
-                named(place, Kind::Record)
-            }
-            Event::MetadataChanged(event) => {
-                let place = names_place(wallet, event.record, version?);
                 named(place, Kind::Record)
             }
             Event::MountEnabled(event) => {

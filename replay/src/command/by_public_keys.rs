@@ -8,7 +8,7 @@ use std::{
 
 use billfold_core::proof::{Note, VerifierKey};
 use billfold_replay::{
-    Error, Place, integrity,
+    Error, Place, bundle, integrity,
     source::open_log,
     witness::{self, Memory, Refusal, Server, WitnessKey},
     write_integrity, write_json,
@@ -82,12 +82,12 @@ pub(crate) struct WitnessKeyArgs {
     out: PathBuf,
 }
 
-fn unread(file: &Path, why: &dyn std::fmt::Display) -> Error {
+pub(super) fn unread(file: &Path, why: &dyn std::fmt::Display) -> Error {
     Error::Usage(format!("{}: {why}", file.display()))
 }
 
 /// A key by its text, or in a file.
-fn key(text: &str) -> Result<VerifierKey, Error> {
+pub(super) fn key(text: &str) -> Result<VerifierKey, Error> {
     if let Ok(key) = text.parse() {
         return Ok(key);
     }
@@ -101,7 +101,7 @@ fn key(text: &str) -> Result<VerifierKey, Error> {
     }
 }
 
-fn note(file: &Path) -> Result<Note, Error> {
+pub(super) fn note(file: &Path) -> Result<Note, Error> {
     let bytes = fs::read(file).map_err(|error| unread(file, &error))?;
     Note::parse(&bytes).map_err(|error| unread(file, &error))
 }
@@ -116,8 +116,11 @@ impl ByPublicKeys {
     ) -> Result<u8, Error> {
         let key = key(self.checkpoint_key.as_deref().unwrap_or_default())?;
         let held = self.checkpoint.iter().map(|file| note(file));
-        let held = held.collect::<Result<Vec<_>, _>>()?;
+        let mut held = held.collect::<Result<Vec<_>, _>>()?;
         let (log, _copy) = open_log(place).await?;
+        if let Some(bundle) = &place.bundle {
+            held.extend(bundle::notes_of(bundle).await?);
+        }
         let mut bar = Bar::new();
         let progress = &mut |at, end| bar.at(at, end);
         let report = integrity::verify(&log, &[key], &held, progress).await;

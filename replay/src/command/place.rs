@@ -33,6 +33,9 @@ pub(crate) struct PlaceArgs {
     /// The wallet's key, if its key manager is key-file; otherwise the data folder's dev.key is used
     #[arg(long, value_name = "FILE", env = "BILLFOLD_KEY_FILE", global = true)]
     key_file: Option<PathBuf>,
+    /// A bundle, in place of a log
+    #[arg(long, value_name = "FILE", env = "BILLFOLD_BUNDLE", global = true)]
+    bundle: Option<PathBuf>,
 }
 
 impl From<PlaceArgs> for Place {
@@ -45,6 +48,7 @@ impl From<PlaceArgs> for Place {
                 ca_file: args.nats_ca_file,
             }),
             key_file: args.key_file,
+            bundle: args.bundle,
         }
     }
 }

@@ -189,7 +189,7 @@ impl Serialize for Name {
 
 impl Line {
     /// What an event says, without any name.
-    pub(super) fn new(opened: &Opened, index: usize, entry: &Entry) -> Self {
+    pub(crate) fn new(opened: &Opened, index: usize, entry: &Entry) -> Self {
         let fact = &entry.fact;
         let (actor, principal, token) = match fact.actor {
             Actor::System => ("system", None, None),

@@ -6,6 +6,7 @@ use billfold_core::id::{MountId, RecordId, WalletId};
 
 use crate::{
     file::Vector,
+    handed_over::receipts,
     made_commits::commits,
     made_facts::facts,
     made_folded::folded,
@@ -37,6 +38,7 @@ pub(crate) fn all() -> BTreeMap<String, Vector> {
         ("names", names()),
         ("note", notes()),
         ("page", pages()),
+        ("receipt", receipts()),
         ("recovery", recoveries()),
         ("sealed", sealed()),
         ("share", shares()),

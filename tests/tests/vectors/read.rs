@@ -23,7 +23,7 @@ use billfold_core::{
 };
 use bytes::Bytes;
 
-use crate::{diagnostic::notation, facts, file::Vector, notes, shares};
+use crate::{diagnostic::notation, facts, file::Vector, handed_over, notes, shares};
 
 /// How reading ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +57,7 @@ pub(crate) fn read(area: &str, vector: &Vector) -> Outcome {
         "names" => names(vector),
         "note" => notes::read(vector),
         "page" => page(vector),
+        "receipt" => handed_over::read(vector),
         "recovery" => shares::read_recovery(vector),
         "sealed" => sealed(vector),
         "share" => shares::read_share(vector),

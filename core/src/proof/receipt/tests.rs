@@ -110,7 +110,6 @@ fn receipt(epoch: &Epoch) -> Receipt {
         event: 0,
         fact: sealed.disclose(0, epoch).unwrap(),
         names: Some(epoch.request_names.disclose(&entry.names.unwrap()).unwrap()),
-        version: None,
     };
     Receipt {
         seq: SEQ,

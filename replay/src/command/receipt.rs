@@ -1,0 +1,88 @@
+//! `billfold-replay prove` and `billfold-replay check-receipt`.
+
+use std::{fs, io::Write, path::PathBuf};
+
+use billfold_core::id::Seq;
+use billfold_replay::{Error, Source, receipt, write_json, write_shown};
+
+use super::{
+    bar::Bar,
+    by_public_keys::{key, note, unread},
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Prove {
+    /// The sequence of the commit that is to be shown
+    #[arg(value_name = "SEQ")]
+    seq: u64,
+    /// Show this event of it, counted from 0; may be given several times. All are shown otherwise
+    #[arg(long, value_name = "N")]
+    event: Vec<usize>,
+    /// Show names as well: paths, and where requests came from
+    #[arg(long)]
+    names: bool,
+    /// Prove it against this checkpoint, which witnesses may have cosigned, in place of the log's newest
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// The file for the receipt, which must not be there yet; standard output otherwise
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckReceipt {
+    /// The receipt
+    #[arg(value_name = "FILE")]
+    receipt: PathBuf,
+    /// The key that signs the log's checkpoints: NAME+ID+KEY, or a file that holds it
+    #[arg(long, value_name = "VKEY|FILE")]
+    checkpoint_key: String,
+    /// The key of a witness that must have cosigned the checkpoint; may be given several times
+    #[arg(long, value_name = "VKEY|FILE")]
+    witness_key: Vec<String>,
+    /// One JSON object: origin, attested, witnesses, events, and shown, with the fields of log
+    #[arg(long)]
+    json: bool,
+}
+
+impl Prove {
+    pub(super) async fn run(
+        self,
+        source: &Source,
+        out: &mut (impl Write + Send),
+    ) -> Result<(), Error> {
+        let wanted = receipt::Wanted {
+            events: self.event,
+            names: self.names,
+            checkpoint: self.checkpoint.as_deref().map(note).transpose()?,
+        };
+        let mut bar = Bar::new();
+        let progress = &mut |at, end| bar.at(at, end);
+        let proven = receipt::prove(source, Seq(self.seq), &wanted, progress).await;
+        bar.finish();
+        let proof = proven?.to_proof();
+        match self.out {
+            None => Ok(write!(out, "{proof}")?),
+            Some(path) => {
+                let mut file =
+                    fs::File::create_new(&path).map_err(|error| unread(&path, &error))?;
+                write!(file, "{proof}")?;
+                Ok(file.sync_all()?)
+            }
+        }
+    }
+}
+
+impl CheckReceipt {
+    pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Error> {
+        let bytes = fs::read(&self.receipt).map_err(|error| unread(&self.receipt, &error))?;
+        let log = key(&self.checkpoint_key)?;
+        let witnesses = self.witness_key.iter().map(|text| key(text));
+        let witnesses = witnesses.collect::<Result<Vec<_>, _>>()?;
+        let shown = receipt::check(&bytes, &log, &witnesses)?;
+        match self.json {
+            true => write_json(out, &shown),
+            false => write_shown(out, &shown),
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Receipts: one commit shown to somebody without keys, and what a receipt shows.
+
+use std::{collections::HashMap, convert::Infallible, sync::Arc};
+
+use billfold_core::{
+    commit::{CommitHash, Entry, Sealed},
+    event::Event,
+    id::Seq,
+    keys::{Content, wallet::Epoch},
+    proof::{
+        Checkpoint, Frontier, Hash, KeyName, Note, Receipt, Statement, VerifierKey,
+        leaf::Leaves,
+        path::{self, Hashes},
+        receipt::{Disclosed, ShownNames},
+    },
+    seal::CiphertextKey,
+    subject::Generation,
+};
+use billfold_projector::chain::Opened;
+use billfold_streams::{
+    EventLog,
+    log::{Filter, Message},
+};
+use futures::StreamExt as _;
+use serde::Serialize;
+
+use crate::{
+    Check, Error, Finding, Source,
+    log::Line,
+    source::EVERYTHING,
+    uses::{Owner, used},
+};
+
+/// The one that is replayed.
+const GENERATION: Generation = Generation::FIRST;
+
+/// What of a commit is to be shown.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The events, counted from 0; all of them when there are none.
+    pub events: Vec<usize>,
+    /// Whether names are shown, where their keys are there.
+    pub names: bool,
+    /// The checkpoint that it is to be proven against, which others may have cosigned; the log's
+    /// newest when there is none.
+    pub checkpoint: Option<Note>,
+}
+
+/// Makes a receipt of the commit at this place. `progress` is told each sequence and the last one.
+///
+/// # Errors
+/// When no checkpoint attests the commit, the log is not the one that the checkpoint attests, or the
+/// keys of what is to be shown are not there.
+pub async fn prove(
+    source: &Source,
+    seq: Seq,
+    wanted: &Wanted,
+    progress: &mut (dyn FnMut(Seq, Seq) + Send),
+) -> Result<Receipt, Error> {
+    let note = match &wanted.checkpoint {
+        Some(note) => Some(note.clone()),
+        None => newest_note(&source.log).await?,
+    };
+    let note = note.ok_or_else(|| Error::Usage("the log has no checkpoint yet".to_owned()))?;
+    let checkpoint = Checkpoint::parse(note.text());
+    let checkpoint = checkpoint.map_err(|error| Error::Usage(error.to_string()))?;
+    if checkpoint.origin != KeyName::origin(source.wallet(), GENERATION) {
+        return Err(Error::Usage("the checkpoint is of another log".to_owned()));
+    }
+    if seq == Seq::ZERO || checkpoint.size < seq.0 {
+        return Err(Error::Usage(format!(
+            "the checkpoint attests the first {} sequences, and so not {seq}",
+            checkpoint.size
+        )));
+    }
+    let grown = grow(source, seq, &checkpoint, progress).await?;
+    if grown.root != checkpoint.root {
+        let what = format!(
+            "the checkpoint of size {} has root {}, but the log has {}",
+            checkpoint.size, checkpoint.root, grown.root
+        );
+        return Err(Finding::new(Check::Checkpoint, None, what).into());
+    }
+    let message = grown
+        .message
+        .ok_or_else(|| Error::Unreachable(format!("the log gives nothing at sequence {seq}")))?;
+    Ok(Receipt {
+        seq,
+        subject: message.subject,
+        disclosed: disclose(source, &message, wanted).await?,
+        message: message.bytes,
+        path: grown.path,
+        checkpoint: note,
+    })
+}
+
+async fn newest_note(log: &Arc<dyn EventLog>) -> Result<Option<Note>, Error> {
+    let filter = Filter::Checkpoints(GENERATION);
+    let (mut newest, mut last, end) = (None, Seq::ZERO, log.head(filter).await?);
+    if end == Seq::ZERO {
+        return Ok(None);
+    }
+    let mut tail = log.read(filter, Seq::ZERO).await?;
+    while last < end {
+        let gone = || Error::Unreachable("the log gives no more of its checkpoints".to_owned());
+        let message = tail.next().await.ok_or_else(gone)??;
+        last = message.seq;
+        let sealed = Sealed::parse(&message.bytes);
+        let sealed =
+            sealed.map_err(|error| Finding::new(Check::Commit, last, error.to_string()))?;
+        for statement in sealed.statements() {
+            if let Statement::Checkpoint(note) = statement {
+                newest = Note::parse(note.as_bytes()).ok();
+            }
+        }
+    }
+    Ok(newest)
+}
+
+/// What the log grew to.
+struct Grown {
+    root: Hash,
+    path: Vec<Hash>,
+    message: Option<Message>,
+}
+
+async fn grow(
+    source: &Source,
+    seq: Seq,
+    checkpoint: &Checkpoint,
+    progress: &mut (dyn FnMut(Seq, Seq) + Send),
+) -> Result<Grown, Error> {
+    let (index, size) = (seq.0 - 1, checkpoint.size);
+    let mut wanted = Subtrees::of_proof(index, size);
+    let leaves = Leaves::of(source.wallet(), GENERATION);
+    let (mut frontier, mut message) = (Frontier::default(), None);
+    let end = source.head().await?;
+    if end.0 < size {
+        let what = format!(
+            "it is missing: the log ends at sequence {end}, but the checkpoint attests {size}"
+        );
+        return Err(Finding::new(Check::Sequence, end.next(), what).into());
+    }
+    let mut tail = source.log.read(EVERYTHING, Seq::ZERO).await?;
+    while frontier.size() < size {
+        let next = tokio::time::timeout(source.patience, tail.next()).await;
+        let gone = || Error::Unreachable("the log gives no more before its end".to_owned());
+        let next = next.map_err(|_| gone())?.ok_or_else(gone)??;
+        let expected = Seq(frontier.size() + 1);
+        if next.seq != expected {
+            let what = format!("it is missing: sequence {} comes in its place", next.seq);
+            return Err(Finding::new(Check::Sequence, expected, what).into());
+        }
+        let at = frontier.size();
+        frontier.append(
+            leaves.hash(next.seq, &next.subject, &next.bytes),
+            |level, hash| wanted.completed(level, at >> level, hash),
+        );
+        if next.seq == seq {
+            message = Some(next);
+        }
+        progress(Seq(frontier.size()), Seq(size));
+    }
+    let Ok(path) = path::inclusion(&wanted, index, size);
+    Ok(Grown {
+        root: frontier.root(),
+        path,
+        message,
+    })
+}
+
+/// The perfect subtrees that a proof is made of: first which, then their roots.
+#[derive(Default)]
+struct Subtrees(HashMap<(u32, u64), Hash>);
+
+impl Subtrees {
+    fn of_proof(index: u64, size: u64) -> Self {
+        struct Asked(std::cell::RefCell<HashMap<(u32, u64), Hash>>);
+        impl Hashes for Asked {
+            type Error = Infallible;
+
+            fn subtree(&self, level: u32, index: u64) -> Result<Hash, Infallible> {
+                self.0.borrow_mut().insert((level, index), Hash::default());
+                Ok(Hash::default())
+            }
+        }
+        let asked = Asked(std::cell::RefCell::default());
+        let Ok(_) = path::inclusion(&asked, index, size);
+        Self(asked.0.into_inner())
+    }
+
+    fn completed(&mut self, level: u32, index: u64, root: Hash) {
+        if let Some(wanted) = self.0.get_mut(&(level, index)) {
+            *wanted = root;
+        }
+    }
+}
+
+impl Hashes for Subtrees {
+    type Error = Infallible;
+
+    fn subtree(&self, level: u32, index: u64) -> Result<Hash, Infallible> {
+        Ok(self.0.get(&(level, index)).copied().unwrap_or_default())
+    }
+}
+
+async fn disclose(
+    source: &Source,
+    message: &Message,
+    wanted: &Wanted,
+) -> Result<Vec<Disclosed>, Error> {
+    let wrong = |error: billfold_core::commit::Error| {
+        Error::from(Finding::new(Check::Commit, message.seq, error.to_string()))
+    };
+    let sealed = Sealed::parse(&message.bytes).map_err(wrong)?;
+    let events = match wanted.events.as_slice() {
+        [] => (0..sealed.len()).collect(),
+        some => some.to_vec(),
+    };
+    let keys = source.custody.keys();
+    let mut disclosed = Vec::new();
+    for event in events {
+        if event >= sealed.len() {
+            return Err(Error::Usage(format!(
+                "the commit at sequence {} has {} events, counted from 0: there is no {event}",
+                message.seq,
+                sealed.len()
+            )));
+        }
+        let mut epochs = sealed.header.fact_keys.iter();
+        let found = epochs.find_map(|id| {
+            let epoch = keys.epoch(id)?;
+            let fact = sealed.disclose(event, epoch).ok()?;
+            Some((epoch, fact))
+        });
+        let (epoch, fact) = found.ok_or_else(|| {
+            Error::Unreachable(format!(
+                "the key of event {event} at sequence {} is not there",
+                message.seq
+            ))
+        })?;
+        let (entry, _) = sealed.open_disclosed(event, &fact).map_err(wrong)?;
+        let names = match wanted.names {
+            true => names(source, epoch, &entry).await?,
+            false => None,
+        };
+        disclosed.push(Disclosed { event, fact, names });
+    }
+    Ok(disclosed)
+}
+
+/// What opens the names beside an event; none where there are none, or their key is gone.
+async fn names(
+    source: &Source,
+    epoch: &Epoch,
+    entry: &Entry,
+) -> Result<Option<CiphertextKey>, Error> {
+    let Some(sealed) = &entry.names else {
+        return Ok(None);
+    };
+    if let Event::ResolutionRequested(_) = &entry.fact.event {
+        return Ok(epoch.request_names.disclose(sealed).ok());
+    }
+    let is_of_names = |owner: &Owner| match owner {
+        Owner::RootToken | Owner::TokenMac(_) | Owner::Payload(..) => false,
+        // The event does not say which version they are sealed for.
+        Owner::Names(_, version) => version.is_some(),
+        Owner::Cubbyhole(_, _, content) => *content == Content::Names,
+        Owner::TokenNames(_) | Owner::Mount(_) | Owner::Erasure(_) | Owner::Hold(_) => true,
+    };
+    let mut uses = used(entry).into_iter();
+    let Some(used) = uses.find(|used| is_of_names(&used.owner)) else {
+        return Ok(None);
+    };
+    let dek = source.custody.dek(used.key).await?;
+    Ok(dek.and_then(|dek| dek.disclose(sealed).ok()))
+}
+
+/// What a receipt shows, as it is told. Its JSON has these names.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// The origin of the checkpoint that vouches for it.
+    pub origin: String,
+    /// How many sequences that checkpoint attests.
+    pub attested: u64,
+    /// How many known witnesses cosigned it.
+    pub witnesses: usize,
+    /// How many events the commit holds.
+    pub events: usize,
+    /// Those that are shown, as `log` tells them; there is no verdict, which the log alone gives.
+    pub shown: Vec<Line>,
+}
+
+/// Checks a receipt by public keys alone, and tells what it shows. Each of `witnesses` has to have
+/// cosigned its checkpoint.
+///
+/// # Errors
+/// When anything of it is not so.
+pub fn check(bytes: &[u8], key: &VerifierKey, witnesses: &[VerifierKey]) -> Result<Shown, Error> {
+    use billfold_core::proof::receipt;
+    let refused = |error: &dyn std::fmt::Display| {
+        Error::from(Finding::new(Check::Receipt, None, error.to_string()))
+    };
+    let receipt = Receipt::parse(bytes).map_err(|error| match error {
+        receipt::Error::Format(_) => Error::Usage(error.to_string()),
+        other => refused(&other),
+    })?;
+    let shown = receipt.verified(key).map_err(|error| refused(&error))?;
+    for witness in witnesses {
+        let cosigned = receipt.checkpoint.verify(witness);
+        cosigned.map_err(|error| {
+            refused(&format_args!(
+                "the checkpoint by {}: {error}",
+                witness.name()
+            ))
+        })?;
+    }
+    let commit = Opened {
+        seq: receipt.seq,
+        hash: CommitHash::of(&receipt.message),
+        header: shown.header,
+        entries: Vec::new(),
+        statements: Vec::new(),
+    };
+    let lines = shown.entries.into_iter().map(|event| {
+        let mut line = Line::new(&commit, event.index, &event.entry);
+        if let Some(names) = event.names {
+            add(&mut line, names);
+        }
+        line
+    });
+    Ok(Shown {
+        origin: shown.checkpoint.origin.to_string(),
+        attested: shown.checkpoint.size,
+        witnesses: witnesses.len(),
+        events: shown.events,
+        shown: lines.collect(),
+    })
+}
+
+fn add(line: &mut Line, names: ShownNames) {
+    use crate::log::Name;
+    match names {
+        ShownNames::Record(names) => line.path = Some(Name::Open(names.path)),
+        ShownNames::Mount(names) => line.mount_path = Some(Name::Open(names.path)),
+        ShownNames::Cubbyhole(names) => line.path = Some(Name::Open(names.path)),
+        ShownNames::Request(names) => {
+            line.path = names.path.map(Name::Open);
+            line.client = Some(names.client);
+            line.execution = names.execution;
+        }
+        ShownNames::Erasure(names) => line.reason = Some(Name::Open(names.reason)),
+        ShownNames::Hold(names) => {
+            line.path = Some(Name::Open(names.path));
+            line.reason = Some(Name::Open(names.reason));
+        }
+        _ => {}
+    }
+}
