@@ -150,7 +150,9 @@ async fn inv09_a_log_is_verified_by_public_keys_alone(backend: Backend) {
     assert!(told["attested"].as_u64().unwrap() >= later.size);
     verified(&wallet, &["--checkpoint-key", &key], 0).await;
     // A checkpoint of a log that never was, signed by nobody who may.
-    let other = held.note.replacen(&held.size.to_string(), "3", 1);
+    let other = held
+        .note
+        .replacen(&format!("\n{}\n", held.size), "\n3\n", 1);
     fs::write(&note_file, other).unwrap();
     let told = verified(&wallet, &by_file, 3).await;
     assert!(
