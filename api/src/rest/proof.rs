@@ -37,13 +37,13 @@ struct Attested {
 }
 
 pub(super) async fn checkpoint(call: &Call) -> Outcome {
+    let found = call.wallet.checkpoint(&call.caller, &call.path).await;
+    let found = found.map_err(|error| failure(&error))?;
     let as_note = match call.parameter("format") {
         None | Some("json") => false,
         Some("note") => true,
         Some(_) => return Err(Failure::bad("format is json or note")),
     };
-    let found = call.wallet.checkpoint(&call.caller, &call.path).await;
-    let found = found.map_err(|error| failure(&error))?;
     let newest = found.value.newest;
     if as_note {
         let none = || Failure::new(StatusCode::NOT_FOUND, "there is no checkpoint yet");
@@ -79,8 +79,19 @@ fn wanted(call: &Call, name: &str) -> Result<u64, Failure> {
     number(call, name)?.ok_or_else(|| Failure::bad(format!("{name} is missing")))
 }
 
+/// What a request says, once it is known that it may be made at all: whoever may not is told nothing
+/// of what it should have said.
+async fn permitted<T>(call: &Call, said: Result<T, Failure>) -> Result<T, Failure> {
+    if said.is_err() {
+        let permitted = call.wallet.checkpoint(&call.caller, &call.path).await;
+        permitted.map_err(|error| failure(&error))?;
+    }
+    said
+}
+
 pub(super) async fn inclusion(call: &Call) -> Outcome {
-    let (seq, size) = (Seq(wanted(call, "seq")?), number(call, "size")?);
+    let said = || Ok((Seq(wanted(call, "seq")?), number(call, "size")?));
+    let (seq, size) = permitted(call, said()).await?;
     let found = call
         .wallet
         .inclusion(&call.caller, &call.path, seq, size)
@@ -112,7 +123,8 @@ struct Consistent {
 }
 
 pub(super) async fn consistency(call: &Call) -> Outcome {
-    let (from, to) = (wanted(call, "from")?, number(call, "to")?);
+    let said = || Ok((wanted(call, "from")?, number(call, "to")?));
+    let (from, to) = permitted(call, said()).await?;
     let found = call
         .wallet
         .consistency(&call.caller, &call.path, from, to)

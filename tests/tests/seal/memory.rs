@@ -86,8 +86,10 @@ async fn keys_of(store: &dyn KeyStore, file: &std::path::Path) -> BTreeMap<Strin
         (32, "view key"),
         (64, "token MAC key"),
         (96, "command key"),
-        (148, "fact key"),
-        (180, "request-name key"),
+        (128, "checkpoint seed"),
+        (160, "next checkpoint seed"),
+        (212, "fact key"),
+        (244, "request-name key"),
     ] {
         keys.insert(name.to_owned(), opened[at..at + 32].to_vec());
     }
