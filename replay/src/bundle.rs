@@ -13,8 +13,8 @@ use billfold_core::{
 };
 use billfold_streams::{
     EventLog,
-    embedded::Embedded,
-    log::{AppendError, Message},
+    embedded::{Embedded, MAX_MESSAGE},
+    log::Message,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -130,44 +130,65 @@ pub async fn import(
     }
     // All of it is checked before anything is written.
     let bundle = Bundle::open(bundle).await?;
-    let told = Told {
+    if bundle.largest() > MAX_MESSAGE {
+        return Err(Error::Usage(format!(
+            "a commit of {} bytes is over the embedded log's limit of {MAX_MESSAGE} bytes: verify the \
+             bundle as it is",
+            bundle.largest()
+        )));
+    }
+    let was_there = dir.try_exists()?;
+    let imported = append_all(&bundle, dir, progress).await;
+    if imported.is_err() {
+        // Half a log is none.
+        let _ = fs::remove_dir_all(dir);
+        if was_there {
+            let _ = fs::create_dir(dir);
+        }
+    }
+    imported?;
+    Ok(Told {
         wallet: bundle.wallet(),
         sequence: bundle.last_seq(),
-    };
+    })
+}
+
+async fn append_all(
+    bundle: &Bundle,
+    dir: &Path,
+    progress: &mut (dyn FnMut(Seq, Seq) + Send),
+) -> Result<(), Error> {
     let folder = dir.to_owned();
     let opening = tokio::task::spawn_blocking(move || Embedded::open(&folder));
     let joined = opening.await;
     let open = joined.map_err(|error| Error::Machine(error.to_string()))??;
-    let log = open.log();
+    let (log, end) = (open.log(), bundle.last_seq());
     let mut heads: HashMap<Subject, Seq> = HashMap::new();
     let mut appended = bundle
         .messages(Seq::ZERO)
         .map(|message| {
             let log = Arc::clone(&log);
-            let expected = message
+            let before = message
                 .as_ref()
                 .ok()
                 .and_then(|message| heads.insert(message.subject, message.seq));
             async move {
                 let message = message?;
-                let expected = expected.unwrap_or(Seq::ZERO);
+                let expected = before.unwrap_or(Seq::ZERO);
                 let appended = log.append(&message.subject, expected, message.bytes).await;
+                let failed = |why: &dyn std::fmt::Display| {
+                    Error::Machine(format!("sequence {} cannot be written: {why}", message.seq))
+                };
                 match appended {
                     Ok(seq) if seq == message.seq => Ok(seq),
-                    Ok(seq) => Err(Error::Machine(format!(
-                        "sequence {} came to stand at {seq}",
-                        message.seq
-                    ))),
-                    Err(error @ AppendError::TooLarge { .. }) => {
-                        Err(Error::Machine(format!("sequence {}: {error}", message.seq)))
-                    }
-                    Err(error) => Err(Error::Machine(error.to_string())),
+                    Ok(seq) => Err(failed(&format_args!("it came to stand at {seq}"))),
+                    Err(error) => Err(failed(&error)),
                 }
             }
         })
         .buffered(AT_ONCE);
     while let Some(seq) = appended.try_next().await? {
-        progress(seq, told.sequence);
+        progress(seq, end);
     }
-    Ok(told)
+    Ok(())
 }

@@ -159,6 +159,9 @@ pub(super) async fn rotate_key(call: &Call) -> Outcome {
     };
     let may = call.wallet.may(&call.caller, &need);
     if !may.map_err(|error| failure(&error))? {
+        // It asks before it changes anything, so the edge leaves its record to it.
+        let recorded = call.wallet.record_refusal(&call.caller, &call.path).await;
+        recorded.map_err(|error| failure(&error))?;
         return Err(failure(&wallet::Error::Denied));
     }
     let body = Object::parse(&call.body).map_err(Failure::bad)?;

@@ -38,6 +38,7 @@ pub struct Bundle {
     head: Head,
     /// Where the message of each sequence begins in the file, and its subject.
     places: Vec<(u64, Subject)>,
+    largest: usize,
     notes: Vec<Note>,
 }
 
@@ -65,16 +66,20 @@ impl Bundle {
         };
         let file = BufReader::new(File::open(&path).map_err(unread)?);
         let (mut reader, head) = Reader::begin(file)?;
-        let mut places = Vec::new();
+        let (mut places, mut largest) = (Vec::new(), 0);
         loop {
             let at = reader.at();
             match reader.next()? {
-                Item::Message(message) => places.push((at, message.subject)),
+                Item::Message(message) => {
+                    places.push((at, message.subject));
+                    largest = largest.max(message.bytes.len());
+                }
                 Item::End { notes } => {
                     return Ok(Self {
                         path,
                         head,
                         places,
+                        largest,
                         notes,
                     });
                 }
@@ -98,6 +103,12 @@ impl Bundle {
     #[must_use]
     pub fn last_seq(&self) -> Seq {
         Seq(self.places.len() as u64)
+    }
+
+    /// The size of its largest message, in bytes.
+    #[must_use]
+    pub const fn largest(&self) -> usize {
+        self.largest
     }
 
     /// The checkpoints from outside that were put beside the log.

@@ -54,7 +54,7 @@ pub(crate) async fn a_receipt_shows_one_commit_to_whoever_has_the_public_key(bac
         assert_eq!(wallet.node.root("GET", read, ()).await.status, 200);
         attested(&wallet).await;
         let key = key_of(&wallet).await;
-        let asked = last_event(&wallet, "ResolutionRequested").await;
+        let asked = last_event(&wallet, "read-data").await;
         let (seq, index) = (asked["sequence"].to_string(), asked["index"].to_string());
         let dir = tempfile::tempdir().unwrap();
         let [receipt, bare, written] =
