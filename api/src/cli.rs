@@ -6,6 +6,7 @@ mod dev;
 mod erasure;
 mod init;
 mod input;
+mod key_manager;
 mod keys;
 mod logging;
 mod login;
@@ -104,6 +105,8 @@ enum Client {
     RotateCheckpointKey(proof::Checkpoint),
     /// Destroy a KEK version and all before it; nothing may be under them
     Retire(keys::Retire),
+    /// Move the wallet to the key manager that the server's settings name next, or to a new version of its key
+    ChangeKeyManager(key_manager::ChangeKeyManager),
     /// Print what a shell needs to complete these commands
     Completions(shell::Completions),
     /// Write manual pages into a folder
@@ -221,6 +224,7 @@ impl Client {
             Self::RotateCheckpointKey(asked) => proof::rotate(asked).await,
             Self::Exposed(exposed) => keys::exposed(exposed).await,
             Self::Retire(retire) => keys::retire(retire).await,
+            Self::ChangeKeyManager(change) => key_manager::change(change).await,
             Self::Completions(completions) => shell::completions(&completions),
             Self::Man(man) => shell::man(&man),
         }

@@ -9,6 +9,7 @@ mod audit;
 mod environment;
 mod erasures;
 mod error;
+mod key_manager;
 mod keys;
 mod kv;
 mod mount;
@@ -30,6 +31,7 @@ pub use self::{
     answer::Answer,
     environment::{Choices, Settings, Variables},
     error::Error,
+    key_manager::KeyManagerChange,
     keys::{ErasureStatus, ExposedSecret, KekStatus, KeyStatus, RewrapStatus},
     kv::{Metadata, Reading, Version},
     mount::{Kv, Place},

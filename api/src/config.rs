@@ -1,5 +1,7 @@
 //! The configuration: a TOML file, and an environment variable for each setting, which wins.
 
+mod key_manager;
+
 use std::{
     net::SocketAddr,
     num::{NonZeroU32, NonZeroU64},
@@ -7,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use billfold_upstreams::vault_transit;
 use figment::{
     Figment,
     providers::{Env, Format as _, Toml},
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::key_manager::{KeyManagerName, KeyManagerPlace};
 use crate::http::TlsFiles;
 
 /// The beginning of the names of environment variables.
@@ -54,6 +56,21 @@ pub struct Settings {
     pub vault_transit_token_file: Option<PathBuf>,
     /// PEM certificates that may sign its own (`BILLFOLD_VAULT_TRANSIT_CA_FILE`).
     pub vault_transit_ca_file: Option<PathBuf>,
+    /// The key manager that the wallet is to be moved to when it is ordered
+    /// (`BILLFOLD_NEXT_KEY_MANAGER`); the other settings of it as above.
+    pub next_key_manager: Option<KeyManagerName>,
+    /// (`BILLFOLD_NEXT_KEY_FILE`).
+    pub next_key_file: Option<PathBuf>,
+    /// (`BILLFOLD_NEXT_VAULT_TRANSIT_ADDRESS`).
+    pub next_vault_transit_address: Option<String>,
+    /// (`BILLFOLD_NEXT_VAULT_TRANSIT_MOUNT`).
+    pub next_vault_transit_mount: String,
+    /// (`BILLFOLD_NEXT_VAULT_TRANSIT_KEY`).
+    pub next_vault_transit_key: Option<String>,
+    /// (`BILLFOLD_NEXT_VAULT_TRANSIT_TOKEN_FILE`).
+    pub next_vault_transit_token_file: Option<PathBuf>,
+    /// (`BILLFOLD_NEXT_VAULT_TRANSIT_CA_FILE`).
+    pub next_vault_transit_ca_file: Option<PathBuf>,
     /// The certificate chain, in PEM (`BILLFOLD_TLS_CERT_FILE`).
     pub tls_cert_file: Option<PathBuf>,
     /// Its key, in PEM (`BILLFOLD_TLS_KEY_FILE`).
@@ -95,33 +112,6 @@ pub enum Environment {
     Production,
 }
 
-/// The key managers there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeyManagerName {
-    /// People open the wallet, with shares of its key.
-    Shamir,
-    /// A transit key of a Vault or OpenBao.
-    VaultTransit,
-    /// A key file that the operator guards.
-    KeyFile,
-    /// A key beside the data: insecure.
-    DevFile,
-}
-
-impl KeyManagerName {
-    /// As it stands in the configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Shamir => "shamir",
-            Self::VaultTransit => "vault-transit",
-            Self::KeyFile => "key-file",
-            Self::DevFile => "dev-file",
-        }
-    }
-}
-
 /// The bounds on requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
@@ -154,6 +144,13 @@ impl Default for Settings {
             vault_transit_key: None,
             vault_transit_token_file: None,
             vault_transit_ca_file: None,
+            next_key_manager: None,
+            next_key_file: None,
+            next_vault_transit_address: None,
+            next_vault_transit_mount: "transit".to_owned(),
+            next_vault_transit_key: None,
+            next_vault_transit_token_file: None,
+            next_vault_transit_ca_file: None,
             tls_cert_file: None,
             tls_key_file: None,
             env: Environment::Development,
@@ -206,33 +203,7 @@ impl Settings {
     /// With the first thing that is missing or unsafe.
     pub fn check(&self) -> Result<(), Error> {
         let wrong = |told: &str| Err(Error(told.to_owned()));
-        match (self.key_manager, &self.key_file) {
-            (None, _) => {
-                return wrong(
-                    "no key manager is configured, and without one nothing is opened: set \
-                     key_manager = \"shamir\", or \"key-file\" and key_file, or \"vault-transit\" and \
-                     where its key is (BILLFOLD_KEY_MANAGER, BILLFOLD_KEY_FILE, \
-                     BILLFOLD_VAULT_TRANSIT_...)",
-                );
-            }
-            (Some(KeyManagerName::KeyFile), None) => {
-                return wrong("the key manager key-file needs key_file (BILLFOLD_KEY_FILE)");
-            }
-            (Some(KeyManagerName::VaultTransit), _) if self.vault_transit().is_none() => {
-                return wrong(
-                    "the key manager vault-transit needs vault_transit_address, \
-                     vault_transit_key and vault_transit_token_file \
-                     (BILLFOLD_VAULT_TRANSIT_ADDRESS, BILLFOLD_VAULT_TRANSIT_KEY, \
-                     BILLFOLD_VAULT_TRANSIT_TOKEN_FILE)",
-                );
-            }
-            (Some(KeyManagerName::DevFile), _) if self.is_production() => {
-                return wrong(
-                    "the key manager dev-file protects nothing: it is refused in production",
-                );
-            }
-            _ => {}
-        }
+        self.key_managers()?;
         if self.tls_cert_file.is_some() != self.tls_key_file.is_some() {
             return wrong("TLS needs both tls_cert_file and tls_key_file");
         }
@@ -280,24 +251,6 @@ impl Settings {
             principal_per_second: self.principal_per_second,
             refused_per_second: self.refused_per_second,
         }
-    }
-
-    /// Where the key of the key manager `vault-transit` is, if all of that is set.
-    #[must_use]
-    pub fn vault_transit(&self) -> Option<vault_transit::Settings> {
-        Some(vault_transit::Settings {
-            address: self.vault_transit_address.clone()?,
-            mount: self.vault_transit_mount.clone(),
-            key: self.vault_transit_key.clone()?,
-            token_file: self.vault_transit_token_file.clone()?,
-            ca_file: self.vault_transit_ca_file.clone(),
-        })
-    }
-
-    /// The key file of the key manager `dev-file`.
-    #[must_use]
-    pub fn dev_key(&self) -> PathBuf {
-        self.data_dir.join("dev.key")
     }
 }
 
@@ -356,5 +309,15 @@ mod tests {
         assert!(told("key_manager = \"dev-file\"\nenv = \"production\"").contains("production"));
         assert!(told("key_manager = \"dev-file\"\nlisten = \"0.0.0.0:1\"").contains("loopback"));
         assert!(read("key_manager = \"dev-file\"").unwrap().check().is_ok());
+        let shamir = |rest: &str| told(&format!("key_manager = \"shamir\"\n{rest}"));
+        let next = shamir("next_key_manager = \"key-file\"\nkey_file = \"k\"");
+        assert!(next.contains("BILLFOLD_NEXT_KEY_FILE"), "{next}");
+        let next = shamir("next_key_manager = \"dev-file\"\nenv = \"production\"");
+        assert!(next.contains("production"), "{next}");
+        let transit = "next_key_manager = \"vault-transit\"\nnext_vault_transit_key = \"k\"";
+        assert!(shamir(transit).contains("BILLFOLD_NEXT_VAULT_TRANSIT_ADDRESS"));
+        let next =
+            "key_manager = \"shamir\"\nnext_key_manager = \"key-file\"\nnext_key_file = \"k\"";
+        assert!(read(next).unwrap().check().is_ok());
     }
 }

@@ -11,12 +11,7 @@ use std::{
     time::Duration,
 };
 
-use billfold_core::{
-    entropy::Entropy as _,
-    id::ProcessId,
-    keys::manager::{self, KeyManager},
-    subject::Generation,
-};
+use billfold_core::{entropy::Entropy as _, id::ProcessId, keys::manager, subject::Generation};
 use billfold_projector::{
     Keychain, Tree, audit,
     keychain::{self, Progress},
@@ -35,7 +30,6 @@ use billfold_streams::{
     rewrapper::Rewrapper,
     sweeper::Sweeper,
 };
-use billfold_upstreams::{DevFile, KeyFile, VaultTransit};
 use tokio::task::JoinHandle;
 
 pub use backend::Backend;
@@ -45,7 +39,8 @@ pub use progress::for_terminal;
 
 use self::checkpointer::{Notary, Often};
 use crate::{
-    config::{KeyManagerName, Settings},
+    config::Settings,
+    seal::Managers,
     wallet::{self, Wallet},
 };
 
@@ -135,7 +130,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node of a wallet that exists, and that a key manager opens.
+    /// Starts a node of a wallet that exists, and that its first key manager opens.
     ///
     /// # Errors
     /// When there is none, people open it, or any part does not come up.
@@ -144,16 +139,13 @@ impl Node {
         backend: &Backend,
         progress: Box<dyn Progress>,
     ) -> Result<Self, Error> {
-        let manager: Arc<dyn KeyManager> = match key_manager(settings)? {
-            Some(manager) => Arc::from(manager),
-            None => return Err(Error::OtherShares),
-        };
+        let manager = managers(settings)?.first()?.ok_or(Error::OtherShares)?;
         let opened = Custody::open(backend.keys(), &*manager, new_process()).await;
         let custody = match opened {
             Err(custody::Error::NoWallet) => return Err(Error::NoWallet),
             other => Arc::new(other?),
         };
-        Self::start(settings, backend, custody, Some(manager), progress).await
+        Self::start(settings, backend, custody, progress).await
     }
 
     /// Starts a node of a wallet that exists, with its open keys.
@@ -164,7 +156,6 @@ impl Node {
         settings: &Settings,
         backend: &Backend,
         custody: Arc<Custody>,
-        manager: Option<Arc<dyn KeyManager>>,
         progress: Box<dyn Progress>,
     ) -> Result<Self, Error> {
         let engine = Engine::start(settings, backend, custody, progress).await?;
@@ -208,7 +199,7 @@ impl Node {
             recorder,
             Arc::clone(&audit),
             Arc::clone(&notary),
-            manager,
+            managers(settings)?,
             settings.patience(),
             settings.rewrap_pace(),
         );
@@ -401,9 +392,8 @@ async fn keep_tidy(wallet: Weak<Wallet>) {
         if let Err(error) = wallet.clear_tokens().await {
             tracing::debug!(%error, "tokens that have ended are cleared away later");
         }
-        // Another node may have ended before it could say so.
         if let Err(error) = wallet.confirm_generation().await {
-            tracing::debug!(%error, "the unseal generation is confirmed later");
+            tracing::debug!(%error, "the unseal generation is looked at again later");
         }
         if let Err(error) = wallet.rotate_if_due().await {
             tracing::warn!(%error, "the KEK could not be rotated; trying again");
@@ -459,31 +449,10 @@ async fn keep_audit(
     }
 }
 
-/// The key manager that the settings name; none when it is people who open the wallet.
-///
-/// # Errors
-/// When none is named, or it cannot be used.
-pub(crate) fn key_manager(settings: &Settings) -> Result<Option<Box<dyn KeyManager>>, Error> {
-    let unset = |told: &str| Error::from(manager::Error::Configuration(told.to_owned()));
-    let named = settings.key_manager;
-    let named = named.ok_or_else(|| unset("no key manager is configured: set key_manager"))?;
-    Ok(Some(match named {
-        KeyManagerName::Shamir => return Ok(None),
-        KeyManagerName::VaultTransit => {
-            let transit = settings.vault_transit();
-            let transit = transit.ok_or_else(|| unset("vault-transit is not configured"))?;
-            Box::new(VaultTransit::new(&transit)?)
-        }
-        KeyManagerName::KeyFile => {
-            let file = settings.key_file.as_ref();
-            let file = file.ok_or_else(|| unset("key-file is not configured: set key_file"))?;
-            Box::new(KeyFile::open(file)?)
-        }
-        KeyManagerName::DevFile => {
-            let (file, production) = (settings.dev_key(), settings.is_production());
-            Box::new(DevFile::open(&file, production, &mut Os::new())?)
-        }
-    }))
+/// The key managers that the settings name.
+pub(crate) fn managers(settings: &Settings) -> Result<Managers, Error> {
+    let managers = Managers::of(settings);
+    managers.map_err(|error| manager::Error::Configuration(error.to_string()).into())
 }
 
 pub(crate) fn new_process() -> ProcessId {

@@ -4,6 +4,7 @@ mod audit;
 mod credentials;
 mod erasure;
 mod holds;
+mod key_manager;
 mod keys;
 mod proof;
 mod restore;
@@ -23,7 +24,7 @@ use crate::{
 const MOUNT: &str = "secret/";
 
 /// Answers a caller who showed a valid token.
-pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
+pub(crate) async fn call(door: &Door, call: &Call) -> Outcome {
     match call.endpoint {
         Endpoint::CredentialWrite => credentials::write(call).await,
         Endpoint::CredentialList => credentials::list(call).await,
@@ -38,6 +39,7 @@ pub(crate) async fn call(_door: &Door, call: &Call) -> Outcome {
         Endpoint::WalletKeyStatus => keys::status(call).await,
         Endpoint::WalletExposed => keys::exposed(call).await,
         Endpoint::WalletRetire => keys::retire(call).await,
+        Endpoint::WalletKeyManager => key_manager::change(door, call).await,
         Endpoint::WalletRestore => restore::restore(call).await,
         Endpoint::Audit => audit::read(call).await,
         Endpoint::AuditCheckpoint => proof::checkpoint(call).await,

@@ -3,8 +3,10 @@
 //! No HTTP here, and no keys but those shares. What there are enough shares for is done by whoever
 //! runs the node, who takes the orders.
 
+mod change;
 mod collected;
 mod known;
+mod managers;
 mod root;
 mod rotation;
 
@@ -19,13 +21,15 @@ use billfold_upstreams::{Shamir, shamir};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+use self::{change::Change, root::Root, rotation::Rotation};
 pub use self::{
+    change::{Awaited, ChangeProgress, Step},
     collected::Collected,
     known::Known,
+    managers::{Managers, Opener},
     root::{Pad, RootProgress},
     rotation::{NewKey, RotationProgress, Target},
 };
-use self::{root::Root, rotation::Rotation};
 
 /// How a wallet is to begin.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +117,12 @@ pub enum Error {
     /// No new shares are being made.
     #[error("no rotation in progress")]
     NoRotation,
+    /// The key manager is being changed.
+    #[error("a change of the key manager is under way on this node: give it up first")]
+    ChangeUnderWay,
+    /// The key manager is not being changed.
+    #[error("no change of the key manager is under way on this node")]
+    NoChange,
     /// The new shares are made, and enough of them have to be shown.
     #[error(
         "rotation already finished; verification must be performed; nonce for the verification operation is \"{0}\""
@@ -132,11 +142,13 @@ pub enum Error {
 /// What a node knows of its wallet while that is closed, and what it is waiting for.
 #[derive(Debug)]
 pub struct Lock {
-    manager: &'static str,
+    /// The names of the key managers that the settings name, the wallet's own first.
+    managers: Vec<&'static str>,
     known: ArcSwapOption<Known>,
     collected: Mutex<Option<Collected>>,
     root: Mutex<Option<Root>>,
     rotation: Mutex<Option<Rotation>>,
+    change: Mutex<Option<Change>>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -150,31 +162,40 @@ pub struct Progress {
 }
 
 impl Lock {
-    /// A lock of a wallet under this key manager. The orders come out at the other end.
+    /// A lock of a wallet under one of these key managers, the first one when there is none yet. The
+    /// orders come out at the other end.
     #[must_use]
-    pub fn new(manager: &'static str) -> (Self, mpsc::Receiver<Order>) {
+    pub fn new(managers: Vec<&'static str>) -> (Self, mpsc::Receiver<Order>) {
         let (orders, taken) = mpsc::channel(1);
         let lock = Self {
-            manager,
+            managers,
             known: ArcSwapOption::empty(),
             collected: Mutex::default(),
             root: Mutex::default(),
             rotation: Mutex::default(),
+            change: Mutex::default(),
             orders,
         };
         (lock, taken)
     }
 
-    /// The name of the key manager.
+    /// The name of the key manager that the wallet is under, or will be.
     #[must_use]
-    pub const fn manager(&self) -> &'static str {
-        self.manager
+    pub fn manager(&self) -> &'static str {
+        let known = self.known();
+        let found = known.and_then(|known| {
+            let mut named = self.managers.iter();
+            named.find(|name| **name == known.manager).copied()
+        });
+        found
+            .or_else(|| self.managers.first().copied())
+            .unwrap_or_default()
     }
 
     /// Whether people open the wallet, and no key manager does.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.manager == shamir::NAME
+        self.manager() == shamir::NAME
     }
 
     /// What the key store says of the wallet.
@@ -199,6 +220,8 @@ impl Lock {
         if rotation.as_ref().map(Rotation::set) != set {
             *rotation = None;
         }
+        let mut change = self.changes();
+        change.take_if(|change| change.is_stale(known.as_deref()));
         self.known.store(known);
     }
 
@@ -278,6 +301,11 @@ impl Lock {
     pub fn abandon(&self) {
         self.cancel_root();
         *self.rotations() = None;
+        self.cancel_change();
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Option<Change>> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rotations(&self) -> MutexGuard<'_, Option<Rotation>> {

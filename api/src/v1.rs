@@ -19,7 +19,9 @@ mod token;
 mod tools;
 pub(crate) mod wrapping;
 
+pub(crate) use generate_root::learn;
 pub(crate) use openapi::help;
+pub(crate) use seal::{Texts, failure as closed_failure, key_bytes};
 pub(crate) use sys::prometheus;
 
 use axum::http::StatusCode;
@@ -195,6 +197,10 @@ pub(crate) fn failure(error: &wallet::Error) -> Failure {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the log or key store is not available",
             )
+        }
+        Error::KeyManager(why) => {
+            tracing::warn!(why, "a key manager cannot be used");
+            Failure::new(StatusCode::SERVICE_UNAVAILABLE, why.clone())
         }
         Error::Unknown => Failure::new(StatusCode::GATEWAY_TIMEOUT, error.to_string()),
     }

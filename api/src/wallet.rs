@@ -7,6 +7,7 @@ mod cubbyhole;
 mod details;
 mod erasure;
 mod holds;
+mod key_manager;
 mod keys;
 mod metadata;
 mod mounts;
@@ -30,12 +31,12 @@ use billfold_core::{
     command::Done,
     decide::Refusal,
     id::{MountId, RecordId, RequestId, Seq},
-    keys::{TokenMac, manager::KeyManager},
+    keys::TokenMac,
 };
 use billfold_projector::{Keychain, view};
 use billfold_streams::{committer, custody, recorder};
 
-use crate::node::checkpointer::Notary;
+use crate::{node::checkpointer::Notary, seal::Managers};
 
 pub(crate) use access::wallet_uuid;
 pub use access::{Caller, Token};
@@ -67,8 +68,8 @@ pub struct Wallet {
     notary: Arc<Notary>,
     mounts: Mounts,
     root: Root,
-    /// Who opens it, if not people.
-    manager: Option<Arc<dyn KeyManager>>,
+    /// Who may open it.
+    managers: Managers,
     /// How long a caller waits for its place in the log.
     patience: Duration,
     /// How many pages this node rewraps in a second at most.
@@ -126,6 +127,9 @@ pub enum Error {
     /// A dependency's fault, or this node's: nothing was told or changed.
     #[error("{0}")]
     Unavailable(String),
+    /// The key manager's fault, or the settings': whoever may change it is told why.
+    #[error("{0}")]
+    KeyManager(String),
     /// It is not known whether the command was done.
     #[error("the outcome is not known yet; repeat the command with the same id")]
     Unknown,
@@ -159,6 +163,10 @@ impl From<custody::Error> for Error {
     fn from(error: custody::Error) -> Self {
         match error {
             custody::Error::Keys(error) => Self::Damaged(error.to_string()),
+            custody::Error::Manager(error) => Self::KeyManager(error.to_string()),
+            error @ (custody::Error::SameKey(_)
+            | custody::Error::FormerKey(_)
+            | custody::Error::OtherManager { .. }) => Self::Invalid(error.to_string()),
             other => Self::Unavailable(other.to_string()),
         }
     }
@@ -195,7 +203,7 @@ impl Wallet {
         recorder: recorder::Handle,
         audit: Arc<billfold_projector::audit::Index>,
         notary: Arc<Notary>,
-        manager: Option<Arc<dyn KeyManager>>,
+        managers: Managers,
         patience: Duration,
         rewrap_pace: Option<NonZeroU32>,
     ) -> Result<Self, Error> {
@@ -210,7 +218,7 @@ impl Wallet {
             notary,
             mounts,
             root,
-            manager,
+            managers,
             patience,
             rewrap_pace,
         })

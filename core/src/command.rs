@@ -145,8 +145,8 @@ pub enum Action {
         generation: u32,
         /// The name of its key manager.
         manager: String,
-        /// Whether what opens it does not open the one before.
-        severs: bool,
+        /// The oldest KEK version that can be had of old copies with what opens it.
+        back_to: KekVersion,
     },
 }
 

@@ -197,8 +197,8 @@ impl<S: Source> Deciding<'_, S> {
             Action::ReplaceGeneration {
                 generation,
                 manager,
-                severs,
-            } => self.replace_generation(*generation, manager, *severs)?,
+                back_to,
+            } => self.replace_generation(*generation, manager, *back_to)?,
         }
         Ok(Decision::Events {
             entries: self.entries,

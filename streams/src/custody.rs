@@ -1,6 +1,7 @@
 //! The wallet's open keys on a node, over the key store.
 
 mod checkpoint;
+mod generations;
 mod open;
 mod pages;
 
@@ -17,7 +18,7 @@ use billfold_core::{
     id::{FactKeyId, PageId, ProcessId, WalletId},
     keys::{
         Dek,
-        keyring::{self, Generation, KekVersion, Keks, Keyring},
+        keyring::{self, Generation, KekVersion, Keks, Keyring, Reach},
         manager::{self, GenerationId, KeyManager},
         page::{KeyRef, Page},
         wallet::WalletKeys,
@@ -26,8 +27,8 @@ use billfold_core::{
 use bytes::Bytes;
 use tokio::sync::{Mutex, Notify};
 
-pub use self::open::CurrentEpoch;
-use self::{open::Open, pages::Pages};
+pub use self::{generations::Wanted, open::CurrentEpoch};
+use self::{generations::open_generation, open::Open, pages::Pages};
 use crate::{
     KeyStore,
     entropy::Os,
@@ -68,13 +69,41 @@ pub enum Error {
     #[error("there is no wallet here yet")]
     NoWallet,
     /// The keyring names another key manager than the one configured.
-    #[error("the wallet's keys are under the key manager {found}, not {configured}")]
+    #[error(
+        "the wallet's key manager is {found} since unseal generation {generation}, not {configured}"
+    )]
     OtherManager {
         /// As the keyring says.
         found: String,
+        /// The generation that it opens.
+        generation: u32,
         /// As the configuration says.
-        configured: &'static str,
+        configured: String,
     },
+    /// The generation was replaced at some time, and what is configured does not open the one there is.
+    #[error(
+        "the key manager {manager} does not open this wallet's unseal generation {generation}. It has \
+         been replaced since generation 1: if the wallet's key was changed, the settings name one of \
+         before"
+    )]
+    OtherKey {
+        /// The key manager.
+        manager: &'static str,
+        /// The generation that there is.
+        generation: u32,
+    },
+    /// The caller's fault: another key was wanted.
+    #[error(
+        "the key of the key manager {0} opens today's unseal generation as well, so nothing would be \
+         severed: name another key, or make a new version of it, or disable the versions before"
+    )]
+    SameKey(&'static str),
+    /// The caller's fault: the key is one that the wallet was moved away from.
+    #[error(
+        "the key of the key manager {0} opens an unseal generation of the past: what is gone from every \
+         copy by now could be had with it again. Name another key"
+    )]
+    FormerKey(&'static str),
     /// The unseal generation was replaced, and this node cannot follow: it has to be unsealed anew.
     #[error("the unseal generation was replaced: this node has to be unsealed anew")]
     Replaced,
@@ -110,10 +139,19 @@ impl Custody {
         manager: &dyn KeyManager,
         process: ProcessId,
     ) -> Result<Self, Error> {
-        let stored = store.read(Slot::Keyring).await?.ok_or(Error::NoWallet)?;
-        let keyring = Keyring::decode(&stored.bytes)?;
-        let key = open_generation(&keyring, manager).await?;
-        let open = Open::read(&*store, &keyring, Arc::new(key)).await?;
+        let mut before = Revision::NONE;
+        let (keyring, open) = loop {
+            let stored = store.read(Slot::Keyring).await?.ok_or(Error::NoWallet)?;
+            let keyring = Keyring::decode(&stored.bytes)?;
+            let key = open_generation(&keyring, manager).await?;
+            match Open::read(&*store, &keyring, Arc::new(key)).await {
+                // Another node added a version after the keyring was read: it is in the next one.
+                Err(Error::Keys(keyring::Error::NoKek(_))) if stored.revision != before => {
+                    before = stored.revision;
+                }
+                read => break (keyring, read?),
+            }
+        };
         Ok(Self {
             wallet: keyring.wallet,
             process,
@@ -149,6 +187,7 @@ impl Custody {
                 manager: manager.name(),
                 wrapped,
                 key: &key,
+                reach: Reach::first(),
             };
             let keyring = Keyring::wrap(generation, &keks, keyring::FIRST, &mut entropy)?;
             write_first(&*store, Slot::Keyring, keyring.encode()).await?;
@@ -263,12 +302,23 @@ impl Custody {
         Ok((keyring, stored.revision))
     }
 
-    /// Does as the log says: this KEK version is current, and this epoch.
+    /// Does as the log says: this KEK version is current, this epoch, and this unseal generation is
+    /// above them, or a later one.
     ///
     /// # Errors
     /// When they cannot be found, not even in the key store.
-    pub async fn adopt(&self, version: KekVersion, epoch: FactKeyId) -> Result<(), Error> {
-        let open = self.open.load_full();
+    pub async fn adopt(
+        &self,
+        version: KekVersion,
+        epoch: FactKeyId,
+        generation: u32,
+    ) -> Result<(), Error> {
+        let mut open = self.open.load_full();
+        if open.generation < generation {
+            // Its key is handed on to whoever has the version that was current then.
+            self.reload().await?;
+            open = self.open.load_full();
+        }
         if (open.current, open.epoch.id) == (version, epoch) {
             return Ok(());
         }
@@ -355,58 +405,6 @@ impl Custody {
         self.store.erase_older(Slot::Keyring).await?;
         fault_point("older keyrings erased");
         Ok(())
-    }
-
-    /// Wraps all KEK versions under a new unseal generation, which this key manager makes, in the
-    /// place of generation `expected`, and sees that no writing is left under that one. Says whether
-    /// the key manager cannot open that one any more; none when another generation came first.
-    ///
-    /// # Errors
-    /// When the key manager or the key store cannot be used, or an older writing is still there.
-    pub async fn replace_generation(
-        &self,
-        manager: &dyn KeyManager,
-        expected: u32,
-    ) -> Result<Option<bool>, Error> {
-        let severs = loop {
-            let (keyring, revision) = self.load().await?;
-            let Some(number) = expected
-                .checked_add(1)
-                .filter(|_| keyring.generation == expected)
-            else {
-                return Ok(None);
-            };
-            let before = manager.open(keyring.generation_id(), &keyring.wrapped_generation);
-            let severs = matches!(before.await, Err(manager::Error::WrongKey(_)));
-            let id = GenerationId {
-                wallet: self.wallet,
-                number,
-            };
-            let (key, wrapped) = manager.create(id, &mut Os::new()).await?;
-            let generation = Generation {
-                id,
-                manager: manager.name(),
-                wrapped,
-                key: &key,
-            };
-            let open = self.open.load_full();
-            let next = Keyring::wrap(generation, &open.keks, open.current, &mut Os::new())?;
-            if self.replace(Slot::Keyring, revision, next.encode()).await? {
-                fault_point("generation stored");
-                break severs;
-            }
-        };
-        self.reload().await?;
-        self.store.erase_older(Slot::Keyring).await?;
-        fault_point("older generations erased");
-        Ok(Some(severs))
-    }
-
-    /// The unseal generation and its key manager, as the keyring was last read.
-    #[must_use]
-    pub fn generation(&self) -> (u32, String) {
-        let open = self.open.load();
-        (open.generation, open.manager.clone())
     }
 
     /// A DEK; none when it was destroyed.
@@ -526,21 +524,6 @@ impl Custody {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-async fn open_generation(
-    keyring: &Keyring,
-    manager: &dyn KeyManager,
-) -> Result<billfold_core::keys::GenerationKey, Error> {
-    if keyring.manager != manager.name() {
-        return Err(Error::OtherManager {
-            found: keyring.manager.clone(),
-            configured: manager.name(),
-        });
-    }
-    Ok(manager
-        .open(keyring.generation_id(), &keyring.wrapped_generation)
-        .await?)
 }
 
 /// Writes a slot unless another creation came first: then that one stands.

@@ -226,6 +226,7 @@ the_sections! {
     auto_unseal: "Auto-unseal" as "Auto-unseal",
     rotate: "Rotate" as "Rotate",
     retire: "Retire" as "Begin and unseal",
+    change_the_key_manager: "Change the key manager" as "Change the key manager",
     erase_and_hold: "Erase and hold" as "Rotate",
     restore: "Restore" as "Rotate",
     when_a_key_is_lost_or_known: "When a key is lost or known" as "Rotate",

@@ -360,7 +360,7 @@ async fn replace_generation(wallet: &Wallet) {
     let replaced = Action::ReplaceGeneration {
         generation: 2,
         manager: "key-file".to_owned(),
-        severs: true,
+        back_to: 2,
     };
     inside.order(None, Actor::System, replaced).await.unwrap();
 }

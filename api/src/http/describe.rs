@@ -89,6 +89,7 @@ impl Endpoint {
             Self::AuditConsistency => "A proof that the log grew out of what it was before.",
             Self::WalletRotateCheckpointKey => "Let another key sign checkpoints.",
             Self::WalletExposed => "The secrets that are to be changed at their source.",
+            Self::WalletKeyManager => "Move the wallet to another key manager, or to another key.",
             Self::WalletRetire => "Destroy a KEK version and all before it.",
             Self::WalletRestore => {
                 "Write what secrets said at a moment of the past as new versions: all, or none."

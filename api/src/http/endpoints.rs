@@ -164,6 +164,7 @@ pub enum Endpoint {
     WalletRotate,
     WalletKeyStatus,
     WalletRetire,
+    WalletKeyManager,
     WalletExposed,
     Erase,
     Erasures,
@@ -226,6 +227,7 @@ impl Endpoint {
                 | Self::RecoveryRotationUpdate
                 | Self::RecoveryRotationVerify
                 | Self::RotationBackup
+                | Self::WalletKeyManager
         )
     }
 
@@ -751,6 +753,11 @@ pub const ROUTES: &[Route] = &[
         WRITE,
         "api/internal/wallet/retire-kek",
         Endpoint::WalletRetire,
+    ),
+    token(
+        &[Verb::Get, Verb::Post, Verb::Put, Verb::Delete],
+        "api/internal/wallet/key-manager",
+        Endpoint::WalletKeyManager,
     ),
     token(&[Verb::Post], "api/internal/wallet/erase", Endpoint::Erase),
     token(GET, "api/internal/wallet/erasures", Endpoint::Erasures),

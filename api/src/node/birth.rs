@@ -31,7 +31,7 @@ use billfold_upstreams::{Shamir, shamir::recovery_shares};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use super::{Backend, Engine, Error, key_manager, new_process};
+use super::{Backend, Engine, Error, managers, new_process};
 use crate::{config::Settings, seal::NewShares};
 
 /// What came of creating a wallet.
@@ -68,7 +68,7 @@ pub async fn create(
     wanted: NewShares,
     progress: Box<dyn Progress>,
 ) -> Result<Born, Error> {
-    let manager = key_manager(settings)?;
+    let manager = managers(settings)?.first()?;
     let store = backend.keys();
     let (custody, shamir) = match (&manager, wanted) {
         (None, NewShares::Unseal(_)) if exists(backend).await? => return Ok(Born::Before),

@@ -15,12 +15,12 @@ use tokio::{sync::mpsc, time::timeout};
 use super::{
     Backend, Born, Error, Node,
     birth::{self, new_token},
-    for_terminal, key_manager, new_process,
+    for_terminal, managers, new_process,
 };
 use crate::{
     config::Settings,
     http::{Door, Phase},
-    seal::{self, Begun, Known, Lock, NewShares, Order, Proof},
+    seal::{self, Begun, Known, Lock, Managers, NewShares, Order, Proof},
 };
 
 /// How often a node looks for what other nodes did: whether there is a wallet now, and new shares.
@@ -34,37 +34,12 @@ pub struct Life<'a> {
     settings: &'a Settings,
     backend: &'a Backend,
     door: &'a Door,
-    manager: Opener,
+    managers: Managers,
     orders: mpsc::Receiver<Order>,
     /// Whether people sealed it: then no key manager opens it without them.
     is_shut: bool,
     /// What was said last, so that it is said once.
     said: Option<String>,
-}
-
-/// Who opens the wallet.
-enum Opener {
-    People,
-    Manager(Arc<dyn KeyManager>),
-}
-
-impl Opener {
-    /// The key manager that goes on keeping the wallet's key, if there is one.
-    fn keeper(&self) -> Option<Arc<dyn KeyManager>> {
-        match self {
-            Self::People => None,
-            Self::Manager(manager) => Some(Arc::clone(manager)),
-        }
-    }
-}
-
-impl std::fmt::Debug for Opener {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::People => "People",
-            Self::Manager(manager) => manager.name(),
-        })
-    }
 }
 
 impl<'a> Life<'a> {
@@ -78,13 +53,13 @@ impl<'a> Life<'a> {
         door: &'a Door,
         orders: mpsc::Receiver<Order>,
     ) -> Result<Self, Error> {
+        let managers = managers(settings)?;
+        managers.check()?;
         Ok(Self {
             settings,
             backend,
             door,
-            manager: key_manager(settings)?.map_or(Opener::People, |manager| {
-                Opener::Manager(Arc::from(manager))
-            }),
+            managers,
             orders,
             is_shut: false,
             said: None,
@@ -131,15 +106,7 @@ impl<'a> Life<'a> {
             Some(known) if birth::exists(self.backend).await? => Some(known),
             _ => None,
         };
-        let lock = self.door.lock();
-        if let Some(known) = &known
-            && known.manager != lock.manager()
-        {
-            let found = known.manager.clone();
-            let configured = lock.manager();
-            return Err(custody::Error::OtherManager { found, configured }.into());
-        }
-        lock.learn(known.clone());
+        self.door.lock().learn(known.clone());
         Ok(known)
     }
 
@@ -181,13 +148,22 @@ impl<'a> Life<'a> {
     async fn sealed(&mut self, known: &Known, pause: &mut Duration) -> Result<Option<Node>, Error> {
         self.door.enter(Phase::Sealed);
         let mut wait = LOOK;
-        if let (Opener::Manager(manager), false) = (&self.manager, self.is_shut) {
-            match self.open(&**manager).await {
+        if known.is_shared() {
+            // A node whose settings name no shares says so rather than wait for some.
+            self.managers.of_wallet(known).await?;
+        } else if !self.is_shut {
+            match self.open_by_manager(known).await {
                 Ok(custody) => return self.start(custody, |_| {}).await.map(Some),
                 Err(custody::Error::Manager(error)) if error.may_pass() => {
                     self.say(format!("the wallet stays sealed: {error}"));
                     wait = *pause;
                     *pause = (*pause * 2).min(LONGEST);
+                }
+                // The wallet may have been moved since it was looked at.
+                Err(custody::Error::OtherManager { .. } | custody::Error::OtherKey { .. })
+                    if self.look().await?.as_ref() != Some(known) =>
+                {
+                    return Ok(None);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -215,25 +191,28 @@ impl<'a> Life<'a> {
 
     /// Opens the keys with what enough shares prove.
     async fn prove(&self, known: &Known, proof: Proof) -> Result<Custody, seal::Error> {
-        match (&self.manager, proof) {
-            (Opener::People, Proof::Unseal(shamir)) => {
-                self.open(&shamir).await.map_err(|error| match error {
-                    custody::Error::Manager(manager::Error::WrongKey(_)) => {
-                        seal::Error::WrongShares
-                    }
-                    other => unavailable(&other),
-                })
-            }
-            (Opener::Manager(manager), Proof::Recovery(key)) => {
-                let opened = self.open(&**manager).await;
+        match proof {
+            Proof::Unseal(shamir) => self.open(&shamir).await.map_err(|error| match error {
+                custody::Error::Manager(manager::Error::WrongKey(_))
+                | custody::Error::OtherKey { .. } => seal::Error::WrongShares,
+                other => unavailable(&other),
+            }),
+            Proof::Recovery(key) => {
+                let opened = self.open_by_manager(known).await;
                 let custody = opened.map_err(|error| unavailable(&error))?;
                 match is_recovery(known, &custody, &key) {
                     true => Ok(custody),
                     false => Err(seal::Error::WrongShares),
                 }
             }
-            _ => Err(seal::Error::WrongShares),
         }
+    }
+
+    async fn open_by_manager(&self, known: &Known) -> Result<Custody, custody::Error> {
+        let manager = self.managers.of_wallet(known).await?;
+        // The keyring names people since it was looked at: the next look finds that.
+        let manager = manager.ok_or(custody::Error::Replaced)?;
+        self.open(&*manager).await
     }
 
     async fn open(&self, manager: &dyn KeyManager) -> Result<Custody, custody::Error> {
@@ -248,7 +227,6 @@ impl<'a> Life<'a> {
             self.settings,
             self.backend,
             Arc::new(custody),
-            self.manager.keeper(),
             for_terminal(),
         )
         .await
@@ -296,6 +274,6 @@ const fn may_pass(error: &Error) -> bool {
 /// A lock for what the settings say, with the orders that it gives.
 #[must_use]
 pub fn lock(settings: &Settings) -> (Lock, mpsc::Receiver<Order>) {
-    let manager = settings.key_manager.map_or("", |manager| manager.name());
-    Lock::new(manager)
+    let managers = Managers::of(settings).map(|managers| managers.names());
+    Lock::new(managers.unwrap_or_default())
 }

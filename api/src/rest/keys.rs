@@ -92,7 +92,7 @@ struct Rotated {
 }
 
 /// Whoever may not do this is not told what is wrong with the request either.
-fn permitted(call: &Call) -> Result<(), Failure> {
+pub(super) fn permitted(call: &Call) -> Result<(), Failure> {
     let need = Need {
         sudo: true,
         ..Need::to(Operation::Update, call.path.as_str())

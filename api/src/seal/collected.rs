@@ -39,6 +39,12 @@ impl Collected {
         self.set
     }
 
+    /// How many shares of the key there are, and how many it takes.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u8 {

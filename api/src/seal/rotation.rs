@@ -230,7 +230,7 @@ impl Lock {
 }
 
 impl NewKey {
-    fn is_made_of(&self, counts: Counts, shares: &[Share]) -> bool {
+    pub(super) fn is_made_of(&self, counts: Counts, shares: &[Share]) -> bool {
         match self {
             Self::Unseal(key) => Shamir::of(counts, shares).is_ok_and(|made| made.is(key)),
             Self::Recovery(key, _) => {

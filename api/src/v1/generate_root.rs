@@ -175,7 +175,7 @@ pub(super) fn text(body: &Object<'_>, name: &str) -> Result<Zeroizing<String>, F
 }
 
 /// Looks at the key store, where another node may have put new shares.
-pub(super) async fn learn(door: &Door, call: &Call) -> Result<Known, Failure> {
+pub(crate) async fn learn(door: &Door, call: &Call) -> Result<Known, Failure> {
     let known = call
         .wallet
         .known_outside()

@@ -102,13 +102,13 @@ struct Initialised<'a> {
 }
 
 /// Shares as text, in both ways.
-pub(super) struct Texts {
+pub(crate) struct Texts {
     hex: Vec<Zeroizing<String>>,
     base64: Vec<Zeroizing<String>>,
 }
 
 impl Texts {
-    pub(super) fn of(shares: &[Zeroizing<Vec<u8>>]) -> Self {
+    pub(crate) fn of(shares: &[Zeroizing<Vec<u8>>]) -> Self {
         let text = |encode: fn(&[u8]) -> String| {
             let texts = shares.iter().map(|share| Zeroizing::new(encode(share)));
             texts.collect()
@@ -123,7 +123,7 @@ impl Texts {
         self.hex.iter().map(|text| text.as_str()).collect()
     }
 
-    pub(super) fn base64(&self) -> Vec<&str> {
+    pub(crate) fn base64(&self) -> Vec<&str> {
         self.base64.iter().map(|text| text.as_str()).collect()
     }
 }
@@ -257,7 +257,7 @@ async fn started(door: &Door) {
 }
 
 /// The bytes of a key as text: hexadecimal digits, or base64.
-pub(super) fn key_bytes(text: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(crate) fn key_bytes(text: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let bytes = hex::decode(text).ok();
     let bytes = bytes.or_else(|| STANDARD.decode(text).ok());
     bytes
@@ -284,7 +284,7 @@ pub(super) fn refuse_pgp(body: &Object<'_>, name: &str) -> Result<(), Failure> {
 }
 
 /// What an error of a closed wallet is to a client.
-pub(super) fn failure(error: &Error) -> Failure {
+pub(crate) fn failure(error: &Error) -> Failure {
     let status = match error {
         Error::Unavailable(why) => {
             tracing::warn!(why, "the wallet was not opened or begun");

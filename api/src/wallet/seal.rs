@@ -3,8 +3,6 @@
 use billfold_core::{
     access::Need,
     command::{Action, NewToken, TokenWish},
-    decide::Refusal,
-    id::Seq,
     keys::{
         manager::{GenerationId, KeyManager},
         recovery::Recovery,
@@ -13,15 +11,11 @@ use billfold_core::{
     names::TokenNames,
     policy::{Operation, ROOT},
 };
-use billfold_streams::{
-    entropy::Os,
-    keys::{Revision, Slot},
-};
+use billfold_streams::entropy::Os;
 use billfold_upstreams::{
     Shamir,
     shamir::{self, recovery_shares},
 };
-use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use super::{At, Caller, Error, MadeToken, Wallet, Written, tokens::new_token};
@@ -80,113 +74,34 @@ impl Wallet {
     ) -> (Option<NewKey>, Vec<Zeroizing<Vec<u8>>>) {
         let mut entropy = Os::new();
         let (key, shares) = match target {
-            Target::Root if known.is_shared() => {
-                let shamir = Shamir::generate(counts, &mut entropy);
-                let shares = shamir.shares(next(known), &mut entropy);
-                (Some(NewKey::Unseal(shamir)), shares)
+            Target::Root if !known.is_shared() => (None, Vec::new()),
+            Target::Root => {
+                let (key, shares) = unseal_key(known, counts, &mut entropy);
+                (Some(key), shares)
             }
-            Target::Root => (None, Vec::new()),
             Target::Recovery => {
-                let last = known.recovery.as_ref().map_or(0, |kept| kept.number);
-                let (wallet, number) = (known.wallet(), last.saturating_add(1));
-                let keys = self.keychain.custody().keys();
-                let macs = &keys.token_mac;
-                let (key, kept) = Recovery::create(wallet, number, counts, macs, &mut entropy);
-                let set = Set::of(Purpose::Recovery, wallet, number);
-                let shares = recovery_shares(&key, set, counts, &mut entropy);
-                (Some(NewKey::Recovery(key, kept)), shares)
+                let (key, shares) = self.recovery_key(known, counts, &mut entropy);
+                (Some(key), shares)
             }
         };
         (key, shares.iter().map(Share::encode).collect())
     }
 
-    /// Puts a new key in the place of the one there is: the old shares are worth nothing then. Without
-    /// one, the key manager makes it.
-    ///
-    /// # Errors
-    /// When another came first, or it cannot be stored.
-    pub async fn use_new_key(
+    /// A new recovery key and its shares.
+    pub(super) fn recovery_key(
         &self,
-        caller: &Caller,
-        path: &str,
         known: &Known,
-        key: Option<NewKey>,
-    ) -> Result<Option<Seq>, Error> {
-        let custody = self.keychain.custody();
-        let manager: &dyn KeyManager = match (&key, &self.manager) {
-            (Some(NewKey::Recovery(_, kept)), _) => {
-                self.keep_recovery(known, kept).await?;
-                return Ok(None);
-            }
-            (Some(NewKey::Unseal(shamir)), _) => shamir,
-            (None, Some(manager)) => &**manager,
-            (None, None) => return Err(Error::Invalid("there is no key manager".to_owned())),
-        };
-        // The log is told of one generation after the other.
-        custody.reload().await?;
-        self.confirm_generation().await?;
-        let replaced = custody.replace_generation(manager, known.generation.number);
-        let Some(severs) = replaced.await? else {
-            return Err(Error::Refused(Refusal::Changed));
-        };
-        let replaced = || Action::ReplaceGeneration {
-            generation: next(known).number,
-            manager: manager.name().to_owned(),
-            severs,
-        };
-        let need = Need::to(Operation::Update, path);
-        let ordered = match self.order(caller, need, replaced()).await {
-            // The caller was permitted a moment ago, and it is done: the log says so in any case.
-            Err(Error::Denied | Error::NoToken | Error::Refused(_)) => {
-                self.order_itself(replaced()).await
-            }
-            ordered => ordered,
-        };
-        Ok(Some(ordered?.seq))
-    }
-
-    /// Lets the log say which generation wraps the keys, where a node ended before it could.
-    ///
-    /// # Errors
-    /// When the outcome is not known.
-    pub async fn confirm_generation(&self) -> Result<(), Error> {
-        let (generation, manager) = self.keychain.custody().generation();
-        let wallet = self.state().wallet()?;
-        let last = wallet.and_then(|wallet| wallet.generations.last().map(|last| last.number));
-        if last.is_none_or(|last| last >= generation) {
-            return Ok(());
-        }
-        self.keychain
-            .custody()
-            .store()
-            .erase_older(Slot::Keyring)
-            .await?;
-        let action = Action::ReplaceGeneration {
-            generation,
-            // New shares are always of another key; of others nobody knows any more.
-            severs: manager == billfold_upstreams::shamir::NAME,
-            manager,
-        };
-        self.order_itself(action).await.map(drop)
-    }
-
-    async fn keep_recovery(&self, known: &Known, kept: &Recovery) -> Result<(), Error> {
-        let store = self.keychain.custody().store();
-        let stored = store.read(Slot::Recovery).await?;
-        let now = stored
-            .as_ref()
-            .map(|stored| Recovery::decode(known.wallet(), &stored.bytes));
-        let now = now
-            .transpose()
-            .map_err(|error| Error::Unavailable(error.to_string()))?;
-        if now != known.recovery {
-            return Err(Error::Refused(Refusal::Changed));
-        }
-        let revision = stored.map_or(Revision::NONE, |stored| stored.revision);
-        let bytes = Bytes::from(kept.encode());
-        store.write(Slot::Recovery, revision, bytes).await?;
-        store.erase_older(Slot::Recovery).await?;
-        Ok(())
+        counts: Counts,
+        entropy: &mut Os,
+    ) -> (NewKey, Vec<Share>) {
+        let last = known.recovery.as_ref().map_or(0, |kept| kept.number);
+        let (wallet, number) = (known.wallet(), last.saturating_add(1));
+        let keys = self.keychain.custody().keys();
+        let macs = &keys.token_mac;
+        let (key, kept) = Recovery::create(wallet, number, counts, macs, entropy);
+        let set = Set::of(Purpose::Recovery, wallet, number);
+        let shares = recovery_shares(&key, set, counts, entropy);
+        (NewKey::Recovery(key, kept), shares)
     }
 
     /// Makes a root token for a caller who has shown enough shares.
@@ -228,7 +143,14 @@ impl Wallet {
     }
 }
 
-const fn next(known: &Known) -> GenerationId {
+/// A new key that opens the wallet's next generation, and its shares.
+pub(super) fn unseal_key(known: &Known, counts: Counts, entropy: &mut Os) -> (NewKey, Vec<Share>) {
+    let shamir = Shamir::generate(counts, entropy);
+    let shares = shamir.shares(next(known), entropy);
+    (NewKey::Unseal(shamir), shares)
+}
+
+pub(super) const fn next(known: &Known) -> GenerationId {
     GenerationId {
         wallet: known.generation.wallet,
         number: known.generation.number.saturating_add(1),

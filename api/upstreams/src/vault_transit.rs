@@ -192,6 +192,20 @@ impl KeyManager for VaultTransit {
         let plain = Zeroizing::new(plain.map_err(|_| Error::WrongKey(NAME))?);
         GenerationKey::from_stated(generation, &plain).map_err(|_| Error::WrongKey(NAME))
     }
+
+    fn is_newer(&self, before: &[u8], after: &[u8]) -> bool {
+        match (version(before), version(after)) {
+            (Some(before), Some(after)) => before < after,
+            _ => false,
+        }
+    }
+}
+
+/// The version of the transit key in what it wrapped: `vault:v7:…`.
+fn version(wrapped: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(wrapped).ok()?;
+    let (number, _) = text.strip_prefix("vault:v")?.split_once(':')?;
+    number.parse().ok()
 }
 
 #[derive(Deserialize)]
@@ -358,6 +372,16 @@ mod tests {
             ..settings("https://bao:8200")
         };
         assert!(told(&settings).contains("/nowhere/ca.pem"));
+    }
+
+    #[test]
+    fn a_newer_version_of_the_key_is_told_by_what_it_wrapped() {
+        let made = VaultTransit::new(&settings("http://127.0.0.1:1")).unwrap();
+        let newer = |before: &str, after: &str| made.is_newer(before.as_bytes(), after.as_bytes());
+        assert!(newer("vault:v9:aa==", "vault:v10:bb=="));
+        assert!(!newer("vault:v2:aa==", "vault:v2:bb=="));
+        assert!(!newer("vault:v2:aa==", "vault:v1:bb=="));
+        assert!(!newer("vault:v2", "vault:v3:bb==") && !newer("v1", "vault:v3:bb=="));
     }
 
     #[test]

@@ -193,28 +193,23 @@ impl<S: Source> Deciding<'_, S> {
         &mut self,
         generation: u32,
         manager: &str,
-        severs: bool,
+        back_to: KekVersion,
     ) -> Decided<S::Error> {
         let wallet = self.wallet()?;
-        if wallet
-            .generations
-            .last()
-            .is_some_and(|last| last.number >= generation)
-        {
+        let last = wallet.generations.last().map_or(0, |last| last.number);
+        if last >= generation {
             return Ok(());
         }
-        // The log is told of one after the other.
-        if wallet
-            .generations
-            .last()
-            .is_none_or(|last| last.number.checked_add(1) != Some(generation))
-        {
+        // One before it was stored, and nobody said so yet.
+        if last.checked_add(1) != Some(generation) {
             return Err(Refusal::Changed.into());
         }
+        // Decided here and not by who replaced it: a version may have been destroyed meanwhile.
+        let mut destroyed = wallet.keks.iter().filter(|kek| kek.destroyed.is_some());
         let event = v1::GenerationReplaced {
             generation,
             manager: manager.to_owned(),
-            severs,
+            severs: destroyed.all(|kek| kek.version < back_to),
         };
         self.happen(Event::GenerationReplaced(event), None, None)
     }

@@ -65,7 +65,7 @@ pub(super) enum Sent<'a> {
     RotateKek(&'a NewKek),
     SetRotationPolicy(RotationPolicy),
     RetireKeks(KekVersion),
-    ReplaceGeneration(u32, &'a str, bool),
+    ReplaceGeneration(u32, &'a str, KekVersion),
 }
 
 /// The same as it is received.
@@ -88,7 +88,7 @@ pub(super) enum Received {
     RotateKek(NewKek),
     SetRotationPolicy(RotationPolicy),
     RetireKeks(KekVersion),
-    ReplaceGeneration(u32, String, bool),
+    ReplaceGeneration(u32, String, KekVersion),
 }
 
 /// The action as it is sent; none for one that is sent in another form, or not at all.
@@ -134,8 +134,8 @@ pub(super) fn sent(action: &Action) -> Option<Sent<'_>> {
         Action::ReplaceGeneration {
             generation,
             manager,
-            severs,
-        } => Sent::ReplaceGeneration(*generation, manager, *severs),
+            back_to,
+        } => Sent::ReplaceGeneration(*generation, manager, *back_to),
         Action::CreateWallet(_)
         | Action::EnableMount(_)
         | Action::TuneMount { .. }
@@ -215,10 +215,10 @@ pub(super) fn received(action: Received) -> Result<Action, cbor::Malformed> {
         Received::RotateKek(new) => Action::RotateKek(new),
         Received::SetRotationPolicy(policy) => Action::SetRotationPolicy(policy),
         Received::RetireKeks(version) => Action::RetireKeks(version),
-        Received::ReplaceGeneration(generation, manager, severs) => Action::ReplaceGeneration {
+        Received::ReplaceGeneration(generation, manager, back_to) => Action::ReplaceGeneration {
             generation,
             manager,
-            severs,
+            back_to,
         },
     })
 }

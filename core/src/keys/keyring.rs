@@ -1,5 +1,7 @@
 //! The keyring: the wallet's id and its KEK versions under one unseal generation.
 
+mod reach;
+
 use serde_bytes::ByteBuf;
 use zeroize::Zeroizing;
 
@@ -7,10 +9,12 @@ use crate::{
     cbor::{self, as_array},
     entropy::Entropy,
     id::WalletId,
-    keys::{GenerationKey, Kek, manager::GenerationId, wrap_place},
+    keys::{GenerationKey, Kek, manager::GenerationId},
     labels,
     seal::Place,
 };
+
+pub use self::reach::{Earlier, Reach};
 
 const FORMAT: u16 = 3;
 
@@ -44,6 +48,8 @@ pub struct Keyring {
     handed_on: ByteBuf,
     /// All versions that can still be opened, oldest first.
     keks: Vec<WrappedKek>,
+    /// How far back the key of the generation reaches: it stays as it is as long as that one.
+    reach: Reach,
 }
 
 as_array!(Keyring {
@@ -53,7 +59,8 @@ as_array!(Keyring {
     manager,
     wrapped_generation,
     handed_on,
-    keks
+    keks,
+    reach
 });
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +82,8 @@ pub struct Generation<'a> {
     pub wrapped: Vec<u8>,
     /// Its key.
     pub key: &'a GenerationKey,
+    /// How far back its key reaches.
+    pub reach: Reach,
 }
 
 /// KEK versions that are open, oldest first.
@@ -127,6 +136,7 @@ impl Keyring {
             wrapped_generation: ByteBuf::from(generation.wrapped),
             handed_on: ByteBuf::new(),
             keks: Vec::new(),
+            reach: generation.reach,
         };
         for (version, kek) in &keks.0 {
             keyring.push(*version, kek, generation.key, entropy);
@@ -243,6 +253,13 @@ impl Keyring {
         Ok(GenerationKey::danger_from_bytes(key))
     }
 
+    /// How far back the key of its generation reaches. All that it wraps is bound to this: if any
+    /// version opens with the generation's key, this is as it was written.
+    #[must_use]
+    pub const fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
     /// Its bytes in the key store.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -271,7 +288,7 @@ impl Keyring {
     }
 
     fn generation_place(&self) -> Place {
-        wrap_place(self.wallet).and_number(u64::from(self.generation))
+        self.reach.place(self.generation_id())
     }
 
     fn place(&self, version: KekVersion) -> Place {
@@ -316,6 +333,49 @@ mod tests {
             manager: "key-file",
             wrapped: vec![1],
             key,
+            reach: Reach::first(),
+        }
+    }
+
+    #[test]
+    fn how_far_back_its_key_reaches_is_bound_to_all_that_a_keyring_wraps() {
+        let mut entropy = Counter::new(4);
+        let key = GenerationKey::generate(&mut entropy);
+        let three = Keks::generate(3, &mut entropy);
+        let reach = Reach {
+            oldest: 3,
+            back_to: 2,
+            earlier: vec![Earlier {
+                number: 2,
+                wrapped: ByteBuf::from(vec![7]),
+                oldest: 2,
+            }],
+        };
+        let under = Generation {
+            reach: reach.clone(),
+            ..generation(4, &key)
+        };
+        let keyring = Keyring::wrap(under, &three, 3, &mut entropy).unwrap();
+        let keyring = Keyring::decode(&keyring.encode()).unwrap();
+        assert!(keyring.open(&key).is_ok() && keyring.take_over(&three).is_ok());
+        assert_eq!(*keyring.reach(), reach);
+        let later = keyring.with_next(4, &key, &mut entropy).without(3);
+        assert!(later.open(&key).is_ok());
+        assert_eq!(*later.reach(), reach);
+        let changes: [fn(&mut Reach); 6] = [
+            |reach| reach.oldest = 2,
+            |reach| reach.back_to = 3,
+            |reach| reach.earlier.clear(),
+            |reach| reach.earlier[0].number = 3,
+            |reach| reach.earlier[0].wrapped[0] = 8,
+            |reach| reach.earlier[0].oldest = 3,
+        ];
+        for change in changes {
+            for mut changed in [keyring.clone(), later.clone()] {
+                change(&mut changed.reach);
+                assert_eq!(changed.open(&key).unwrap_err(), Error::Unopened);
+                assert_eq!(changed.take_over(&three).unwrap_err(), Error::Unopened);
+            }
         }
     }
 

@@ -1,7 +1,8 @@
-//! Who opens an unseal generation: a key file today; shares and key-management services alike.
+//! Who opens an unseal generation: shares, key files and key-management services alike.
 
 use async_trait::async_trait;
 use serde_bytes::ByteBuf;
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -53,6 +54,12 @@ impl GenerationKey {
         plain.extend_from_slice(&id.stated());
         plain.extend_from_slice(self.expose());
         plain
+    }
+
+    /// Whether both are the same key. Compared in constant time.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.expose().ct_eq(other.expose()).into()
     }
 
     /// The key in what a key manager gave back.
@@ -189,6 +196,12 @@ pub trait KeyManager: Send + Sync {
     /// # Errors
     /// When this key manager did not make it, or cannot be used or reached.
     async fn open(&self, generation: GenerationId, wrapped: &[u8]) -> Result<GenerationKey, Error>;
+
+    /// Whether the second of two wrapped keys is under a newer version of this key manager's key
+    /// than the first one. A key without versions is always the same.
+    fn is_newer(&self, _before: &[u8], _after: &[u8]) -> bool {
+        false
+    }
 }
 
 /// Why a generation did not open.
@@ -204,6 +217,9 @@ pub enum Error {
     /// The key at the key manager is missing, disabled, or not of a kind that wraps.
     #[error("the key of the key manager {0} cannot be used: {1}")]
     Key(&'static str, String),
+    /// The version of its key that wrapped it is one that the key manager opens nothing with any more.
+    #[error("the key of the key manager {0} cannot be used: {1}")]
+    TooOld(&'static str, &'static str),
     /// The key manager knows us no more, or does not let us.
     #[error("the key manager {0} refuses: {1}")]
     Denied(&'static str, String),
@@ -219,7 +235,7 @@ impl Error {
     pub const fn may_pass(&self) -> bool {
         matches!(
             self,
-            Self::Key(..) | Self::Denied(..) | Self::Unavailable(..)
+            Self::Key(..) | Self::TooOld(..) | Self::Denied(..) | Self::Unavailable(..)
         )
     }
 }

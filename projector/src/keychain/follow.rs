@@ -143,14 +143,18 @@ impl Follower {
         Ok(())
     }
 
-    /// Uses the KEK version and epoch that are current in the view.
+    /// Uses the KEK version, epoch and unseal generation that are current in the view.
     async fn adopt_keys(&self) -> Result<(), Error> {
         let wallet = self.keychain.view.wallet()?;
         let Some(kek) = wallet.as_ref().and_then(Wallet::current_kek) else {
             return Ok(());
         };
+        let generations = wallet.iter().flat_map(|wallet| &wallet.generations);
+        let generation = generations.last().map_or(0, |last| last.number);
         loop {
-            match self.keychain.custody.adopt(kek.version, kek.fact_key).await {
+            let custody = &self.keychain.custody;
+            let adopted = custody.adopt(kek.version, kek.fact_key, generation);
+            match adopted.await {
                 Err(custody::Error::Store(error)) => {
                     tracing::warn!(%error, "the key store is needed to go on; trying again");
                     tokio::time::sleep(RETRY).await;

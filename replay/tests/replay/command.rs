@@ -172,7 +172,8 @@ async fn what_cannot_be_had_ends_with_2() {
         &["verify", "--key-file", key_file.to_str().unwrap()],
     );
     assert_eq!(code(&other), 2);
-    assert!(stderr(&other).contains("under the key manager dev-file, not key-file"));
+    let told = "key manager is dev-file since unseal generation 1, not key-file";
+    assert!(stderr(&other).contains(told), "{}", stderr(&other));
     let kept = fs::read(&key_file).unwrap();
     fs::remove_file(&key_file).unwrap();
     let without = on(&wallet, &["verify"]);

@@ -214,7 +214,7 @@ async fn inv07_a_receipt_is_complete_when_key_and_generation_above_it_are_gone()
     let replaced = Action::ReplaceGeneration {
         generation: node.custody.kek().generation + 1,
         manager: "dev-file".to_owned(),
-        severs: true,
+        back_to: 2,
     };
     node.submit(ROOT, replaced).await;
     assert_eq!(fates(), [Fate::Complete, Fate::Pending]);

@@ -361,6 +361,15 @@ impl Plan<'_> {
                 call(at.clone(), 422).body(json!({ "version": 1, unknown: words.word('x') })),
                 call(at, 400).body(json!({ "version": u32::MAX })),
             ],
+            Endpoint::WalletKeyManager => match verb {
+                "GET" => vec![call(at + &query, 200)],
+                "DELETE" => vec![call(at, 204)],
+                _ => vec![
+                    call(at.clone(), 422).body(json!({ unknown: words.word('x') })),
+                    call(at.clone(), 422).body(json!({ "shares": words.word('v'), "threshold": 2 })),
+                    call(at, 400).body(json!({ "nonce": words.word('x'), "key": words.word('v') })),
+                ],
+            },
             Endpoint::WalletRestore => {
                 let past = "2001-01-01T00:00:00Z";
                 let folder = path.split_inclusive('/').next().unwrap_or_default();

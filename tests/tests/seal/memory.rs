@@ -69,12 +69,16 @@ async fn keys_of(store: &dyn KeyStore, file: &std::path::Path) -> BTreeMap<Strin
     let opened = open(&file, label, &parts, &keyring.wrapped_generation);
     let generation_key = opened[20..].to_vec();
     let fields = array(&stored.bytes);
-    let kek = array_of(fields.last().unwrap())[0].clone();
+    let kek = array_of(&fields[6])[0].clone();
     let kek = array_of(&kek).to_vec();
     let version = u64::try_from(kek[0].as_integer().unwrap())
         .unwrap()
         .to_be_bytes();
-    let parts: [&[u8]; 3] = [&wallet, &generation, &version];
+    let reach = keyring.reach();
+    let (oldest, back_to) = (u64::from(reach.oldest), u64::from(reach.back_to));
+    assert_eq!(reach.earlier, [], "a wallet that was never moved");
+    let (oldest, back_to) = (oldest.to_be_bytes(), back_to.to_be_bytes());
+    let parts: [&[u8]; 5] = [&wallet, &generation, &oldest, &back_to, &version];
     let opened = open(&generation_key, "billfold v1 kek", &parts, bytes(&kek[1]));
     let kek = opened[20..].to_vec();
     let stored = store.read(Slot::Wallet).await.unwrap().unwrap();

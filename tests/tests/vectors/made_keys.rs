@@ -7,7 +7,7 @@ use billfold_core::{
     keys::{
         CheckpointSeed, CommandKey, FactKey, FileKey, IdKey, Kek, RequestNameKey, TokenMacKey,
         ViewWrapKey,
-        keyring::{Generation, Keks, Keyring},
+        keyring::{Earlier, Generation, Keks, Keyring, Reach},
         manager::GenerationId,
         page::Page,
         wallet::{Epoch, WalletKeys},
@@ -223,6 +223,7 @@ pub(crate) fn wallet_keys() -> Made {
     ]
 }
 
+/// Keyrings.
 pub(crate) fn keyrings() -> Made {
     let id = GenerationId {
         wallet: WALLET,
@@ -239,6 +240,15 @@ pub(crate) fn keyrings() -> Made {
         manager: "key-file",
         wrapped: wrapped.clone(),
         key: &generation,
+        reach: Reach {
+            oldest: 1,
+            back_to: 1,
+            earlier: vec![Earlier {
+                number: 1,
+                wrapped: vec![0x77; 4].into(),
+                oldest: 1,
+            }],
+        },
     };
     let keyring = Keyring::wrap(under(), &keks, 1, &mut Counter::new(62)).unwrap();
     let two = keyring.with_next(2, &generation, &mut Counter::new(63));
@@ -250,7 +260,10 @@ pub(crate) fn keyrings() -> Made {
             .with_hex("generation-key", generation_bytes)
             .with("wallet", WALLET)
             .with("generation", 2)
-            .with("manager", "key-file");
+            .with("manager", "key-file")
+            .with("oldest", 1)
+            .with("back-to", 1)
+            .with("earlier", "1 77777777 1");
         for (version, bytes) in keks {
             vector = vector.with("kek", format!("{version} {}", hex::encode(bytes)));
         }
@@ -267,17 +280,45 @@ pub(crate) fn keyrings() -> Made {
     );
     let end = healthy.body.len() - 1;
     // [ format, wallet: bstr .16, generation, … ]
-    assert_eq!(healthy.body[..3], [0x87, 0x03, 0x50]);
+    assert_eq!(healthy.body[..3], [0x88, 0x03, 0x50]);
     assert_eq!(healthy.body[19], 2);
     let handed_on = healthy.body.len() - keyring_tail(&healthy.body);
+    // [ …, [ oldest, back to, [ [ number, wrapped: bstr .4, oldest ] ] ] ]
+    let reach = healthy.body.len() - 12;
+    assert_eq!(healthy.body[reach..reach + 6], [0x83, 1, 1, 0x81, 0x83, 1]);
     vec![
         (
             "changed-kek",
             healthy.but(
                 "the last byte of the wrapped KEK is changed",
                 NO_OPEN,
-                |b| b[end] ^= 1,
+                |b| b[reach - 1] ^= 1,
             ),
+        ),
+        (
+            "changed-oldest",
+            healthy.but("it says that its oldest KEK version is 2", NO_OPEN, |b| {
+                b[reach + 1] = 2
+            }),
+        ),
+        (
+            "changed-back-to",
+            healthy.but("it says that it reaches back to 2", NO_OPEN, |b| {
+                b[reach + 2] = 2
+            }),
+        ),
+        (
+            "changed-earlier",
+            healthy.but("an earlier generation is changed", NO_OPEN, |b| {
+                b[end - 1] ^= 1
+            }),
+        ),
+        (
+            "no-earlier",
+            healthy.but("an earlier generation is left out", NO_OPEN, |b| {
+                b.truncate(reach + 3);
+                b.push(0x80);
+            }),
         ),
         (
             "changed-handed-on",
@@ -315,8 +356,8 @@ pub(crate) fn keyrings() -> Made {
         ),
         (
             "unfilled-array",
-            healthy.but("the array says that it has eight elements", NO_PARSE, |b| {
-                b[0] = 0x88
+            healthy.but("the array says that it has nine elements", NO_PARSE, |b| {
+                b[0] = 0x89
             }),
         ),
         ("key-file", healthy),
@@ -325,8 +366,9 @@ pub(crate) fn keyrings() -> Made {
     ]
 }
 
-/// How many bytes the KEK versions take at the end of a keyring with one of them: an array of one
-/// array of two, a small number, and a byte string whose length takes one byte.
+/// How many bytes the KEK versions and the reach take at the end of a keyring with one of them: they
+/// begin with an array of one array of two, a small number, and a byte string whose length takes one
+/// byte.
 fn keyring_tail(bytes: &[u8]) -> usize {
     let header = bytes
         .windows(4)

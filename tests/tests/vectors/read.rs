@@ -304,6 +304,14 @@ fn keyring(vector: &Vector) -> Read {
     let expected = GenerationKey::danger_from_bytes(&vector.fixed("generation-key"));
     same!(generation, expected);
     same!(keyring.take_over(&keks).map_err(failure)?, expected);
+    let reach = keyring.reach();
+    assert_eq!(reach.oldest.to_string(), vector.one("oldest"));
+    assert_eq!(reach.back_to.to_string(), vector.one("back-to"));
+    let earlier = reach.earlier.iter().map(|earlier| {
+        let wrapped = hex::encode(&earlier.wrapped);
+        format!("{} {wrapped} {}", earlier.number, earlier.oldest)
+    });
+    assert!(earlier.eq(vector.all("earlier").map(str::to_owned)));
     let listed: Vec<_> = vector.all("kek").map(numbered).collect();
     let versions: Vec<_> = listed.iter().map(|(version, _)| *version).collect();
     assert_eq!(keyring.versions().collect::<Vec<_>>(), versions);

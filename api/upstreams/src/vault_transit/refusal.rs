@@ -29,9 +29,10 @@ pub(super) fn refused(status: StatusCode, body: &[u8], token_file: &Path) -> Err
             ),
         ),
         StatusCode::NOT_FOUND => key("there is no transit engine at the mount"),
-        StatusCode::BAD_REQUEST if says("too old") => {
-            key("min_decryption_version is above the version that wrapped the wallet's key")
-        }
+        StatusCode::BAD_REQUEST if says("too old") => Error::TooOld(
+            NAME,
+            "min_decryption_version is above the version that wrapped the wallet's key",
+        ),
         StatusCode::BAD_REQUEST if says("soft-deleted") => key("it is deleted"),
         StatusCode::BAD_REQUEST if says("key not found") => key("there is no such key"),
         StatusCode::BAD_REQUEST if says("not supported for key type") => {

@@ -100,7 +100,7 @@ fn a_version_of_a_generation_that_the_log_does_not_know_waits_for_it() {
     let replaced = Action::ReplaceGeneration {
         generation: 2,
         manager: "shamir".to_owned(),
-        severs: true,
+        back_to: 1,
     };
     assert_eq!(done(&mut world, replaced).len(), 1);
     assert_eq!(done(&mut world, new()).len(), 1);
@@ -120,10 +120,12 @@ fn rotate_and_destroy(world: &mut World, version: u32) {
 fn inv07_nothing_is_complete_that_a_version_of_today_opens_with_old_copies() {
     let mut world = closed();
     let replace = |world: &mut World, generation| {
+        let keks = wallet(world).keks;
+        let oldest = keks.iter().find(|kek| kek.destroyed.is_none()).unwrap();
         let replaced = Action::ReplaceGeneration {
             generation,
             manager: "shamir".to_owned(),
-            severs: true,
+            back_to: oldest.version,
         };
         assert_eq!(done(world, replaced).len(), 1);
         wallet(world).complete
@@ -192,20 +194,21 @@ fn inv06_a_version_is_retired_once_nothing_is_under_it() {
     assert_eq!(wallet(&world).complete, 0);
     assert_eq!(done(&mut world, Action::ConfirmKeksDestroyed(1)).len(), 1);
     assert_eq!(done(&mut world, Action::ConfirmKeksDestroyed(1)), []);
-    let replaced = |generation, severs| Action::ReplaceGeneration {
+    let replaced = |generation, back_to| Action::ReplaceGeneration {
         generation,
         manager: "shamir".to_owned(),
-        severs,
+        back_to,
     };
     assert_eq!(
         wallet(&world).complete,
         0,
         "the generation above it is there"
     );
-    assert_eq!(done(&mut world, replaced(2, false)).len(), 1);
+    assert_eq!(refused(&mut world, replaced(3, 2)), Refusal::Changed);
+    assert_eq!(done(&mut world, replaced(2, 1)).len(), 1);
     assert_eq!(wallet(&world).complete, 0, "the same key opens old copies");
-    assert_eq!(done(&mut world, replaced(2, true)), [], "said before");
-    assert_eq!(done(&mut world, replaced(3, true)).len(), 1);
+    assert_eq!(done(&mut world, replaced(2, 2)), [], "said before");
+    assert_eq!(done(&mut world, replaced(3, 2)).len(), 1);
     assert_eq!(wallet(&world).complete, 1);
 }
 

@@ -116,7 +116,7 @@ pub struct GenerationReplaced {
     pub generation: u32,
     /// The name of its key manager.
     pub manager: String,
-    /// Whether what opens it does not open the one before.
+    /// Whether no KEK version that is destroyed can be had of an old copy with what opens it.
     pub severs: bool,
 }
 
