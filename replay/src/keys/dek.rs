@@ -89,6 +89,7 @@ pub async fn dek(
     while let Some(opened) = walk.next().await? {
         story.go_on(&opened, &walk)?;
         walk.fold(&opened).await?;
+        story.completed(&opened, &walk)?;
         progress(opened.seq, end);
     }
     if story.owner.is_none() {
@@ -208,13 +209,26 @@ impl Story {
                 self.kek_destroyed = true;
                 happened.push(Happened::KekDestroyed);
             }
-            Event::GenerationReplaced(event) if event.severs && self.kek_destroyed => {
-                let complete = |step: &DekStep| step.what == Happened::Complete;
-                if !self.steps.iter().any(complete) {
-                    happened.push(Happened::Complete);
-                }
-            }
             _ => {}
         }
+    }
+
+    /// What the wallet says after a commit: it alone knows what opens old copies.
+    fn completed(&mut self, opened: &Opened, walk: &Walk) -> Result<(), Error> {
+        let replaced = |entry: &&Entry| matches!(entry.fact.event, Event::GenerationReplaced(_));
+        let Some(replaced) = opened.entries.iter().find(replaced) else {
+            return Ok(());
+        };
+        let complete = |step: &DekStep| step.what == Happened::Complete;
+        let wallet = walk.state().wallet()?;
+        let reached = wallet.is_some_and(|wallet| wallet.complete >= self.kek);
+        if self.kek_destroyed && reached && !self.steps.iter().any(complete) {
+            self.steps.push(DekStep {
+                when: When::of(opened),
+                event: replaced.fact.event.name(),
+                what: Happened::Complete,
+            });
+        }
+        Ok(())
     }
 }
