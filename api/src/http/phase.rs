@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn whoever_began_while_it_was_open_is_cut_off_at_once() {
-        let (lock, _orders) = Lock::new("");
+        let (lock, _orders) = Lock::new(Vec::new());
         let door = Door::new(&Settings::default().rates(), "", lock);
         let cut_off = |seals| {
             let cut_off = pin!(door.cut_off(seals, Duration::ZERO));
