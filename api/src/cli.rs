@@ -4,6 +4,7 @@ mod arguments;
 mod audit;
 mod dev;
 mod erasure;
+mod grants;
 mod init;
 mod input;
 mod key_manager;
@@ -85,6 +86,12 @@ enum Client {
     Hold(erasure::Hold),
     /// Write what secrets said at a moment of the past as new versions, all or none
     Restore(restore::Restore),
+    /// Let an auditor read what happened, and never a secret
+    GrantAuditor(grants::Grant),
+    /// List the auditor grants that stand
+    AuditorGrants(grants::Grants),
+    /// End an auditor grant: nothing more is granted by it; what was granted cannot be taken back
+    RevokeAuditor(grants::Revoke),
     /// Tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -215,6 +222,9 @@ impl Client {
             Self::Audit(asked) => audit::audit(*asked).await,
             Self::Hold(command) => erasure::hold(command).await,
             Self::Restore(wanted) => restore::restore(wanted).await,
+            Self::GrantAuditor(grant) => grants::grant(grant).await,
+            Self::AuditorGrants(grants) => grants::all(grants).await,
+            Self::RevokeAuditor(revoke) => grants::revoke(revoke).await,
             Self::Token(command) => token::run(command).await,
             Self::Policy(command) => policy::run(command).await,
             Self::Keys(shown) => keys::show(shown).await,

@@ -9,6 +9,7 @@ mod audit;
 mod environment;
 mod erasures;
 mod error;
+mod grants;
 mod key_manager;
 mod keys;
 mod kv;
@@ -31,6 +32,7 @@ pub use self::{
     answer::Answer,
     environment::{Choices, Settings, Variables},
     error::Error,
+    grants::Grant,
     key_manager::KeyManagerChange,
     keys::{ErasureStatus, ExposedSecret, KekStatus, KeyStatus, RewrapStatus},
     kv::{Metadata, Reading, Version},

@@ -95,6 +95,10 @@ pub struct Settings {
     /// Where the newest checkpoint is put besides: a file, or a folder for all of them
     /// (`BILLFOLD_CHECKPOINT_FILE`).
     pub checkpoint_file: Option<PathBuf>,
+    /// After how many days of UTC an epoch of facts ends; 0 is never (`BILLFOLD_EPOCH_DAYS`).
+    pub epoch_days: u32,
+    /// After how many commits it ends; 0 is no bound (`BILLFOLD_EPOCH_COMMITS`).
+    pub epoch_commits: u64,
     /// How many requests a principal may make in a second (`BILLFOLD_PRINCIPAL_PER_SECOND`).
     pub principal_per_second: NonZeroU32,
     /// How many refusals of one source are looked at in a second (`BILLFOLD_REFUSED_PER_SECOND`).
@@ -161,6 +165,8 @@ impl Default for Settings {
             checkpoint_commits: CHECKPOINT_COMMITS,
             checkpoint_seconds: CHECKPOINT_SECONDS,
             checkpoint_file: None,
+            epoch_days: 1,
+            epoch_commits: 0,
             principal_per_second: PRINCIPAL_PER_SECOND,
             refused_per_second: REFUSED_PER_SECOND,
         }

@@ -3,6 +3,7 @@
 mod backend;
 mod birth;
 pub(crate) mod checkpointer;
+mod epochs;
 mod life;
 mod progress;
 
@@ -125,6 +126,9 @@ pub struct Node {
     resealing: JoinHandle<()>,
     attesting: JoinHandle<()>,
     keeping: JoinHandle<()>,
+    rolling: JoinHandle<()>,
+    granting: JoinHandle<()>,
+    recounting: JoinHandle<()>,
     audit: Arc<audit::Index>,
     tree: Arc<Tree>,
 }
@@ -181,6 +185,7 @@ impl Node {
             Arc::clone(&engine.keychain),
             engine.committer.clone(),
         ));
+        let recounting = tokio::spawn(keep_counted(Arc::clone(&engine.keychain), recorder.clone()));
         let audit = open_audit(settings, engine.keychain.custody())?;
         let tree = open_tree(settings, backend, engine.keychain.custody())?;
         let kept = kept(settings);
@@ -231,6 +236,14 @@ impl Node {
             Arc::downgrade(&wallet),
             Arc::clone(engine.keychain.custody()),
         ));
+        let rolling = tokio::spawn(epochs::keep_rolling(
+            Arc::downgrade(&wallet),
+            epochs::Roller::new(settings),
+        ));
+        let granting = tokio::spawn(epochs::keep_granted(
+            Arc::downgrade(&wallet),
+            Arc::clone(engine.keychain.custody()),
+        ));
         Ok(Self {
             engine,
             wallet,
@@ -242,6 +255,9 @@ impl Node {
             resealing,
             attesting,
             keeping,
+            rolling,
+            granting,
+            recounting,
             audit,
             tree,
         })
@@ -268,10 +284,16 @@ impl Node {
         self.resealing.abort();
         self.attesting.abort();
         self.keeping.abort();
+        self.rolling.abort();
+        self.granting.abort();
+        self.recounting.abort();
         let _ = self.attesting.await;
         let _ = self.keeping.await;
         let _ = self.tidying.await;
         let _ = self.resealing.await;
+        let _ = self.rolling.await;
+        let _ = self.granting.await;
+        let _ = self.recounting.await;
         let _ = self.sweeping.await;
         let _ = self.rewrapping.await;
         let _ = self.auditing.await;
@@ -421,6 +443,15 @@ async fn keep_resealed(wallet: Weak<Wallet>, custody: Arc<Custody>) {
                 tracing::warn!(%error, "exposed secrets could not be sealed anew; trying again");
                 tokio::time::sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// Counts refusals again whose record came behind the end of its epoch.
+async fn keep_counted(keychain: Arc<Keychain>, recorder: recorder::Handle) {
+    loop {
+        for refused in keychain.voided().await {
+            recorder.again(&refused);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod credentials;
 mod erasure;
+mod grants;
 mod holds;
 mod key_manager;
 mod keys;
@@ -53,6 +54,9 @@ pub(crate) async fn call(door: &Door, call: &Call) -> Outcome {
         Endpoint::ReadHold => holds::one(call).await,
         Endpoint::PlaceHold => holds::place(call).await,
         Endpoint::LiftHold => holds::lift(call).await,
+        Endpoint::GrantAuditor => grants::grant(call).await,
+        Endpoint::AuditorGrants => grants::all(call).await,
+        Endpoint::RevokeAuditor => grants::revoke(call).await,
         Endpoint::Metrics => {
             call.allowed(Operation::Read)?;
             v1::prometheus(&call.wallet)

@@ -209,7 +209,9 @@ pub(crate) fn failure(error: &wallet::Error) -> Failure {
 const fn refused(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::TooLarge { .. } | Refusal::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Refusal::NoMount | Refusal::NothingThere | Refusal::NoHold => StatusCode::NOT_FOUND,
+        Refusal::NoMount | Refusal::NothingThere | Refusal::NoHold | Refusal::NoGrant => {
+            StatusCode::NOT_FOUND
+        }
         Refusal::Moved | Refusal::PolicyChanged => StatusCode::SERVICE_UNAVAILABLE,
         // Being forbidden by a hold is put on record like being forbidden by a policy.
         Refusal::Denied | Refusal::Held { .. } => StatusCode::FORBIDDEN,

@@ -1,5 +1,7 @@
 //! Commands: what someone wants changed.
 
+use bytes::Bytes;
+
 use crate::{
     Millis, SecretBytes,
     access::Need,
@@ -7,9 +9,10 @@ use crate::{
         Actor, CiphertextHash,
         v1::{MountKind, PolicyWritten, RotationPolicy, Settings, TokenRole, TokenRoleWritten},
     },
+    grant::AuditorKey,
     id::{
-        CommandId, ErasureId, FactKeyId, HoldId, MountId, PageId, PrincipalId, RecordId, RequestId,
-        TokenId, WalletId,
+        CommandId, ErasureId, FactKeyId, GrantId, HoldId, MountId, PageId, PrincipalId, RecordId,
+        RequestId, TokenId, WalletId,
     },
     keys::{TokenMac, keyring::KekVersion, page::KeyRef},
     names::{ErasureNames, HoldNames, MountNames, Names, TokenNames},
@@ -64,6 +67,32 @@ pub enum Action {
     PlaceHold(Box<NewHold>),
     /// End a hold.
     LiftHold(HoldId),
+    /// Let an auditor read what happened.
+    GrantAuditor(Box<NewGrant>),
+    /// Grant the keys of epochs.
+    GrantEpochs {
+        /// The grant.
+        grant: GrantId,
+        /// The number of this part of it.
+        part: u32,
+        /// The epochs, in the order in which they began.
+        epochs: Vec<FactKeyId>,
+        /// Their keys, sealed to the auditor.
+        sealed: Bytes,
+    },
+    /// Grant names.
+    GrantNames {
+        /// The grant.
+        grant: GrantId,
+        /// The number of this part of it.
+        part: u32,
+        /// Where the table ends with it: the time up to which all that came to be is named.
+        up_to: Option<Millis>,
+        /// The names, sealed to the auditor.
+        sealed: Bytes,
+    },
+    /// Grant nothing more by a grant.
+    EndGrant(GrantId),
     /// Make a token.
     CreateToken(Box<NewToken>),
     /// Make a root token, for whoever has shown enough shares.
@@ -128,6 +157,13 @@ pub enum Action {
     Reseal(Vec<Reseal>),
     /// Say when the wallet makes a new KEK version by itself.
     SetRotationPolicy(RotationPolicy),
+    /// Begin the epoch after this one.
+    BeginEpoch {
+        /// The epoch that must be the current one.
+        after: FactKeyId,
+        /// The one that begins: it is among the wallet keys.
+        fact_key: FactKeyId,
+    },
     /// These pages are under this KEK version in every writing that can be read.
     ConfirmRewrapped {
         /// The version.
@@ -317,6 +353,23 @@ pub struct NewHold {
     pub is_folder: bool,
     /// The path, and why.
     pub names: HoldNames,
+}
+
+/// What an auditor is to be granted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NewGrant {
+    /// Its id.
+    pub grant: GrantId,
+    /// The auditor's key.
+    pub recipient: AuditorKey,
+    /// From when on.
+    pub from: Millis,
+    /// Until when; none is for as long as it stands.
+    pub to: Option<Millis>,
+    /// Whether epochs are granted when they begin.
+    pub live: bool,
+    /// Whether names are granted.
+    pub names: bool,
 }
 
 /// One change of one secret.

@@ -193,6 +193,17 @@ const EVENT_FRAME: usize = 40;
 /// An upper bound of a commit without its events: header and framing, in bytes.
 pub const FRAME: usize = 512;
 
+/// What stands in one event, closed.
+#[derive(Debug, Clone, Copy)]
+pub struct Ciphertexts<'a> {
+    /// The fact.
+    pub fact: &'a Bytes,
+    /// The names, where it has any.
+    pub names: Option<&'a Bytes>,
+    /// The payload, where it has one.
+    pub payload: Option<&'a Bytes>,
+}
+
 /// A commit whose frame was read; its facts are still closed.
 #[derive(Debug, Clone)]
 pub struct Sealed {
@@ -259,6 +270,15 @@ impl Sealed {
     #[must_use]
     pub fn statements(&self) -> &[Statement] {
         &self.statements
+    }
+
+    /// The fact, the names and the payload of each event, closed as they are.
+    pub fn ciphertexts(&self) -> impl Iterator<Item = Ciphertexts<'_>> {
+        self.events.iter().map(|event| Ciphertexts {
+            fact: &event.fact,
+            names: event.names.as_ref(),
+            payload: event.payload.as_ref(),
+        })
     }
 
     /// Opens the facts and checks the ciphertexts beside them against their hashes.

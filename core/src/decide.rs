@@ -3,6 +3,7 @@
 mod change;
 mod cubbyhole;
 mod erasure;
+mod grant;
 mod keys;
 mod policies;
 mod refusal;
@@ -24,6 +25,7 @@ use crate::{
 
 pub use cubbyhole::CUBBYHOLE_ENTRIES;
 pub use erasure::{ERASED_AT_ONCE, HOLDS};
+pub use grant::GRANTS;
 pub use policies::DEFAULT_POLICY;
 pub use refusal::{Error, Refusal};
 pub use sealer::{Drawn, Sealer, Supply};
@@ -156,6 +158,20 @@ impl<S: Source> Deciding<'_, S> {
             Action::Erase(new) => self.erase(new, sealer)?,
             Action::PlaceHold(new) => self.place_hold(new, sealer)?,
             Action::LiftHold(hold) => self.lift_hold(*hold)?,
+            Action::GrantAuditor(new) => self.grant_auditor(new)?,
+            Action::GrantEpochs {
+                grant,
+                part,
+                epochs,
+                sealed,
+            } => self.grant_epochs((*grant, *part), epochs, sealed)?,
+            Action::GrantNames {
+                grant,
+                part,
+                up_to,
+                sealed,
+            } => self.grant_names((*grant, *part), *up_to, sealed)?,
+            Action::EndGrant(grant) => self.end_grant(*grant)?,
             Action::CreateToken(new) => self.create_token(new, sealer)?,
             Action::CreateRootToken(new) => self.create_root_token(new, sealer)?,
             Action::RenewToken(token, increment) => self.renew_token(*token, *increment)?,
@@ -189,6 +205,7 @@ impl<S: Source> Deciding<'_, S> {
                 }
             }
             Action::SetRotationPolicy(policy) => self.set_rotation_policy(*policy)?,
+            Action::BeginEpoch { after, fact_key } => self.begin_epoch(*after, *fact_key)?,
             Action::ConfirmRewrapped { version, pages } => {
                 self.confirm_rewrapped(*version, pages)?;
             }
@@ -221,6 +238,9 @@ impl<S: Source> Deciding<'_, S> {
                 | Action::ConfirmRewrapped { .. }
                 | Action::ConfirmKeksDestroyed(_)
                 | Action::Reseal(_)
+                | Action::BeginEpoch { .. }
+                | Action::GrantEpochs { .. }
+                | Action::GrantNames { .. }
                 | Action::ClearTokens(_)
         );
         let (principal, token) = match command.actor {
@@ -466,6 +486,7 @@ fn describe(command: &Command) -> Vec<u8> {
             (30, cbor::encode(&keys))
         }
         Action::SetRotationPolicy(policy) => (23, cbor::encode(policy)),
+        Action::BeginEpoch { fact_key, .. } => (31, cbor::encode(fact_key)),
         Action::ConfirmRewrapped { version, pages } => (24, cbor::encode(&(version, pages))),
         Action::RetireKeks(version) => (25, cbor::encode(version)),
         Action::ConfirmKeksDestroyed(version) => (26, cbor::encode(version)),
@@ -476,6 +497,10 @@ fn describe(command: &Command) -> Vec<u8> {
         Action::Erase(new) => (60, cbor::encode(&(new.mount, new.place, &new.versions))),
         Action::PlaceHold(new) => (61, cbor::encode(&(new.mount, new.place, new.is_folder))),
         Action::LiftHold(hold) => (62, cbor::encode(hold)),
+        Action::GrantAuditor(new) => (70, cbor::encode(&new.grant)),
+        Action::GrantEpochs { grant, part, .. } => (71, cbor::encode(&(grant, part))),
+        Action::GrantNames { grant, part, .. } => (72, cbor::encode(&(grant, part))),
+        Action::EndGrant(grant) => (73, cbor::encode(grant)),
     };
     cbor::encode(&(principal, code, serde_bytes::ByteBuf::from(action)))
 }

@@ -184,12 +184,22 @@ events! {
     40 => ResolutionRequested(v1::ResolutionRequested),
     41 => RequestsRefused(v1::RequestsRefused),
     50 => RotationPolicySet(v1::RotationPolicySet),
+    51 => EpochBegan(v1::EpochBegan),
     60 => ErasureOrdered(v1::ErasureOrdered),
     61 => HoldPlaced(v1::HoldPlaced),
     62 => HoldLifted(v1::HoldLifted),
+    70 => AuditorGranted(v1::AuditorGranted),
+    71 => EpochsGranted(v1::EpochsGranted),
+    72 => NamesGranted(v1::NamesGranted),
+    73 => GrantEnded(v1::GrantEnded),
 }
 
 impl Event {
+    /// The kind of an event with keys of epochs, as the parts of grants name it.
+    pub const EPOCHS_GRANTED: u16 = 71;
+    /// The kind of an event with names, as the parts of grants name it.
+    pub const NAMES_GRANTED: u16 = 72;
+
     /// The ciphertext of names that belongs to it, if any.
     #[must_use]
     pub fn names(&self) -> Option<CiphertextHash> {
@@ -231,6 +241,7 @@ impl Event {
             | Self::KeksDestroyed(_)
             | Self::WalletSealed(_)
             | Self::RotationPolicySet(_)
+            | Self::EpochBegan(_)
             | Self::MountEnabled(_)
             | Self::MountTuned(_)
             | Self::MountDisabled(_)
@@ -248,6 +259,10 @@ impl Event {
             | Self::ErasureOrdered(_)
             | Self::HoldPlaced(_)
             | Self::HoldLifted(_)
+            | Self::AuditorGranted(_)
+            | Self::EpochsGranted(_)
+            | Self::NamesGranted(_)
+            | Self::GrantEnded(_)
             | Self::RequestsRefused(_) => None,
         }
     }
@@ -261,6 +276,8 @@ impl Event {
             Self::PayloadResealed(event) => Some(event.payload.hash),
             Self::TokenCreated(event) => Some(event.mac.hash),
             Self::CubbyholeWritten(event) => Some(event.payload.hash),
+            Self::EpochsGranted(event) => Some(event.sealed),
+            Self::NamesGranted(event) => Some(event.sealed),
             _ => None,
         }
     }

@@ -90,6 +90,8 @@ opaque_id! {
     RequestId;
     /// An erasure that was ordered: a receipt has it. Random, or that of its command.
     ErasureId;
+    /// An auditor's grant. Random, or that of its command.
+    GrantId;
     /// A legal hold. Random, or that of its command.
     HoldId;
 }

@@ -67,6 +67,12 @@ labels! {
     MOUNT_PATH = "billfold v1 mount path";
     /// The id of a folder in a mount.
     FOLDER_ID = "billfold v1 folder id";
+    /// What names an auditor's public key.
+    AUDITOR_KEY = "billfold v1 auditor key";
+    /// What finds an auditor's key that was mistyped.
+    AUDITOR_KEY_CHECK = "billfold v1 auditor key check";
+    /// A part of an auditor's grant.
+    AUDITOR_GRANT = "billfold v1 auditor grant";
     /// A token's MAC.
     TOKEN_MAC = "billfold v1 token mac";
     /// A command's fingerprint.

@@ -12,6 +12,7 @@ pub mod commit;
 pub mod decide;
 pub mod entropy;
 pub mod event;
+pub mod grant;
 pub mod handover;
 pub mod id;
 pub mod judge;

@@ -44,6 +44,10 @@ impl Place {
         self
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Adds a number as a part of eight bytes, big-endian.
     #[must_use]
     pub fn and_number(self, number: u64) -> Self {

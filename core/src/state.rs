@@ -6,7 +6,9 @@
 
 mod apply;
 mod entry;
+mod epoch;
 mod erasure;
+mod grant;
 pub mod key_status;
 
 use std::{
@@ -22,12 +24,14 @@ pub use entry::{
     CommandRecord, Compromise, Cubbyhole, CubbyholeEntry, Key, Mount, PageUse, Record,
     StoredPolicy, Token, Value, Version, Wallet, WalletGeneration, WalletKek,
 };
+pub use epoch::Epoch;
 pub use erasure::{Erasure, Fate, Hold, Holds, Keys, by_page};
+pub use grant::{Grant, Grants};
 
 use crate::{
     Millis, cbor,
     event::v1::TokenRole,
-    id::{CommandId, ErasureId, MountId, PageId, RecordId, Seq, TokenId},
+    id::{CommandId, ErasureId, FactKeyId, MountId, PageId, RecordId, Seq, TokenId},
     keys::page::KeyRef,
     labels,
 };
@@ -144,7 +148,10 @@ impl<S: Source> State<S> {
         hash.update(*self.digest.0);
         hash.update(seq.0.to_be_bytes());
         let mut changes = BTreeMap::new();
-        for (key, value) in std::mem::take(&mut self.open) {
+        for (key, mut value) in std::mem::take(&mut self.open) {
+            if let Some(Value::Epoch(epoch)) = &mut value {
+                epoch.begins_at(seq);
+            }
             let encoded = value.as_ref().map(Value::encode);
             for part in [
                 key.encode().as_slice(),
@@ -317,6 +324,25 @@ impl<S: Source> State<S> {
         Ok(self
             .get(&Key::Holds)?
             .and_then(Value::into_holds)
+            .unwrap_or_default())
+    }
+
+    /// An epoch of facts, the current one or one before it.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn epoch(&self, id: &FactKeyId) -> Result<Option<Epoch>, S::Error> {
+        Ok(self.get(&Key::Epoch(*id))?.and_then(Value::into_epoch))
+    }
+
+    /// All auditor grants that stand.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn grants(&self) -> Result<Arc<Grants>, S::Error> {
+        Ok(self
+            .get(&Key::Grants)?
+            .and_then(Value::into_grants)
             .unwrap_or_default())
     }
 

@@ -149,9 +149,9 @@ pub async fn follow(
             if opened.seq != chains.last().next() {
                 return Err(Broken::gap(&opened, chains.last()).into());
             }
-            chains.follow(&opened)?;
+            let standing = chains.follow(&opened)?;
             events += opened.entries.len();
-            commits.push(ruler.enter(opened).await?);
+            commits.push(ruler.enter(opened, standing).await?);
             if events >= EVENTS {
                 (index, chains) = add(index, std::mem::take(&mut commits), chains).await?;
                 events = 0;

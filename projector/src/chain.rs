@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use billfold_core::{
     commit::{self, CommitHash, Entry, Header, Sealed},
-    id::{Seq, WalletId},
+    event::Event,
+    id::{FactKeyId, Seq, WalletId},
     proof::Statement,
     subject::Subject,
 };
@@ -102,6 +103,14 @@ pub enum Fault {
     /// What it states does not follow from what was stated before, or from the log.
     #[error(transparent)]
     Statement(#[from] billfold_core::proof::history::Fault),
+    /// It was decided, and is sealed under an epoch that is not the current one at its place.
+    #[error("the commit is sealed under epoch {stated}, but {current} is the current one here")]
+    Epoch {
+        /// What it is sealed under.
+        stated: FactKeyId,
+        /// The epoch at its place.
+        current: FactKeyId,
+    },
     /// Its events do not follow from the state.
     #[error(transparent)]
     State(#[from] billfold_core::state::Broken),
@@ -138,11 +147,22 @@ pub fn open(custody: &Custody, message: &Message) -> Result<Opened, Broken> {
     })
 }
 
-/// The heads of the subjects that were read so far.
+/// What a commit counts at its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is what its node was asked, or what was decided.
+    Valid,
+    /// It is of a process's own subject and under an epoch that had been closed when it came. Nothing
+    /// in it was answered.
+    Void,
+}
+
+/// The heads of the subjects that were read so far, and the epoch that is the current one there.
 #[derive(Debug, Default, Clone)]
 pub struct Chains {
     heads: HashMap<Subject, Head>,
     last: Seq,
+    epoch: Option<FactKeyId>,
 }
 
 impl Chains {
@@ -152,6 +172,7 @@ impl Chains {
         Self {
             heads: HashMap::from([(subject, head)]),
             last: head.seq,
+            epoch: None,
         }
     }
 
@@ -161,7 +182,20 @@ impl Chains {
         Self {
             heads: heads.into_iter().collect(),
             last,
+            epoch: None,
         }
+    }
+
+    /// The same, where this epoch is the current one.
+    #[must_use]
+    pub fn with_epoch(self, epoch: Option<FactKeyId>) -> Self {
+        Self { epoch, ..self }
+    }
+
+    /// The epoch that is the current one; none before the first.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<FactKeyId> {
+        self.epoch
     }
 
     /// The heads, by subject.
@@ -175,11 +209,11 @@ impl Chains {
         self.last
     }
 
-    /// Lets a commit join its chain.
+    /// Lets a commit join its chain, and says what it counts there.
     ///
     /// # Errors
-    /// When it does not follow the one before it.
-    pub fn follow(&mut self, opened: &Opened) -> Result<(), Broken> {
+    /// When it does not follow the one before it, or was decided under an epoch that was closed.
+    pub fn follow(&mut self, opened: &Opened) -> Result<Standing, Broken> {
         let subject = opened.header.subject;
         let broken = |fault| {
             Err(Broken {
@@ -202,9 +236,34 @@ impl Chains {
         if opened.header.time < head.time {
             return broken(Fault::Time);
         }
+        let stated = &opened.header.fact_keys;
+        let other = self.epoch.and_then(|current| {
+            let other = stated.iter().find(|stated| **stated != current)?;
+            Some((*other, current))
+        });
+        let standing = match other {
+            Some((stated, current)) if subject.is_decided() => {
+                return broken(Fault::Epoch { stated, current });
+            }
+            Some(_) => Standing::Void,
+            None => Standing::Valid,
+        };
+        if subject.is_decided() {
+            let began = opened.entries.iter().filter_map(epoch_of).next_back();
+            self.epoch = began.or(self.epoch);
+        }
         self.heads.insert(subject, opened.head());
         self.last = opened.seq;
-        Ok(())
+        Ok(standing)
+    }
+}
+
+/// The epoch that begins with this event.
+fn epoch_of(entry: &Entry) -> Option<FactKeyId> {
+    match &entry.fact.event {
+        Event::KekCreated(event) => Some(event.fact_key),
+        Event::EpochBegan(event) => Some(event.fact_key),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! in it.
 
 mod desk;
+mod epoch;
 mod follow;
 
 use std::{
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use billfold_core::{
     Millis,
     commit::CommitHash,
+    event::v1::RequestsRefused,
     id::{PageId, Seq},
     state::{Key, PageUse, Source as _, Value, Wallet},
     subject::{Generation, Subject},
@@ -28,7 +30,7 @@ use billfold_streams::{
 use futures::StreamExt as _;
 use tokio::sync::{Notify, watch};
 
-pub use desk::{Ask, Desk, Judged, Material, Ticket};
+pub use desk::{Ask, Desk, Judged, Material, Outcome, Ticket};
 
 use crate::{
     chain::{self, Broken},
@@ -129,6 +131,9 @@ pub struct Keychain {
     touched: Mutex<BTreeSet<PageId>>,
     touch: Notify,
     retired: Notify,
+    /// Refusals whose record came behind the end of its epoch.
+    voided: Mutex<Vec<RequestsRefused>>,
+    void: Notify,
 }
 
 impl Keychain {
@@ -153,10 +158,12 @@ impl Keychain {
             touched: Mutex::new(view.pages_with_dying_keys()?.into_iter().collect()),
             touch: Notify::new(),
             retired: Notify::new(),
+            voided: Mutex::default(),
+            void: Notify::new(),
             view,
         });
         keychain.touch.notify_one();
-        let follower = follow::Follower::new(Arc::clone(&keychain), &parts);
+        let follower = follow::Follower::new(Arc::clone(&keychain), &parts)?;
         let follower = follower.catch_up(&*parts.progress).await?;
         let task = tokio::spawn(follower.run());
         Ok((keychain, task))
@@ -237,6 +244,27 @@ impl Keychain {
         self.desk.close();
     }
 
+    /// Waits for refusals of this process whose record is void: they have to be counted again.
+    pub async fn voided(&self) -> Vec<RequestsRefused> {
+        loop {
+            let voided = {
+                let mut voided = self.voided.lock().unwrap_or_else(PoisonError::into_inner);
+                std::mem::take(&mut *voided)
+            };
+            if !voided.is_empty() {
+                return voided;
+            }
+            self.void.notified().await;
+        }
+    }
+
+    /// Refusals of this process were recorded behind the end of their epoch.
+    fn count_again(&self, refused: RequestsRefused) {
+        let mut voided = self.voided.lock().unwrap_or_else(PoisonError::into_inner);
+        voided.push(refused);
+        self.void.notify_one();
+    }
+
     fn touch(&self, Touched { pages, retired }: Touched) {
         if retired {
             self.retired.notify_one();
@@ -259,8 +287,9 @@ impl Replica for Keychain {
         Shared(Arc::clone(&self.view))
     }
 
+    /// The last commit whose keys this node has taken over too: the view may be further.
     fn head(&self) -> Head {
-        self.view.head()
+        self.status.borrow().head
     }
 
     async fn caught_up(&self, seq: Seq) -> Result<(), Stopped> {

@@ -354,7 +354,9 @@ impl View {
                         | Key::Token(_)
                         | Key::Cubbyhole(_)
                         | Key::TokenRoles
-                        | Key::Erasure(_) => {}
+                        | Key::Erasure(_)
+                        | Key::Epoch(_)
+                        | Key::Grants => {}
                     }
                 }
             }
@@ -515,7 +517,9 @@ impl Source for View {
             | Key::Token(_)
             | Key::Cubbyhole(_)
             | Key::TokenRoles
-            | Key::Erasure(_) => self.read(key),
+            | Key::Erasure(_)
+            | Key::Epoch(_)
+            | Key::Grants => self.read(key),
         }
     }
 

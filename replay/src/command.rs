@@ -1,6 +1,7 @@
 //! The commands of `billfold-replay`: what each takes, and what it prints.
 
 mod at;
+mod auditor;
 mod bar;
 mod bundle;
 mod by_public_keys;
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     /// Tells the life of every KEK version: made, used, rewrapped, retired, destroyed; or the life
     /// of one DEK
     Keys(keys::Args),
+    /// Makes an auditor's key in a new file that only its owner reads, and prints the public one
+    AuditorKey(auditor::Args),
     /// Tells what was true at a moment of the past
     At(at::At),
     /// Tells what differs between two moments of the past
@@ -64,6 +67,7 @@ impl Command {
         let place = Place::from(place);
         let mut out = BufWriter::new(io::stdout());
         let code = match self {
+            Self::AuditorKey(args) => args.run(&mut out).map(|()| exit::SOUND),
             Self::Witness(command) => command.run(&place, &mut out).await,
             Self::Verify(args) if args.by_public_keys.is_wanted() => {
                 args.by_public_keys(&place, &mut out).await
@@ -101,7 +105,8 @@ impl Command {
             | Self::Export(_)
             | Self::CheckReceipt(_)
             | Self::Bundle(_)
-            | Self::Import(_) => Ok(()),
+            | Self::Import(_)
+            | Self::AuditorKey(_) => Ok(()),
         };
         told.map(|()| exit::SOUND)
     }

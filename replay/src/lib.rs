@@ -10,6 +10,7 @@
 //! of a moment stands in memory whole. Nothing here writes to what it reads. The binary
 //! `billfold-replay` is a thin command over these functions.
 
+pub mod auditor;
 pub mod bundle;
 pub mod digest;
 mod error;

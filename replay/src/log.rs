@@ -3,6 +3,7 @@
 mod filter;
 mod line;
 pub(crate) mod names;
+mod partial;
 
 use std::sync::Arc;
 
@@ -35,6 +36,10 @@ pub struct Query {
 }
 
 impl Query {
+    fn has(&self, seq: Seq, time: Millis) -> bool {
+        self.begins(seq, time) && self.to.is_none_or(|to| to.has(seq, time))
+    }
+
     fn begins(&self, seq: Seq, time: Millis) -> bool {
         match self.from {
             None => true,
@@ -55,8 +60,8 @@ pub struct Told {
     pub lines: Vec<Line>,
 }
 
-/// The events of a log in their order. The log before them is folded all the same: a verdict needs
-/// the state at its place.
+/// The events of a log in their order, up to where an auditor's key does not open one. The log before
+/// them is folded all the same: a verdict needs the state at its place.
 #[derive(Debug)]
 pub struct Listing {
     walk: Walk,
@@ -84,9 +89,11 @@ impl Listing {
             Some(Moment::Seq(to)) => to,
             Some(Moment::Time(_)) | None => Seq(u64::MAX),
         };
-        let head = source.head().await?;
+        let head = source.head().await?.min(last);
+        // Where an auditor's key does not open all, there is no state and no outcome from there on.
+        let closed = source.first_closed().map(|closed| Seq(closed.0 - 1));
         Ok(Self {
-            walk: Walk::start(source, head.min(last)).await?,
+            walk: Walk::start(source, closed.map_or(head, |open| open.min(head))).await?,
             query,
             last,
             told: Seq::ZERO,
@@ -108,8 +115,7 @@ impl Listing {
             return Ok(None);
         };
         let (seq, time) = (opened.seq, opened.header.time);
-        let ends = self.query.to.is_none_or(|to| to.has(seq, time));
-        let lines = match seq > self.told && self.query.begins(seq, time) && ends {
+        let lines = match seq > self.told && self.query.has(seq, time) {
             true => self.tell(&opened).await?,
             false => Vec::new(),
         };
@@ -137,15 +143,22 @@ impl Listing {
     async fn tell(&mut self, opened: &Opened) -> Result<Vec<Line>, Error> {
         let (filter, mut lines) = (&self.query.filter, Vec::new());
         for (index, entry) in opened.entries.iter().enumerate() {
-            let line = Line::new(opened, index, entry);
+            let line = Line {
+                void: self.walk.is_void(),
+                ..Line::new(opened, index, entry)
+            };
             if filter.may_pass(&line) {
                 lines.push((line, entry, None));
             }
         }
         for (line, entry, _) in &mut lines {
             if let Event::ResolutionRequested(asked) = &entry.fact.event {
-                let ruling = names::ruling(&mut self.walk, opened, entry, asked).await?;
-                line.answer = Some(Answer::new(&ruling));
+                line.answer = Some(match line.void {
+                    true => Answer::void(),
+                    false => {
+                        Answer::new(&names::ruling(&mut self.walk, opened, entry, asked).await?)
+                    }
+                });
             }
         }
         if (self.query.names || filter.looks_at_names()) && !lines.is_empty() {
@@ -221,5 +234,21 @@ pub async fn log(
     while let Some(told) = listing.next().await? {
         told.lines.iter().try_for_each(&mut *each)?;
     }
-    Ok(())
+    closed_facts(source, query, each).await
+}
+
+/// Tells the facts from the first sequence on that is closed to an auditor's key, as far as it opens
+/// them: without outcomes, which nobody can tell there.
+///
+/// # Errors
+/// As [`log`].
+pub async fn closed_facts(
+    source: &Source,
+    query: &Query,
+    each: &mut (dyn FnMut(&Line) -> Result<(), Error> + Send),
+) -> Result<(), Error> {
+    match source.granted.as_deref() {
+        None => Ok(()),
+        Some(granted) => partial::tell(source, granted, query, each).await,
+    }
 }

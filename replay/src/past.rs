@@ -76,6 +76,8 @@ pub struct Past {
     time: Millis,
     /// When the walk began, by the log's clock.
     now: Millis,
+    /// What is told where an auditor's key opens no more.
+    closed: Option<Error>,
 }
 
 impl Past {
@@ -87,12 +89,18 @@ impl Past {
         // The clock first: what is appended after this look at the log is of a later time.
         let now = source.now().await?;
         let head = source.head().await?;
+        let closed = source.require_open(head).err();
+        let end = match source.first_closed() {
+            Some(first) => head.min(Seq(first.0 - 1)),
+            None => head,
+        };
         Ok(Self {
-            walk: Walk::start(source, head).await?,
+            walk: Walk::start(source, end).await?,
             ahead: None,
             at: None,
             time: Millis(0),
             now,
+            closed,
         })
     }
 
@@ -109,6 +117,9 @@ impl Past {
         let head = self.walk.end();
         let end = match at {
             Moment::Seq(seq) if seq > head => {
+                if let Some(closed) = self.closed.take() {
+                    return Err(closed);
+                }
                 return Err(Error::Usage(format!("the log ends at sequence {head}")));
             }
             Moment::Seq(seq) => seq,
@@ -124,6 +135,12 @@ impl Past {
             progress(opened.seq, end);
         }
         if let Moment::Time(time) = at {
+            // What is closed may be of this time as well.
+            if self.ahead.is_none()
+                && let Some(closed) = self.closed.take()
+            {
+                return Err(closed);
+            }
             // What comes next in the log may still be of this time.
             if time > self.now.max(self.walk.head().time) {
                 return Err(Error::Usage(format!("{at} is still to come")));

@@ -85,6 +85,7 @@ pub fn write_line(out: &mut dyn Write, line: &Line) -> Result<(), Error> {
     // Names may hold anything: quoted, they cannot pass for something else or move the cursor.
     field("client", line.client.as_ref().map(quoted))?;
     field("execution", line.execution.as_ref().map(quoted))?;
+    field("token-name", line.token_name.as_ref().map(quoted))?;
     field("record", line.record.map(text))?;
     field("mount", line.mount.map(text))?;
     for token in &line.tokens {
@@ -102,6 +103,12 @@ pub fn write_line(out: &mut dyn Write, line: &Line) -> Result<(), Error> {
     field("page", line.page.map(text))?;
     field("keys", line.keys.map(text))?;
     field("kek", line.kek.map(text))?;
+    field("epoch", line.epoch.map(text))?;
+    field("grant", line.grant.map(text))?;
+    for epoch in &line.grants_epochs {
+        field("grants", Some(text(epoch)))?;
+    }
+    field("void", line.void.then(|| "true".to_owned()))?;
     field("refused", line.refused.map(text))?;
     field("over-bound", line.over_bound.map(text))?;
     field("request", line.request.map(text))?;

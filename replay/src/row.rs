@@ -51,7 +51,7 @@ pub struct Row {
     /// What was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<&'static str>,
-    /// What it was answered.
+    /// What it was answered, or `void`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'static str>,
     /// The policies that decided.
@@ -185,7 +185,7 @@ impl Row {
             request: text(line.request),
             command: text(line.command),
             operation: line.operation,
-            outcome: answered.map(|answer| answer.verdict),
+            outcome: line.outcome(),
             policies: answered.map_or_else(Vec::new, |answer| answer.policies.clone()),
             asked_version: line.asked_version,
             versions: of_answer.map_or_else(|| line.versions.clone(), |version| vec![version]),

@@ -9,6 +9,7 @@ use std::{
 
 use billfold_core::{
     Millis,
+    grant::AuditorSecret,
     id::{ProcessId, Seq, WalletId},
     keys::manager::KeyManager,
     subject::Generation,
@@ -24,10 +25,15 @@ use billfold_streams::{
 use billfold_upstreams::{DevFile, KeyFile};
 use tempfile::TempDir;
 
-use crate::{Error, bundle::Bundle};
+use crate::{
+    Error,
+    auditor::{self, Granted},
+    bundle::Bundle,
+};
 
 /// The files of an embedded log in its folder.
-const FILES: [&str; 2] = ["log.redb", "keys.redb"];
+const LOG: &str = "log.redb";
+const FILES: [&str; 2] = [LOG, "keys.redb"];
 /// The key of the key manager `dev-file` in a data folder.
 const DEV_KEY: &str = "dev.key";
 /// The view in a data folder.
@@ -49,6 +55,8 @@ pub struct Place {
     pub key_file: Option<PathBuf>,
     /// A bundle, in place of a log.
     pub bundle: Option<PathBuf>,
+    /// An auditor's key: the log alone is read, with what was granted to it.
+    pub auditor_key: Option<PathBuf>,
 }
 
 /// How to reach a log on NATS.
@@ -69,6 +77,8 @@ pub struct Source {
     pub(crate) custody: Arc<Custody>,
     pub(crate) view: Option<PathBuf>,
     pub(crate) patience: Duration,
+    /// What an auditor's key opens, if that is what it is read with.
+    pub(crate) granted: Option<Arc<Granted>>,
     /// Declared last, so that the files in it are closed before it is removed.
     _copy: Option<TempDir>,
 }
@@ -82,9 +92,13 @@ impl Source {
     /// # Errors
     /// When the place is incomplete, or the log, the key store or the keys cannot be opened.
     pub async fn open(place: &Place) -> Result<Self, Error> {
+        if let Some(file) = &place.auditor_key {
+            return Self::open_granted(place, &auditor::read_key(file)?).await;
+        }
         if place.bundle.is_some() {
             return Err(Error::Usage(
-                "a bundle holds no keys: what it holds is checked with --checkpoint-key".to_owned(),
+                "a bundle holds no keys: give an auditor's key, or check it with --checkpoint-key"
+                    .to_owned(),
             ));
         }
         let (log, keys, copy) = match (&place.nats, &place.data_dir) {
@@ -101,9 +115,71 @@ impl Source {
         })
     }
 
+    async fn open_granted(place: &Place, secret: &AuditorSecret) -> Result<Self, Error> {
+        let (log, copy) = open_log(place).await?;
+        Ok(Self {
+            _copy: copy,
+            ..Self::of_granted(log, secret).await?
+        })
+    }
+
+    /// A log that is open already, as an auditor's key opens it.
+    ///
+    /// # Errors
+    /// When nothing is granted to the key, or the log is broken or cannot be reached.
+    pub async fn of_granted(log: Arc<dyn EventLog>, secret: &AuditorSecret) -> Result<Self, Error> {
+        let (custody, granted) = auditor::take_up(&*log, secret, PATIENCE).await?;
+        Ok(Self {
+            granted: Some(Arc::new(granted)),
+            ..Self::of(log, custody)
+        })
+    }
+
+    /// The sequences whose facts are closed to an auditor's key, as spans from first to last.
+    #[must_use]
+    pub fn closed(&self) -> &[(Seq, Seq)] {
+        self.granted
+            .as_ref()
+            .map_or(&[], |granted| granted.closed())
+    }
+
+    /// The first sequence that is closed to an auditor's key: before it there is a state.
+    pub(crate) fn first_closed(&self) -> Option<Seq> {
+        self.granted.as_ref()?.first_closed()
+    }
+
+    /// Refuses to go on with what is appended, with an auditor's key: what was granted is taken up once.
+    ///
+    /// # Errors
+    /// When it is an auditor's key that the log is read with.
+    pub fn require_all_keys_to_follow(&self) -> Result<(), Error> {
+        match self.granted {
+            None => Ok(()),
+            Some(_) => Err(Error::Usage(
+                "an auditor's key opens what was granted up to now, and follows nothing: run it again"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// Refuses what takes the state up to here, where an auditor's key does not open it.
+    pub(crate) fn require_open(&self, end: Seq) -> Result<(), Error> {
+        match self.first_closed().filter(|closed| *closed <= end) {
+            None => Ok(()),
+            Some(closed) => Err(Error::Usage(format!(
+                "sequence {closed} is closed to this auditor's key: from there on only facts can be \
+                 listed (log), and no state can be told"
+            ))),
+        }
+    }
+
     /// The same log and keys, without a view.
     pub(crate) fn beside(&self) -> Self {
-        Self::of(Arc::clone(&self.log), Arc::clone(&self.custody)).with_patience(self.patience)
+        Self {
+            granted: self.granted.clone(),
+            ..Self::of(Arc::clone(&self.log), Arc::clone(&self.custody))
+                .with_patience(self.patience)
+        }
     }
 
     /// A log and keys that are open already, and no view.
@@ -113,6 +189,7 @@ impl Source {
             log,
             custody,
             view: None,
+            granted: None,
             patience: PATIENCE,
             _copy: None,
         }
@@ -156,7 +233,7 @@ impl Source {
 
 type Opened = (Arc<dyn EventLog>, Arc<dyn KeyStore>, Option<TempDir>);
 
-/// Opens the log of this place alone: what is shown by public keys needs no other.
+/// Opens the log of this place alone: neither public keys nor an auditor's need a key store.
 ///
 /// # Errors
 /// When the place is incomplete, or the log cannot be opened.
@@ -166,10 +243,7 @@ pub async fn open_log(place: &Place) -> Result<(Arc<dyn EventLog>, Option<TempDi
     }
     match (&place.nats, &place.data_dir) {
         (Some(nats), _) => Ok((JetStream::connect_to_log(config(nats)).await?, None)),
-        (None, Some(dir)) => {
-            let (log, _, copy) = on_files(dir.clone()).await?;
-            Ok((log, copy))
-        }
+        (None, Some(dir)) => on_log_file(dir.clone()).await,
         (None, None) => Err(nowhere()),
     }
 }
@@ -195,6 +269,24 @@ async fn on_nats(nats: &Nats) -> Result<Opened, Error> {
     Ok((open.log(), open.keys(), None))
 }
 
+/// The log of a data folder; one that was not closed cleanly is repaired in a copy.
+async fn on_log_file(dir: PathBuf) -> Result<(Arc<dyn EventLog>, Option<TempDir>), Error> {
+    let opening = tokio::task::spawn_blocking(move || match Embedded::open_log_reader(&dir) {
+        // What is missing beside it is made empty.
+        Err(OpenError::Unclean) => match copy_of(&dir, &[LOG]) {
+            Ok((open, copy)) => Ok((open.log(), Some(copy))),
+            // An owner may have begun to write while the copy was made.
+            Err(error) => match Embedded::open_log_reader(&dir) {
+                Ok(log) => Ok((log, None)),
+                Err(_) => Err(error),
+            },
+        },
+        other => Ok((other?, None)),
+    });
+    let joined = opening.await;
+    joined.map_err(|error| Error::Machine(error.to_string()))?
+}
+
 async fn on_files(dir: PathBuf) -> Result<Opened, Error> {
     let opening = tokio::task::spawn_blocking(move || match Embedded::open_reader(&dir) {
         Err(OpenError::Unclean) => open_copy(&dir),
@@ -207,19 +299,23 @@ async fn on_files(dir: PathBuf) -> Result<Opened, Error> {
 
 /// Only an owner may repair what a crash left, and this is not one: it repairs a copy.
 fn open_copy(dir: &Path) -> Result<(Embedded, Option<TempDir>), Error> {
-    let copy = temporary_folder()?;
-    for file in FILES {
-        let copied = fs::copy(dir.join(file), copy.path().join(file));
-        copied.map_err(|error| Error::Machine(format!("{file} cannot be copied: {error}")))?;
-    }
-    match Embedded::open(copy.path()) {
-        Ok(open) => Ok((open, Some(copy))),
+    match copy_of(dir, &FILES) {
+        Ok((open, copy)) => Ok((open, Some(copy))),
         // An owner may have begun to write while the copy was made.
         Err(error) => match Embedded::open_reader(dir) {
             Ok(open) => Ok((open, None)),
-            Err(_) => Err(error.into()),
+            Err(_) => Err(error),
         },
     }
+}
+
+fn copy_of(dir: &Path, files: &[&str]) -> Result<(Embedded, TempDir), Error> {
+    let copy = temporary_folder()?;
+    for file in files {
+        let copied = fs::copy(dir.join(file), copy.path().join(file));
+        copied.map_err(|error| Error::Machine(format!("{file} cannot be copied: {error}")))?;
+    }
+    Ok((Embedded::open(copy.path())?, copy))
 }
 
 pub(crate) fn temporary_folder() -> Result<TempDir, Error> {

@@ -13,7 +13,7 @@ use billfold_core::{
 };
 use billfold_projector::{
     Fold, View,
-    chain::{Broken, Chains, Opened, open_all},
+    chain::{Broken, Chains, Opened, Standing, open_all},
     view::Shared,
 };
 use billfold_streams::{
@@ -27,6 +27,7 @@ use tempfile::TempDir;
 
 use crate::{
     Check, Error, Finding, Source,
+    auditor::Granted,
     later::Later,
     source::{EVERYTHING, temporary_folder},
 };
@@ -139,9 +140,12 @@ pub struct Walk {
     last: Seq,
     reader: Reader,
     chains: Chains,
+    /// What the last commit counts that was given.
+    standing: Standing,
     fold: Fold,
     view: Arc<View>,
     unwritten: Unwritten,
+    granted: Option<Arc<Granted>>,
     later: Later,
     /// Declared last, so that the view in it is closed before it is removed.
     _dir: TempDir,
@@ -166,6 +170,7 @@ impl Walk {
     /// # Errors
     /// When the log cannot be reached, or there is no room for a temporary view.
     pub async fn start(source: &Source, end: Seq) -> Result<Self, Error> {
+        source.require_open(end)?;
         let dir = temporary_folder()?;
         let view = Arc::new(View::open(dir.path(), &source.custody, CACHE)?);
         Ok(Self {
@@ -174,9 +179,11 @@ impl Walk {
             last: Seq::ZERO,
             reader: Reader::start(source).await?,
             chains: Chains::default(),
+            standing: Standing::Valid,
             fold: Fold::over(Arc::clone(&view), Arc::clone(&source.custody)),
             view,
             unwritten: Unwritten::default(),
+            granted: source.granted.clone(),
             later: Later::new(source),
             _dir: dir,
         })
@@ -186,6 +193,13 @@ impl Walk {
     #[must_use]
     pub const fn last(&self) -> Seq {
         self.last
+    }
+
+    /// Whether the last commit that was given came behind the end of its epoch: then nothing in it was
+    /// answered.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.standing == Standing::Void
     }
 
     /// Where it ends.
@@ -230,7 +244,7 @@ impl Walk {
             return Err(Finding::new(Check::Sequence, expected, what).into());
         }
         let opened = opened?;
-        self.chains.follow(&opened)?;
+        self.standing = self.chains.follow(&opened)?;
         belongs(&opened)?;
         self.last = opened.seq;
         Ok(Some(opened))
@@ -293,11 +307,19 @@ impl Walk {
         &self.custody
     }
 
-    /// The path of a record as later events tell it.
+    /// What was granted to an auditor, if it is one who walks.
+    pub(crate) fn granted(&self) -> Option<&Granted> {
+        self.granted.as_deref()
+    }
+
+    /// The path of a record as later events tell it, or as it was granted to an auditor.
     ///
     /// # Errors
     /// When the log or the key store fails.
     pub(crate) async fn later_path(&mut self, record: RecordId) -> Result<Option<String>, Error> {
+        if let Some(granted) = &self.granted {
+            return Ok(granted.path(record).cloned());
+        }
         self.later.path(record, self.end).await
     }
 
@@ -328,6 +350,11 @@ fn belongs(opened: &Opened) -> Result<(), Finding> {
             Event::ResolutionRequested(_) | Event::RequestsRefused(_) => true,
             Event::WalletCreated(_)
             | Event::KekCreated(_)
+            | Event::EpochBegan(_)
+            | Event::AuditorGranted(_)
+            | Event::EpochsGranted(_)
+            | Event::NamesGranted(_)
+            | Event::GrantEnded(_)
             | Event::KeyPageClosed(_)
             | Event::KeysDestroyed(_)
             | Event::KeysRewrapped(_)

@@ -133,6 +133,9 @@ impl Waiting {
             Action::Wrap(new) => {
                 return new.answer.len() + cbor::encode(&new.names).len() + REST;
             }
+            Action::GrantEpochs { sealed, .. } | Action::GrantNames { sealed, .. } => {
+                return sealed.len() + REST;
+            }
             Action::Reseal(reseals) => {
                 let weight = |reseal: &Reseal| match &reseal.content {
                     ResealContent::Payload(_, payload) => payload.len() + REST,

@@ -1,5 +1,6 @@
 //! The wallet's open keys on a node, over the key store.
 
+mod auditor;
 mod checkpoint;
 mod generations;
 mod open;
@@ -35,6 +36,13 @@ use crate::{
     fault_point::fault_point,
     keys::{self, Revision, Slot, Stored},
 };
+
+/// How many epochs begin for their own sake at most, by days or by size: 27 years of days.
+pub const ROLLED_EPOCHS: usize = 10_000;
+
+/// How many epochs there can be, with those of KEK versions: at 84 bytes each the wallet keys stay
+/// below the smallest bound on messages, 1 MiB.
+pub const MOST_EPOCHS: usize = 12_000;
 
 /// The open keys of a wallet. They change while it is open: the log says when.
 pub struct Custody {
@@ -118,6 +126,9 @@ pub enum Error {
         "the log names a checkpoint key that is not this wallet's: somebody else wrote it there"
     )]
     OtherCheckpointKey,
+    /// The wallet keys are to be small enough for one message.
+    #[error("the wallet has {0} epochs, and there can be no more: the current one goes on")]
+    TooManyEpochs(usize),
     /// The key manager's word.
     #[error(transparent)]
     Manager(#[from] manager::Error),
@@ -241,6 +252,17 @@ impl Custody {
         }
     }
 
+    /// Waits until another epoch is current than this one.
+    pub async fn epoch_began(&self, from: FactKeyId) {
+        loop {
+            let began = self.rotated.notified();
+            if self.epoch().id != from {
+                return;
+            }
+            began.await;
+        }
+    }
+
     /// What the log says of the KEK version that is current.
     #[must_use]
     pub fn kek(&self) -> NewKek {
@@ -356,29 +378,80 @@ impl Custody {
                 fault_point("KEK stored");
             }
         }
+        // An epoch that was stored under an older version is not for this one: whoever knows that
+        // version may know the epoch.
+        let fresh = loop {
+            let (keys, under, revision) = self.stored_keys().await?;
+            let waiting = self.after_current(&keys);
+            if let Some(epoch) = waiting.filter(|_| under >= version) {
+                break epoch;
+            }
+            self.store_next_epoch(&keys, under.max(version), revision, MOST_EPOCHS)
+                .await?;
+        };
+        self.reload().await?;
+        Ok((self.open.load().new_kek(version, fresh), is_new))
+    }
+
+    /// Stores an epoch after the current one, unless that was done before. It is used once the log
+    /// says that it is current. Returns the current one and that.
+    ///
+    /// # Errors
+    /// When the key store cannot be written, or holds as many epochs as begin for their own sake.
+    pub async fn make_next_epoch(&self) -> Result<(FactKeyId, FactKeyId), Error> {
+        let current = self.epoch().id;
         loop {
-            let stored = self.read_slot(Slot::Wallet).await?;
-            let open = self.open.load_full();
-            if WalletKeys::wrapped_under(&stored.bytes)? >= version {
-                break;
+            let (keys, under, revision) = self.stored_keys().await?;
+            if let Some(epoch) = self.after_current(&keys) {
+                self.reload().await?;
+                // Older writings say nothing that this one does not.
+                self.store.erase_older(Slot::Wallet).await?;
+                return Ok((current, epoch));
             }
-            let bytes = {
-                let mut entropy = Os::new();
-                // As they are stored: others may have added to them since they were last read.
-                let keys = WalletKeys::unwrap(self.wallet, &stored.bytes, |v| open.keks.get(v))?;
-                let keys = keys.with_next_epoch(&mut entropy);
-                let kek = open.kek(version)?;
-                keys.wrap(self.wallet, version, kek, &mut entropy)
-            };
-            if self.replace(Slot::Wallet, stored.revision, bytes).await? {
-                fault_point("epoch stored");
-            }
+            self.store_next_epoch(&keys, under, revision, ROLLED_EPOCHS)
+                .await?;
+        }
+    }
+
+    /// The newest stored epoch, if it is behind the current one.
+    fn after_current(&self, keys: &WalletKeys) -> Option<FactKeyId> {
+        let (current, newest) = (self.epoch(), keys.epochs.last()?);
+        (newest.number > current.number).then_some(newest.id)
+    }
+
+    /// The wallet keys as they are stored, the KEK version above them, and their revision.
+    async fn stored_keys(&self) -> Result<(WalletKeys, KekVersion, Revision), Error> {
+        let stored = self.read_slot(Slot::Wallet).await?;
+        let under = WalletKeys::wrapped_under(&stored.bytes)?;
+        if self.open.load().keks.get(under).is_none() {
             self.reload().await?;
         }
-        self.reload().await?;
         let open = self.open.load();
-        let newest = open.keys.epochs.last().ok_or(keyring::Error::Malformed)?;
-        Ok((open.new_kek(version, newest.id), is_new))
+        let keys =
+            WalletKeys::unwrap(self.wallet, &stored.bytes, |version| open.keks.get(version))?;
+        Ok((keys, under, stored.revision))
+    }
+
+    async fn store_next_epoch(
+        &self,
+        keys: &WalletKeys,
+        version: KekVersion,
+        revision: Revision,
+        most: usize,
+    ) -> Result<(), Error> {
+        if keys.epochs.len() >= most {
+            return Err(Error::TooManyEpochs(most));
+        }
+        let bytes = {
+            let mut entropy = Os::new();
+            let open = self.open.load();
+            let next = keys.with_next_epoch(&mut entropy);
+            next.wrap(self.wallet, version, open.kek(version)?, &mut entropy)
+        };
+        if self.replace(Slot::Wallet, revision, bytes).await? {
+            fault_point("epoch stored");
+        }
+        Ok(())
     }
 
     /// Takes this KEK version and all before it out of the keyring, and sees that no writing is left

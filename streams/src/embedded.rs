@@ -78,6 +78,20 @@ impl Embedded {
         )
     }
 
+    /// Opens the log alone to read it, as [`Self::open_reader`] does: whoever has no keys needs no
+    /// key store.
+    ///
+    /// # Errors
+    /// As [`Self::open_reader`].
+    pub fn open_log_reader(dir: &Path) -> Result<Arc<dyn EventLog>, OpenError> {
+        let log = dir.join(LOG_FILE);
+        if !log.try_exists()? {
+            return Err(OpenError::Missing(log.display().to_string()));
+        }
+        let log = Store::open(Medium::shared_file(log, LOG_CACHE))?;
+        Ok(Arc::new(log::Log::new(log)?))
+    }
+
     /// Opens them on other storage than files. An opener is called again when the storage failed
     /// and is to be opened anew; it must then give what was written before.
     ///

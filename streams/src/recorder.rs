@@ -99,6 +99,15 @@ impl Handle {
         self.over_bound.count(self.clock.now());
     }
 
+    /// Counts refusals again whose record is void. Whoever was refused has had the answer.
+    pub fn again(&self, refused: &RequestsRefused) {
+        self.over_bound.add(Counted {
+            count: refused.count,
+            over_bound: refused.over_bound,
+            since: refused.since,
+        });
+    }
+
     async fn observe(&self, observation: Observation) -> Result<Seq, Unrecorded> {
         let stopped = || Unrecorded("this node is shutting down".to_owned());
         let (reply, answer) = oneshot::channel();
@@ -226,11 +235,12 @@ impl Recorder {
         let (mut entries, mut waiting, mut left) = (Vec::new(), Vec::new(), None);
         let over_bound = over_bound.unwrap_or(Counted {
             count: 0,
+            over_bound: 0,
             since: time,
         });
         let mut refused = RequestsRefused {
             count: over_bound.count,
-            over_bound: over_bound.count,
+            over_bound: over_bound.over_bound,
             since: over_bound.since.min(time),
         };
         let (mut size, mut next) = (0, first.or_else(|| self.queue.try_recv().ok()));

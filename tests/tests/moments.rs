@@ -52,6 +52,7 @@ async fn source(wallet: &Wallet) -> Source {
         }),
         key_file: Some(wallet.node.key_file().to_owned()),
         bundle: None,
+        auditor_key: None,
     };
     Source::open(&place).await.unwrap()
 }

@@ -22,6 +22,8 @@ mod facts_of_access;
 mod facts_of_erasure;
 #[path = "vectors/file.rs"]
 mod file;
+#[path = "vectors/grants.rs"]
+mod grants;
 #[path = "vectors/handed_over.rs"]
 mod handed_over;
 #[path = "vectors/made.rs"]
@@ -94,6 +96,7 @@ fn every_vector_reads_as_it_says() {
         "derived",
         "digest",
         "fact",
+        "grant",
         "keyring",
         "names",
         "note",
@@ -110,6 +113,7 @@ fn every_vector_reads_as_it_says() {
     for area in [
         "commit",
         "fact",
+        "grant",
         "keyring",
         "names",
         "note",

@@ -143,6 +143,9 @@ impl Endpoint {
             Self::ReadHold => "A legal hold.",
             Self::PlaceHold => "Forbid that anything under a path is lost.",
             Self::LiftHold => "Lift a legal hold.",
+            Self::GrantAuditor => "Let an auditor read what happened, and never a secret.",
+            Self::AuditorGrants => "The auditor grants that stand.",
+            Self::RevokeAuditor => "End an auditor grant: nothing more is granted by it.",
         }
     }
 }

@@ -173,6 +173,9 @@ pub enum Endpoint {
     ReadHold,
     PlaceHold,
     LiftHold,
+    GrantAuditor,
+    AuditorGrants,
+    RevokeAuditor,
     WalletRestore,
     Metrics,
 }
@@ -270,6 +273,8 @@ impl Endpoint {
                 | Self::Erase
                 | Self::PlaceHold
                 | Self::LiftHold
+                | Self::GrantAuditor
+                | Self::RevokeAuditor
         )
     }
 }
@@ -774,6 +779,21 @@ pub const ROUTES: &[Route] = &[
     ),
     token(GET, "api/internal/wallet/holds/{id}", Endpoint::ReadHold),
     token(DELETE, "api/internal/wallet/holds/{id}", Endpoint::LiftHold),
+    token(
+        &[Verb::Post],
+        "api/internal/wallet/auditor-grants",
+        Endpoint::GrantAuditor,
+    ),
+    token(
+        GET,
+        "api/internal/wallet/auditor-grants",
+        Endpoint::AuditorGrants,
+    ),
+    token(
+        DELETE,
+        "api/internal/wallet/auditor-grants/{id}",
+        Endpoint::RevokeAuditor,
+    ),
     token(
         WRITE,
         "api/internal/wallet/restore",

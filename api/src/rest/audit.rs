@@ -209,7 +209,7 @@ async fn filter(call: &Call) -> Result<AuditFilter, Failure> {
         outcome: read_as(
             call,
             "outcome",
-            "is permitted, denied, absent, deleted or unknown",
+            "is permitted, denied, absent, deleted, unknown or void",
             Answer::named,
         )?,
         from,

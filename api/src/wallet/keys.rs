@@ -133,11 +133,14 @@ impl Wallet {
         compromised: bool,
     ) -> Result<(KekVersion, Written), Error> {
         let custody = self.keychain.custody();
+        let mut made = None;
         for _ in 0..ROTATIONS {
             let before = custody.current_kek();
             let (new, is_new) = custody.make_next_kek().await?;
             self.confirm_generation().await?;
             let version = new.version;
+            made = made.max(is_new.then_some(version));
+            let is_new = made == Some(version);
             // What was made before may be known as well: it comes first, and another one after it.
             let new = NewKek {
                 compromised: compromised && is_new,
@@ -146,6 +149,8 @@ impl Wallet {
             let ordered = self.order(caller, need.clone(), Action::RotateKek(new));
             match ordered.await {
                 Ok(written) if is_new || !compromised => return Ok((version, written)),
+                // Its epoch began for its own sake meanwhile: it takes another.
+                Err(Error::Refused(Refusal::EpochBegan)) => continue,
                 Ok(_) | Err(Error::Refused(Refusal::Changed)) => {}
                 Err(error) => return Err(error),
             }

@@ -1,5 +1,7 @@
 //! Reading: recorded first, judged at its place in the log, then answered (invariant 3).
 
+use std::time::Instant;
+
 use billfold_core::{
     SecretBytes,
     access::{Need, need_of},
@@ -16,7 +18,7 @@ use billfold_core::{
 };
 use billfold_projector::{
     fold::open_names,
-    keychain::{Ask, Judged, Material},
+    keychain::{Ask, Judged, Material, Outcome},
     view::{Leaf, StoredRecord},
 };
 use billfold_streams::recorder::Request;
@@ -481,6 +483,27 @@ impl Wallet {
         caller: &Caller,
         question: Question<'_>,
     ) -> Result<(Seq, Judged), Error> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let (recorded, outcome) = self.ask_once(caller, &question).await?;
+            match outcome {
+                Outcome::Judged(judged) => return Ok((recorded, *judged)),
+                // An epoch ended before the record was in the log.
+                Outcome::Void if Instant::now() < deadline => {}
+                Outcome::Void => {
+                    let told = "the request's record came behind the end of its epoch";
+                    return Err(Error::Unavailable(told.to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Records a question once, and waits for what comes of it.
+    async fn ask_once(
+        &self,
+        caller: &Caller,
+        question: &Question<'_>,
+    ) -> Result<(Seq, Outcome), Error> {
         let names = RequestNames {
             path: question.path.map(str::to_owned),
             client: caller.client.to_string(),
@@ -498,7 +521,7 @@ impl Wallet {
         let desk = self.keychain.desk();
         let need = Need {
             wrap_ttl: caller.wrap_ttl,
-            ..question.need
+            ..question.need.clone()
         };
         let ticket = desk.register(caller.request, question.ask, need);
         let recorded = self
@@ -509,11 +532,11 @@ impl Wallet {
                 names,
             })
             .await?;
-        let judged = tokio::time::timeout(self.patience, ticket.judged()).await;
+        let outcome = tokio::time::timeout(self.patience, ticket.outcome()).await;
         let stopped =
             || Error::Unavailable("this node did not come to the request's record".to_owned());
-        let judged = judged.ok().flatten().ok_or_else(stopped)?;
-        Ok((recorded, judged))
+        let outcome = outcome.ok().flatten().ok_or_else(stopped)?;
+        Ok((recorded, outcome))
     }
 
     /// The version that a verdict names, opened as far as it may be told.

@@ -83,7 +83,7 @@ impl Wallet {
     }
 
     /// The time by this node: that of the log, or of its clock if that is later.
-    pub(super) fn now(&self) -> Millis {
+    pub(crate) fn now(&self) -> Millis {
         use billfold_streams::clock::{Clock as _, System};
         self.keychain.view().head().time.max(System.now())
     }

@@ -6,7 +6,7 @@ use crate::{
     cbor,
     command::{NewKek, Reseal, ResealContent},
     event::{Event, v1},
-    id::PageId,
+    id::{FactKeyId, PageId},
     keys::{keyring::KekVersion, page::KeyRef},
     names::{names_place, payload_place},
     state::{Source, Wallet},
@@ -66,6 +66,11 @@ impl<S: Source> Deciding<'_, S> {
         {
             return Err(Refusal::Changed.into());
         }
+        // Another node began this epoch for its own sake: the next version needs one of its own.
+        let begun = self.state.epoch(&new.fact_key).map_err(Error::Source)?;
+        if begun.is_some() {
+            return Err(Refusal::EpochBegan.into());
+        }
         let event = v1::KekCreated {
             version: new.version,
             generation: new.generation,
@@ -74,6 +79,20 @@ impl<S: Source> Deciding<'_, S> {
             compromised: new.compromised,
         };
         self.happen(Event::KekCreated(event), None, None)
+    }
+
+    /// Whoever comes second, or was overtaken by a rotation, finds that another epoch is current.
+    pub(super) fn begin_epoch(
+        &mut self,
+        after: FactKeyId,
+        fact_key: FactKeyId,
+    ) -> Decided<S::Error> {
+        let begun = self.state.epoch(&fact_key).map_err(Error::Source)?;
+        if self.wallet()?.epoch != Some(after) || begun.is_some() {
+            return Ok(());
+        }
+        let event = v1::EpochBegan { fact_key };
+        self.happen(Event::EpochBegan(event), None, None)
     }
 
     /// What was written, destroyed or sealed anew meanwhile is left alone.

@@ -1,6 +1,6 @@
 //! Why a command is not decided.
 
-use super::{CUBBYHOLE_ENTRIES, HOLDS};
+use super::{CUBBYHOLE_ENTRIES, GRANTS, HOLDS};
 use crate::{
     Millis,
     id::{HoldId, TokenId},
@@ -152,6 +152,12 @@ pub enum Refusal {
     /// The wallet keeps [`HOLDS`] of them.
     #[error("there are {HOLDS} legal holds, and there can be no more")]
     TooManyHolds,
+    /// No grant of this id, or not any more.
+    #[error("no such grant")]
+    NoGrant,
+    /// The wallet keeps [`GRANTS`] of them.
+    #[error("there are {GRANTS} auditor grants, and there can be no more")]
+    TooManyGrants,
     /// An erasure or a hold has this id.
     #[error("the id is taken")]
     Taken,
@@ -169,6 +175,9 @@ pub enum Refusal {
         /// How many keys.
         keys: u64,
     },
+    /// Another node began the epoch that was to begin with it.
+    #[error("another epoch began meanwhile: repeat the request")]
+    EpochBegan,
     /// The record has had as many versions as can be counted.
     #[error("the secret has reached the last version number")]
     LastVersion,

@@ -4,6 +4,7 @@ mod broken;
 mod erasure;
 mod examples;
 mod fold;
+mod grant;
 mod keys;
 mod model;
 mod policies;
@@ -330,9 +331,16 @@ fn new_kek(version: KekVersion) -> NewKek {
         version,
         generation: 1,
         manager: "key-file".to_owned(),
-        fact_key: FactKeyId::from_bytes([9; 16]),
+        fact_key: epoch_id(version),
         compromised: false,
     }
+}
+
+/// The epoch that begins with a KEK version.
+fn epoch_id(version: KekVersion) -> FactKeyId {
+    let mut id = [9; 16];
+    id[..4].copy_from_slice(&version.to_be_bytes());
+    FactKeyId::from_bytes(id)
 }
 
 fn mount_id(mount: usize) -> MountId {

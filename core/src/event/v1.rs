@@ -3,6 +3,7 @@
 mod access;
 mod credential;
 mod erasure;
+mod grant;
 mod mount;
 mod request;
 mod wallet;
@@ -16,9 +17,11 @@ pub use credential::{
     Settings, VersionsDeleted, VersionsDestroyed, VersionsUndeleted,
 };
 pub use erasure::{ErasedRecord, ErasureOrdered, HoldLifted, HoldPlaced};
+pub use grant::{AuditorGranted, EpochsGranted, GrantEnded, NamesGranted};
 pub use mount::{MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned};
 pub use request::{Operation, RequestsRefused, ResolutionRequested};
 pub use wallet::{
-    GenerationReplaced, KekCreated, KeksDestroyed, KeksRetired, KeyPageClosed, KeysDestroyed,
-    KeysRewrapped, MOST_WRAPS, RotationPolicy, RotationPolicySet, WalletCreated, WalletSealed,
+    EpochBegan, GenerationReplaced, KekCreated, KeksDestroyed, KeksRetired, KeyPageClosed,
+    KeysDestroyed, KeysRewrapped, MOST_WRAPS, RotationPolicy, RotationPolicySet, WalletCreated,
+    WalletSealed,
 };

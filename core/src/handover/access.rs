@@ -148,6 +148,11 @@ pub(super) fn sent(action: &Action) -> Option<Sent<'_>> {
         | Action::ClearTokens(_)
         | Action::ClosePages(_)
         | Action::ConfirmDestroyed(_)
+        | Action::BeginEpoch { .. }
+        | Action::GrantAuditor(_)
+        | Action::GrantEpochs { .. }
+        | Action::GrantNames { .. }
+        | Action::EndGrant(_)
         | Action::ConfirmRewrapped { .. }
         | Action::ConfirmKeksDestroyed(_)
         | Action::Reseal(_) => return None,

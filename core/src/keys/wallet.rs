@@ -1,6 +1,7 @@
 //! The wallet keys: what every node of the wallet needs besides the DEKs.
 
 use serde_bytes::ByteBuf;
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -19,7 +20,8 @@ const FORMAT: u16 = 1;
 const KEY: usize = 32;
 /// Four wallet keys and two seeds, then the epochs.
 const FIXED: usize = 6 * KEY;
-const EPOCH: usize = 16 + 4 + 2 * KEY;
+/// What the keys of an epoch take, with its id and number.
+pub(crate) const EPOCH: usize = 16 + 4 + 2 * KEY;
 
 /// The open wallet keys.
 #[derive(Debug)]
@@ -64,6 +66,38 @@ impl Epoch {
             facts: FactKey::generate(entropy),
             request_names: RequestNameKey::generate(entropy),
         }
+    }
+
+    /// Writes it under this number.
+    pub(crate) fn write(&self, number: u32, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.id.as_bytes());
+        out.extend_from_slice(&number.to_be_bytes());
+        out.extend_from_slice(self.facts.expose());
+        out.extend_from_slice(self.request_names.expose());
+    }
+
+    pub(crate) fn read(bytes: &[u8; EPOCH]) -> Result<Self, Error> {
+        let (id, rest) = bytes.split_first_chunk::<16>().ok_or(Error::Malformed)?;
+        let (number, rest) = rest.split_first_chunk::<4>().ok_or(Error::Malformed)?;
+        let (facts, rest) = rest.split_first_chunk::<KEY>().ok_or(Error::Malformed)?;
+        let (request_names, _) = rest.split_first_chunk::<KEY>().ok_or(Error::Malformed)?;
+        Ok(Self {
+            id: FactKeyId::from_bytes(*id),
+            number: u32::from_be_bytes(*number),
+            facts: FactKey::danger_from_bytes(facts),
+            request_names: RequestNameKey::danger_from_bytes(request_names),
+        })
+    }
+
+    /// Whether both have the same keys.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let facts = self.facts.expose().ct_eq(other.facts.expose());
+        let names = self
+            .request_names
+            .expose()
+            .ct_eq(other.request_names.expose());
+        self.id == other.id && bool::from(facts & names)
     }
 
     fn again(&self) -> Self {
@@ -113,6 +147,14 @@ impl WalletKeys {
         }
     }
 
+    /// What an auditor has: these epochs, and in the place of all other keys some that open nothing.
+    pub fn of_auditor(epochs: Vec<Epoch>, entropy: &mut dyn Entropy) -> Self {
+        Self {
+            epochs,
+            ..Self::generate(entropy)
+        }
+    }
+
     /// These keys with one more epoch, which is new.
     #[must_use]
     pub fn with_next_epoch(&self, entropy: &mut dyn Entropy) -> Self {
@@ -148,10 +190,7 @@ impl WalletKeys {
             plain.extend_from_slice(key);
         }
         for epoch in &self.epochs {
-            plain.extend_from_slice(epoch.id.as_bytes());
-            plain.extend_from_slice(&epoch.number.to_be_bytes());
-            plain.extend_from_slice(epoch.facts.expose());
-            plain.extend_from_slice(epoch.request_names.expose());
+            epoch.write(epoch.number, &mut plain);
         }
         let place = wrap_place(wallet).and_number(u64::from(version));
         let sealed = kek.seal(labels::WALLET_KEYS, &place, &plain, entropy);
@@ -204,22 +243,9 @@ impl WalletKeys {
             command: CommandKey::danger_from_bytes(command),
             checkpoint: CheckpointSeed::danger_from_bytes(checkpoint),
             next_checkpoint: CheckpointSeed::danger_from_bytes(next),
-            epochs: epochs.iter().map(read_epoch).collect::<Result<_, _>>()?,
+            epochs: epochs.iter().map(Epoch::read).collect::<Result<_, _>>()?,
         })
     }
-}
-
-fn read_epoch(bytes: &[u8; EPOCH]) -> Result<Epoch, Error> {
-    let (id, rest) = bytes.split_first_chunk::<16>().ok_or(Error::Malformed)?;
-    let (number, rest) = rest.split_first_chunk::<4>().ok_or(Error::Malformed)?;
-    let (facts, rest) = rest.split_first_chunk::<KEY>().ok_or(Error::Malformed)?;
-    let (request_names, _) = rest.split_first_chunk::<KEY>().ok_or(Error::Malformed)?;
-    Ok(Epoch {
-        id: FactKeyId::from_bytes(*id),
-        number: u32::from_be_bytes(*number),
-        facts: FactKey::danger_from_bytes(facts),
-        request_names: RequestNameKey::danger_from_bytes(request_names),
-    })
 }
 
 struct Wrapped {

@@ -2,6 +2,7 @@
 
 mod access;
 mod erasure;
+mod grant;
 mod keys;
 
 use std::sync::Arc;
@@ -75,6 +76,17 @@ impl<S: Source> State<S> {
                 let mut wallet = self.require_wallet()?;
                 wallet.rotation = event.policy;
                 self.put(Key::Wallet, Value::Wallet(wallet));
+            }
+            Event::AuditorGranted(event) => self.auditor_granted(at, fact.actor, event)?,
+            Event::EpochsGranted(event) => self.epochs_granted(at, event)?,
+            Event::NamesGranted(event) => self.names_granted(event)?,
+            Event::GrantEnded(event) => self.grant_ended(event)?,
+            Event::EpochBegan(event) => {
+                // Before the first KEK version nothing says under which key the facts are.
+                if self.require_wallet()?.epoch.is_none() {
+                    return Err(Broken("an epoch follows none").into());
+                }
+                self.begin_epoch(at, event.fact_key)?;
             }
             Event::MountEnabled(event) => self.mount_enabled(at, event)?,
             Event::MountTuned(event) => self.mount_tuned(event)?,

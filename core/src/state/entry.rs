@@ -14,15 +14,19 @@ use crate::{
         v1::{MountKind, RotationPolicy, Settings, TokenRole},
     },
     id::{
-        CommandId, ErasureId, FactKeyId, HoldId, MountId, PageId, PrincipalId, RecordId, TokenId,
-        WalletId,
+        CommandId, ErasureId, FactKeyId, GrantId, HoldId, MountId, PageId, PrincipalId, RecordId,
+        TokenId, WalletId,
     },
     keys::{
         keyring::KekVersion,
         page::{KeyRef, Slots},
     },
     policy::{Policy, WRAPPING},
-    state::erasure::{Erasure, Hold, Holds},
+    state::{
+        epoch::Epoch,
+        erasure::{Erasure, Hold, Holds},
+        grant::{Grant, Grants},
+    },
 };
 
 /// What an entry is about.
@@ -50,6 +54,10 @@ pub enum Key {
     Erasure(ErasureId),
     /// All legal holds.
     Holds,
+    /// An epoch of facts.
+    Epoch(FactKeyId),
+    /// All auditor grants that stand.
+    Grants,
 }
 
 impl Serialize for Key {
@@ -66,6 +74,8 @@ impl Serialize for Key {
             Self::TokenRoles => (9_u8, None::<RecordId>).serialize(serializer),
             Self::Erasure(id) => (60_u8, id).serialize(serializer),
             Self::Holds => (61_u8, None::<RecordId>).serialize(serializer),
+            Self::Epoch(id) => (62_u8, id).serialize(serializer),
+            Self::Grants => (63_u8, None::<RecordId>).serialize(serializer),
         }
     }
 }
@@ -88,6 +98,8 @@ pub enum Value {
     TokenRoles(Arc<BTreeMap<String, TokenRole>>),
     Erasure(Box<Erasure>),
     Holds(Arc<Holds>),
+    Epoch(Epoch),
+    Grants(Arc<Grants>),
 }
 
 impl Value {
@@ -106,6 +118,8 @@ impl Value {
             Self::TokenRoles(value) => cbor::encode(&value.iter().collect::<Vec<_>>()),
             Self::Erasure(value) => cbor::encode(&**value),
             Self::Holds(value) => cbor::encode(&value.iter().collect::<Vec<_>>()),
+            Self::Epoch(value) => cbor::encode(value),
+            Self::Grants(value) => cbor::encode(&value.iter().collect::<Vec<_>>()),
         }
     }
 
@@ -137,6 +151,11 @@ impl Value {
             Key::Holds => {
                 let holds: Vec<(HoldId, Hold)> = cbor::decode(bytes)?;
                 Self::Holds(Arc::new(holds.into_iter().collect()))
+            }
+            Key::Epoch(_) => Self::Epoch(cbor::decode(bytes)?),
+            Key::Grants => {
+                let grants: Vec<(GrantId, Grant)> = cbor::decode(bytes)?;
+                Self::Grants(Arc::new(grants.into_iter().collect()))
             }
         })
     }
@@ -217,6 +236,22 @@ impl Value {
 
     pub(super) fn into_holds(self) -> Option<Arc<Holds>> {
         if let Self::Holds(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn into_epoch(self) -> Option<Epoch> {
+        if let Self::Epoch(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn into_grants(self) -> Option<Arc<Grants>> {
+        if let Self::Grants(value) = self {
             Some(value)
         } else {
             None
@@ -435,6 +470,8 @@ pub struct Wallet {
     pub rotation: RotationPolicy,
     /// The newest KEK version that may be known to others, if one ever was.
     pub compromised: Option<Compromise>,
+    /// The epoch whose keys seal what is recorded; none before the first KEK version.
+    pub epoch: Option<FactKeyId>,
 }
 
 as_array!(Wallet {
@@ -447,7 +484,8 @@ as_array!(Wallet {
     generations,
     complete,
     rotation,
-    compromised
+    compromised,
+    epoch
 });
 
 /// KEK versions that may be known to others.

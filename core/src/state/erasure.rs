@@ -148,6 +148,7 @@ mod tests {
             complete,
             rotation: crate::event::v1::RotationPolicy::default(),
             compromised: None,
+            epoch: None,
         };
         for (destroyed, complete, fate) in [
             (None, 9, Fate::Destroying),

@@ -78,7 +78,7 @@ struct At {
     lag: u64,
 }
 
-/// What a request was answered.
+/// What a request was answered, or that nothing was, because its record is void.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// In one word.
@@ -140,7 +140,8 @@ type WireTold = (u8, Option<u32>, Vec<String>);
 type WireEvent = (ByteBuf, Option<ByteBuf>, Option<WireTold>);
 type WireEvents = (Millis, Vec<FactKeyId>, Vec<WireEvent>);
 type WireHead = (String, Seq, ByteArray<32>, Millis, ProcessId);
-type WireAt = (Seq, Millis, u64);
+/// With the epoch that is the current one there.
+type WireAt = (Seq, Millis, u64, Option<FactKeyId>);
 
 impl Index {
     pub(super) fn open(dir: &Path, custody: &Custody, cache: u64) -> Result<Self, view::Error> {
@@ -155,7 +156,7 @@ impl Index {
             at: watch::Sender::new(At::default()),
             wanted: Notify::new(),
         };
-        index.at.send_replace(index.stored_position()?);
+        index.at.send_replace(index.stored_position()?.0);
         index.belongs_together()?;
         Ok(index)
     }
@@ -177,7 +178,7 @@ impl Index {
 
     /// The chains as far as they were read.
     pub(super) fn chains(&self) -> Result<Chains, view::Error> {
-        let last = self.position();
+        let (At { seq: last, .. }, epoch) = self.stored_position()?;
         let mut heads = Vec::new();
         for item in self.tree.scan_prefix(HEADS) {
             let (key, sealed) = item?;
@@ -196,7 +197,7 @@ impl Index {
                 },
             ));
         }
-        Ok(Chains::from_heads(heads, last))
+        Ok(Chains::from_heads(heads, last).with_epoch(epoch))
     }
 
     /// Adds commits and the place that they lead to, in one batch.
@@ -251,7 +252,7 @@ impl Index {
             batch.insert(key, sealed);
         }
         at.seq = chains.last();
-        let wire: WireAt = (at.seq, at.latest, at.lag);
+        let wire: WireAt = (at.seq, at.latest, at.lag, chains.epoch());
         batch.insert(
             POSITION,
             self.seal(POSITION, &cbor::encode(&wire), &mut entropy),
@@ -285,13 +286,13 @@ impl Index {
         }
     }
 
-    fn stored_position(&self) -> Result<At, view::Error> {
+    fn stored_position(&self) -> Result<(At, Option<FactKeyId>), view::Error> {
         let Some(sealed) = self.tree.get(POSITION)? else {
-            return Ok(At::default());
+            return Ok((At::default(), None));
         };
         let wire: Result<WireAt, _> = cbor::decode(&self.unseal(POSITION, &sealed)?);
-        let (seq, latest, lag) = wire.map_err(|_| damaged("its position"))?;
-        Ok(At { seq, latest, lag })
+        let (seq, latest, lag, epoch) = wire.map_err(|_| damaged("its position"))?;
+        Ok((At { seq, latest, lag }, epoch))
     }
 
     /// How far it has read.

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     View,
-    chain::{Chains, Opened, open_all},
+    chain::{Chains, Opened, Standing, open_all},
     fold::{self, Fold, NamesError, open_mount_names, open_names},
 };
 
@@ -76,7 +76,8 @@ impl Ruler {
         let mut heads = chains.heads();
         let end = heads.find_map(|(known, head)| (*known == subject).then_some(head.seq));
         let end = end.unwrap_or(Seq::ZERO);
-        let mut chain = Chains::from_head(subject, self.fold.head());
+        let epoch = self.index.state.wallet()?.and_then(|wallet| wallet.epoch);
+        let mut chain = Chains::from_head(subject, self.fold.head()).with_epoch(epoch);
         if self.fold.head().seq >= end {
             return Ok(());
         }
@@ -100,7 +101,12 @@ impl Ruler {
     }
 
     /// Takes in a commit: what it decided becomes part of the state, what it asked is judged by it.
-    pub(super) async fn enter(&mut self, mut opened: Opened) -> Result<Commit, Error> {
+    /// What came behind the end of its epoch is not judged: nobody answered it.
+    pub(super) async fn enter(
+        &mut self,
+        mut opened: Opened,
+        standing: Standing,
+    ) -> Result<Commit, Error> {
         // No secret is needed to judge: the state on disk does without them.
         for entry in &mut opened.entries {
             entry.payload = None;
@@ -110,10 +116,14 @@ impl Ruler {
             false => {
                 let mut events = Vec::with_capacity(opened.entries.len());
                 for entry in &opened.entries {
-                    events.push(match asked(&entry.fact) {
-                        Some(asked) => self.asked(&opened, entry, asked).await?,
+                    let mut event = match asked(&entry.fact) {
+                        Some(asked) => self.asked(&opened, entry, asked, standing).await?,
                         None => plain(entry),
-                    });
+                    };
+                    if standing == Standing::Void {
+                        event.told = Some(Told::void());
+                    }
+                    events.push(event);
                 }
                 events
             }
@@ -163,25 +173,25 @@ impl Ruler {
         opened: &Opened,
         entry: &Entry,
         asked: &ResolutionRequested,
+        standing: Standing,
     ) -> Result<Added, Error> {
         let epochs = &opened.header.fact_keys;
         let names = entry
             .names
             .as_ref()
             .and_then(|sealed| open_request(&self.custody, epochs, asked.request, sealed));
-        let ruling = self.ruling(opened, entry, asked, names.as_ref()).await?;
+        let told = match standing {
+            Standing::Void => Told::void(),
+            Standing::Valid => {
+                let ruling = self.ruling(opened, entry, asked, names.as_ref()).await?;
+                Told::of(ruling)
+            }
+        };
         let folders = self.folders_asked(asked, names.as_ref()).await?;
         Ok(Added {
             fact: entry.fact.clone(),
             names: entry.names.clone(),
-            told: Some(Told {
-                outcome: Outcome::of(&ruling.verdict),
-                version: match &ruling.verdict {
-                    Verdict::Version { number, .. } => Some(*number),
-                    _ => None,
-                },
-                policies: ruling.policies,
-            }),
+            told: Some(told),
             execution: names.and_then(|names| names.execution),
             folders,
         })
@@ -357,6 +367,27 @@ impl Ruler {
         self.index.flush()?;
         self.fold.write()?;
         Ok(())
+    }
+}
+
+impl Told {
+    fn of(ruling: Ruling) -> Self {
+        Self {
+            outcome: Outcome::of(&ruling.verdict),
+            version: match &ruling.verdict {
+                Verdict::Version { number, .. } => Some(*number),
+                _ => None,
+            },
+            policies: ruling.policies,
+        }
+    }
+
+    const fn void() -> Self {
+        Self {
+            outcome: Outcome::Void,
+            version: None,
+            policies: Vec::new(),
+        }
     }
 }
 

@@ -23,16 +23,19 @@ pub enum Outcome {
     Deleted,
     /// Nobody can tell any more: what it named is erased.
     Unknown,
+    /// Nothing was answered: its record came behind the end of its epoch.
+    Void,
 }
 
 impl Outcome {
     /// All of them, with their numbers in the index.
-    const ALL: [(u8, Self); 5] = [
+    const ALL: [(u8, Self); 6] = [
         (1, Self::Permitted),
         (2, Self::Denied),
         (3, Self::Absent),
         (4, Self::Deleted),
         (5, Self::Unknown),
+        (6, Self::Void),
     ];
 
     /// That of a verdict.
@@ -51,7 +54,7 @@ impl Outcome {
         }
     }
 
-    /// Its name: that of its verdicts.
+    /// Its name: that of its verdicts, or `void`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -60,6 +63,7 @@ impl Outcome {
             Self::Absent => "absent",
             Self::Deleted => "deleted",
             Self::Unknown => "unknown",
+            Self::Void => "void",
         }
     }
 

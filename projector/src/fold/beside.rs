@@ -133,6 +133,11 @@ impl Fold {
             | Event::KeksDestroyed(_)
             | Event::WalletSealed(_)
             | Event::RotationPolicySet(_)
+            | Event::EpochBegan(_)
+            | Event::AuditorGranted(_)
+            | Event::EpochsGranted(_)
+            | Event::NamesGranted(_)
+            | Event::GrantEnded(_)
             | Event::MountTuned(_)
             | Event::ResolutionRequested(_)
             | Event::RequestsRefused(_) => {}

@@ -67,16 +67,36 @@ pub struct Judged {
     pub time: Millis,
 }
 
+/// What came of a request that was recorded.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was judged.
+    Judged(Box<Judged>),
+    /// Its record came behind the end of its epoch and is void: it has to be recorded again.
+    Void,
+}
+
+impl Outcome {
+    /// What it was judged, if it was.
+    #[must_use]
+    pub fn judged(self) -> Option<Judged> {
+        match self {
+            Self::Judged(judged) => Some(*judged),
+            Self::Void => None,
+        }
+    }
+}
+
 /// A place to wait at.
 #[derive(Debug)]
 pub struct Ticket {
-    judged: oneshot::Receiver<Judged>,
+    outcome: oneshot::Receiver<Outcome>,
 }
 
 impl Ticket {
-    /// Waits for the verdict; none when the node stopped before.
-    pub async fn judged(self) -> Option<Judged> {
-        self.judged.await.ok()
+    /// Waits for the outcome; none when the node stopped before.
+    pub async fn outcome(self) -> Option<Outcome> {
+        self.outcome.await.ok()
     }
 }
 
@@ -97,14 +117,14 @@ struct Waiting {
 pub(super) struct Question {
     pub(super) ask: Ask,
     pub(super) need: Need,
-    pub(super) waiting: oneshot::Sender<Judged>,
+    pub(super) waiting: oneshot::Sender<Outcome>,
 }
 
 impl Desk {
     /// Registers a request that is about to be recorded.
     #[must_use]
     pub fn register(&self, request: RequestId, ask: Ask, need: Need) -> Ticket {
-        let (sender, judged) = oneshot::channel();
+        let (sender, outcome) = oneshot::channel();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that gave up waiting are forgotten here and there.
         if waiting.requests.len().is_power_of_two() && waiting.requests.len() > 1024 {
@@ -120,7 +140,7 @@ impl Desk {
             };
             waiting.requests.insert(request, question);
         }
-        Ticket { judged }
+        Ticket { outcome }
     }
 
     /// Takes a request out, to be judged; none when nobody waits for it.

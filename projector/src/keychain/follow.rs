@@ -8,7 +8,7 @@ use billfold_core::{
     event::{Event, v1::ResolutionRequested},
     id::{CommandId, RecordId},
     judge::{Ruling, Verdict, judge, time_of},
-    state::{Key, Source, State, Value, Wallet},
+    state::{Key, Source, State, Value},
     subject::{Generation, Subject},
 };
 use billfold_streams::{
@@ -19,9 +19,9 @@ use billfold_streams::{
 use futures::{StreamExt as _, stream};
 
 use crate::{
-    chain::{Broken, Chains, Opened, open_all},
+    chain::{Broken, Chains, Opened, Standing, open_all},
     fold::{self, Fold},
-    keychain::{Ask, Error, Judged, Keychain, Material, Parts, Progress, desk::Question},
+    keychain::{Ask, Error, Judged, Keychain, Material, Outcome, Parts, Progress, desk::Question},
     view::{self, StoredRecord, View},
 };
 
@@ -60,16 +60,17 @@ impl Drop for Ended {
 }
 
 impl Follower {
-    pub(super) fn new(keychain: Arc<Keychain>, parts: &Parts) -> Self {
+    pub(super) fn new(keychain: Arc<Keychain>, parts: &Parts) -> Result<Self, Error> {
         let subject = Subject::Decided(parts.generation);
-        Self {
-            chains: Chains::from_head(subject, keychain.view.head()),
+        let epoch = keychain.view.wallet()?.and_then(|wallet| wallet.epoch);
+        Ok(Self {
+            chains: Chains::from_head(subject, keychain.view.head()).with_epoch(epoch),
             fold: Fold::over(Arc::clone(&keychain.view), Arc::clone(&parts.custody)),
             log: Arc::clone(&parts.log),
             generation: parts.generation,
             keychain,
             caught_up: false,
-        }
+        })
     }
 
     /// Comes to where the log ended when this was called.
@@ -146,14 +147,16 @@ impl Follower {
     /// Uses the KEK version, epoch and unseal generation that are current in the view.
     async fn adopt_keys(&self) -> Result<(), Error> {
         let wallet = self.keychain.view.wallet()?;
-        let Some(kek) = wallet.as_ref().and_then(Wallet::current_kek) else {
+        let Some(wallet) = wallet else {
             return Ok(());
         };
-        let generations = wallet.iter().flat_map(|wallet| &wallet.generations);
-        let generation = generations.last().map_or(0, |last| last.number);
+        let (Some(kek), Some(epoch)) = (wallet.current_kek(), wallet.epoch) else {
+            return Ok(());
+        };
+        let generation = wallet.generations.last().map_or(0, |last| last.number);
         loop {
             let custody = &self.keychain.custody;
-            let adopted = custody.adopt(kek.version, kek.fact_key, generation);
+            let adopted = custody.adopt(kek.version, epoch, generation);
             match adopted.await {
                 Err(custody::Error::Store(error)) => {
                     tracing::warn!(%error, "the key store is needed to go on; trying again");
@@ -165,7 +168,7 @@ impl Follower {
     }
 
     async fn take(&mut self, opened: Opened) -> Result<(), Error> {
-        self.chains.follow(&opened)?;
+        let standing = self.chains.follow(&opened)?;
         if opened.header.subject.is_decided() {
             self.fold(&opened).await?;
             if self.fold.unwritten_events() >= GATHER {
@@ -175,12 +178,33 @@ impl Follower {
         }
         // What was asked is answered by the view at exactly this place.
         self.write().await?;
+        if standing == Standing::Void {
+            self.return_void(&opened);
+            return Ok(());
+        }
         for entry in &opened.entries {
             if let Event::ResolutionRequested(asked) = &entry.fact.event {
                 self.judge(&opened, &entry.fact, asked)?;
             }
         }
         Ok(())
+    }
+
+    /// Gives back what was recorded behind the end of its epoch: it is to be recorded again. Its key
+    /// is adopted by now.
+    fn return_void(&self, opened: &Opened) {
+        tracing::debug!(seq = %opened.seq, "a record came behind the end of its epoch");
+        for entry in &opened.entries {
+            match &entry.fact.event {
+                Event::ResolutionRequested(asked) => {
+                    if let Some(question) = self.keychain.desk.take(&asked.request) {
+                        let _ = question.waiting.send(Outcome::Void);
+                    }
+                }
+                Event::RequestsRefused(refused) => self.keychain.count_again(refused.clone()),
+                _ => {}
+            }
+        }
     }
 
     /// Folds a commit; while the key store is away, it waits rather than skip.
@@ -247,7 +271,7 @@ impl Follower {
             time,
         };
         // Whoever gave up waiting is not told any more.
-        let _ = waiting.send(judged);
+        let _ = waiting.send(Outcome::Judged(Box::new(judged)));
         Ok(())
     }
 

@@ -37,6 +37,8 @@ pub(super) fn entry(key: &Key) -> Vec<u8> {
         Key::TokenRoles => (b"eO", &[]),
         Key::Erasure(id) => (b"eE", id.as_bytes()),
         Key::Holds => (b"eU", &[]),
+        Key::Epoch(id) => (b"eQ", id.as_bytes()),
+        Key::Grants => (b"eA", &[]),
     };
     [kind, id].concat()
 }

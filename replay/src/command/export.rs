@@ -14,7 +14,7 @@ use billfold_replay::{
 };
 use clap::ValueEnum;
 
-use super::{filter::FilterArgs, stop::Stop};
+use super::{auditor::tell_closed, filter::FilterArgs, stop::Stop};
 
 /// How long a target may take nothing when nothing else is said, and the log is not followed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -88,6 +88,9 @@ impl Args {
             nats,
             ca_file: self.to_ca_file,
         };
+        if self.follow {
+            source.require_all_keys_to_follow()?;
+        }
         let mut target = Target::open(&self.to, format, &reach)?;
         let (mut stop, mut notify) = (Stop::new()?, tell);
         let ended = tokio::select! {
@@ -96,7 +99,11 @@ impl Args {
             () = stop.asked() => Ok(()),
         };
         target.finish().await;
-        ended
+        ended?;
+        tell_closed(
+            source,
+            "nothing is exported: an event goes out with its outcome",
+        )
     }
 }
 

@@ -5,20 +5,20 @@ use std::io::Write;
 use billfold_core::moment::Moment;
 use billfold_replay::{
     Error, Row, Source, csv_header, csv_row,
-    log::{Line, Listing},
+    log::{Line, Listing, closed_facts},
     write_json, write_line, write_line_header,
 };
 use clap::ValueEnum;
 
-use super::{filter::FilterArgs, stop::Stop};
+use super::{auditor::tell_closed, filter::FilterArgs, stop::Stop};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// As one JSON object a line: sequence, index, time, subject, writer, event, kind, actor, and as it
     /// applies principal, token, command, mount, record, versions, trimmed, kek, page, keys,
-    /// uses, erasure, hold, records, request, operation, asked_version, verdict, version, refused,
-    /// over_bound; with --names also mount_path, path and reason (null when erased), client,
-    /// execution
+    /// uses, epoch, grant, grants_epochs, void, erasure, hold, records, request, operation,
+    /// asked_version, verdict, version, refused, over_bound; with --names also mount_path, path and
+    /// reason (null when erased), client, execution, token_name
     #[arg(long, conflicts_with = "format")]
     json: bool,
     /// How events are told: for people, as JSON (--json), or as the CSV of `export`
@@ -56,10 +56,16 @@ impl Args {
             Format::Json => {}
             Format::Csv => write!(out, "{}", csv_header())?,
         }
-        let mut listing = Listing::start(source, self.filter.query(self.to)).await?;
+        let query = self.filter.query(self.to);
+        let mut listing = Listing::start(source, query.clone()).await?;
         if !self.follow {
-            return tell_all(&mut listing, source, format, out).await;
+            tell_all(&mut listing, source, format, out).await?;
+            let mut each = |line: &Line| tell(source, format, line, out);
+            closed_facts(source, &query, &mut each).await?;
+            out.flush()?;
+            return tell_closed(source, "neither outcomes nor what is void can be told");
         }
+        source.require_all_keys_to_follow()?;
         let mut stop = Stop::new()?;
         let going_on = async {
             loop {

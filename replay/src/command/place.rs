@@ -36,6 +36,9 @@ pub(crate) struct PlaceArgs {
     /// A bundle, in place of a log
     #[arg(long, value_name = "FILE", env = "BILLFOLD_BUNDLE", global = true)]
     bundle: Option<PathBuf>,
+    /// An auditor's key, as auditor-key makes it: the log alone is read, as far as it was granted
+    #[arg(long, value_name = "FILE", env = "BILLFOLD_AUDITOR_KEY", global = true)]
+    auditor_key: Option<PathBuf>,
 }
 
 impl From<PlaceArgs> for Place {
@@ -49,6 +52,7 @@ impl From<PlaceArgs> for Place {
             }),
             key_file: args.key_file,
             bundle: args.bundle,
+            auditor_key: args.auditor_key,
         }
     }
 }

@@ -9,10 +9,11 @@ use billfold_core::{
     state::{Source, State},
 };
 
-use super::{Line, Name};
+use super::{Line, Name, line::VOID};
 
-/// What a request can be answered, in the words of [`billfold_core::judge::Verdict::name`].
-pub const OUTCOMES: [&str; 5] = ["permitted", "denied", "absent", "deleted", "unknown"];
+/// What a request can be answered, in the words of [`billfold_core::judge::Verdict::name`]; and that
+/// nothing was, where a record came behind the end of its epoch.
+pub const OUTCOMES: [&str; 6] = ["permitted", "denied", "absent", "deleted", "unknown", VOID];
 
 /// Which events are told: those for which all of it holds. What is not said excludes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,15 +49,24 @@ impl Filter {
         self.principal.as_ref().is_none_or(is_by)
             && self.token.as_ref().is_none_or(is_of)
             && (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind.is(line)))
-            && (is_request || (self.outcomes.is_empty() && self.execution.is_none()))
+            && (is_request || line.void || self.outcomes.is_empty())
+            && (is_request || self.execution.is_none())
     }
 
     /// Whether an event passes that may, once its answer is known, but for its path.
     pub(super) fn passes(&self, line: &Line) -> bool {
-        let answered = || line.answer.as_ref().map(|answer| answer.verdict);
+        let answered = || line.outcome();
         let is_answer = || answered().is_some_and(|told| self.outcomes.iter().any(|o| o.0 == told));
         let is_for = |execution: &String| line.execution.as_ref() == Some(execution);
         (self.outcomes.is_empty() || is_answer()) && self.execution.as_ref().is_none_or(is_for)
+    }
+}
+
+impl Filter {
+    /// Whether an event passes whose outcome nobody can tell, by the names that are known.
+    pub(super) fn passes_untold(&self, line: &Line) -> bool {
+        let is_about = |path: &PathFilter| told(line).is_some_and(|told| path.is(&told));
+        self.may_pass(line) && self.passes(line) && self.path.as_ref().is_none_or(is_about)
     }
 }
 

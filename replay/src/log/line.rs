@@ -7,8 +7,8 @@ use billfold_core::{
     commit::Entry,
     event::{Actor, Event, v1::Retired},
     id::{
-        CommandId, ErasureId, HoldId, MountId, PageId, PrincipalId, ProcessId, RecordId, RequestId,
-        Seq, TokenId,
+        CommandId, ErasureId, FactKeyId, GrantId, HoldId, MountId, PageId, PrincipalId, ProcessId,
+        RecordId, RequestId, Seq, TokenId,
     },
     judge::{Ruling, Verdict},
     keys::page::KeyRef,
@@ -17,6 +17,9 @@ use billfold_projector::chain::Opened;
 use serde::{Serialize, Serializer};
 
 use crate::uses::used;
+
+/// The outcome of what came behind the end of its epoch.
+pub(super) const VOID: &str = "void";
 
 /// One event. Its JSON has these names; what does not belong to an event is left out, and ids are
 /// hexadecimal digits.
@@ -38,6 +41,9 @@ pub struct Line {
     pub event: &'static str,
     /// The number of its kind.
     pub kind: u16,
+    /// Whether its commit came behind the end of its epoch: then nothing in it was answered.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub void: bool,
     /// Who caused it: `system`, `principal` or `anonymous`.
     pub actor: &'static str,
     /// The principal.
@@ -88,6 +94,15 @@ pub struct Line {
     /// The unseal generation that it made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u32>,
+    /// The epoch that began with it.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<FactKeyId>,
+    /// The auditor's grant that it is about.
+    #[serde(serialize_with = "text_if", skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
+    /// The epochs that an auditor can read from here on.
+    #[serde(serialize_with = "texts", skip_serializing_if = "Vec::is_empty")]
+    pub grants_epochs: Vec<FactKeyId>,
     /// How many pages of the key store it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pages: Option<usize>,
@@ -137,12 +152,16 @@ pub struct Line {
     /// The execution that a request was made for. Only with names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
+    /// What the token is called. Only with names, and only as they were granted to an auditor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_name: Option<String>,
 }
 
 /// What a request was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answer {
-    /// `permitted`, `denied`, `absent`, `deleted`, or `unknown` when what it named is erased.
+    /// `permitted`, `denied`, `absent`, `deleted`, `unknown` when what it named is erased, or `void`
+    /// when its record came behind the end of its epoch and is to be found once more.
     pub verdict: &'static str,
     /// The version that the verdict is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,6 +172,15 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What became of one whose record is void.
+    pub(super) const fn void() -> Self {
+        Self {
+            verdict: VOID,
+            version: None,
+            policies: Vec::new(),
+        }
+    }
+
     pub(super) fn new(ruling: &Ruling) -> Self {
         Self {
             verdict: ruling.verdict.name(),
@@ -188,6 +216,13 @@ impl Serialize for Name {
 }
 
 impl Line {
+    /// What a request was answered, or that its record is void.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&'static str> {
+        let answered = self.answer.as_ref().map(|answer| answer.verdict);
+        answered.or(self.void.then_some(VOID))
+    }
+
     /// What an event says, without any name.
     pub(crate) fn new(opened: &Opened, index: usize, entry: &Entry) -> Self {
         let fact = &entry.fact;
@@ -209,6 +244,7 @@ impl Line {
             writer: opened.header.writer,
             event: fact.event.name(),
             kind: fact.event.kind(),
+            void: false,
             actor,
             principal,
             token,
@@ -227,6 +263,9 @@ impl Line {
             trimmed: Vec::new(),
             kek: None,
             generation: None,
+            epoch: None,
+            grant: None,
+            grants_epochs: Vec::new(),
             pages: None,
             page: None,
             keys: None,
@@ -242,6 +281,7 @@ impl Line {
             reason: None,
             client: None,
             execution: None,
+            token_name: None,
         };
         line.tell(&fact.event);
         line
@@ -255,6 +295,7 @@ impl Line {
             reason: None,
             client: None,
             execution: None,
+            token_name: None,
             ..self
         }
     }
@@ -266,7 +307,18 @@ impl Line {
         };
         match event {
             Event::WalletCreated(_) => {}
-            Event::KekCreated(event) => self.kek = Some(event.version),
+            Event::EpochBegan(event) => self.epoch = Some(event.fact_key),
+            Event::AuditorGranted(event) => self.grant = Some(event.grant),
+            Event::EpochsGranted(event) => {
+                self.grant = Some(event.grant);
+                self.grants_epochs = event.epochs.clone();
+            }
+            Event::NamesGranted(event) => self.grant = Some(event.grant),
+            Event::GrantEnded(event) => self.grant = Some(event.grant),
+            Event::KekCreated(event) => {
+                self.kek = Some(event.version);
+                self.epoch = Some(event.fact_key);
+            }
             Event::KeyPageClosed(event) => self.page = Some(event.page),
             Event::KeysDestroyed(event) => self.keys = Some(event.keys.len()),
             Event::KeysRewrapped(event) => {

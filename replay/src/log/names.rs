@@ -97,6 +97,10 @@ impl<'a> Names<'a> {
         entry: &Entry,
     ) -> Result<(), Error> {
         self.learn(entry)?;
+        let granted = self.walk.granted();
+        line.token_name = granted
+            .zip(line.token)
+            .and_then(|(granted, token)| granted.token(token).cloned());
         match &entry.fact.event {
             Event::ResolutionRequested(asked) => self.request(line, opened, entry, asked).await?,
             Event::ErasureOrdered(event) => {
@@ -320,17 +324,30 @@ impl<'a> Names<'a> {
             bytes,
         }) = sealed
         else {
-            return Ok(Name::Erased);
+            return Ok(self.granted_path(record));
         };
         match open_names(self.walk.custody(), record, key, version, &bytes).await {
-            Ok(names) => Ok(names.map_or(Name::Erased, |names| Name::Open(names.path))),
+            Ok(Some(names)) => Ok(Name::Open(names.path)),
+            Ok(None) => Ok(self.granted_path(record)),
             // The walk stops at names that do not open; a listing that gets here shows none.
             Err(NamesError::Damaged) => Ok(Name::Erased),
             Err(NamesError::Custody(error)) => Err(error.into()),
         }
     }
 
+    /// The path as it was granted to an auditor, who has no other.
+    fn granted_path(&self, record: RecordId) -> Name {
+        told(
+            self.walk
+                .granted()
+                .and_then(|granted| granted.path(record).cloned()),
+        )
+    }
+
     async fn mount_path(&self, mount: MountId) -> Result<Option<Name>, Error> {
+        if let Some(path) = self.walk.granted().and_then(|g| g.mount_path(mount)) {
+            return Ok(Some(Name::Open(path.clone())));
+        }
         let custody = self.walk.custody();
         let sealed = match self.mounts.get(&mount) {
             Some(sealed) => Some((sealed.key, sealed.bytes.clone())),

@@ -121,12 +121,15 @@ fn row(walk: &Walk, id: TokenId, token: &Token, names: Option<TokenNames>) -> Re
             parent.is_some_and(|parent| parent.leaves_orphans)
         }
     };
-    let names_erased = names.is_none();
+    let granted = walk.granted();
+    let names_erased = names.is_none() && granted.is_none();
     let (display_name, path, meta) = names
         .map(|names| (names.display, names.path, names.meta))
         .map_or((None, None, None), |(display, path, meta)| {
             (Some(display), Some(path), Some(meta))
         });
+    let granted = granted.and_then(|granted| granted.token(id).cloned());
+    let display_name = display_name.or(granted);
     let told = TokenThen {
         accessor: id.to_string(),
         principal: token.principal.to_string(),

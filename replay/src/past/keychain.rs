@@ -107,7 +107,7 @@ fn row(
         (_, None) => format!("(erased) {id}"),
     };
     let settings = record.settings;
-    let names_erased = names.is_none();
+    let names_erased = names.is_none() && walk.granted().is_none();
     let (custom, credential) = names
         .map(|names| (names.custom, names.credential))
         .unwrap_or_default();

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{Row, keychain::name};
 use crate::{Error, Walk, log::Name};
 
-/// A mount with its names open, as far as they are not erased.
+/// A mount with its names open, as far as they are not erased, or not granted to an auditor.
 pub(super) struct Open {
     pub(super) path: Option<String>,
     description: Option<String>,
@@ -29,6 +29,8 @@ pub(super) async fn open(walk: &Walk) -> Result<HashMap<MountId, Open>, Error> {
             .zip(sealed)
             .and_then(|(dek, sealed)| open_mount_names(walk.custody(), *id, &dek, &sealed));
         let (path, description) = names.map(|names| (names.path, names.description)).unzip();
+        let granted = walk.granted().and_then(|granted| granted.mount_path(*id));
+        let path = path.or_else(|| granted.cloned());
         open.insert(*id, Open { path, description });
     }
     Ok(open)

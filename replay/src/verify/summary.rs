@@ -36,7 +36,8 @@ pub struct Summary {
     pub payloads: Payloads,
     /// The keys that the log uses or used.
     pub keys: KeyCounts,
-    /// Requests by what they were answered: `permitted`, `denied`, `absent`, `deleted`.
+    /// Requests by what they were answered: `permitted`, `denied`, `absent`, `deleted`;
+    /// `void` where the record came behind the end of its epoch, and nothing was answered.
     pub requests: BTreeMap<&'static str, u64>,
     /// Requests without a valid token, refused.
     pub refused: u64,
@@ -98,6 +99,11 @@ impl Summary {
             let event = &entry.fact.event;
             *self.events.entry(event.name()).or_default() += 1;
             match event {
+                // What is void was answered by nobody, and is recorded once more.
+                Event::ResolutionRequested(_) if walk.is_void() => {
+                    *self.requests.entry("void").or_default() += 1;
+                }
+                Event::RequestsRefused(_) if walk.is_void() => {}
                 Event::ResolutionRequested(asked) => {
                     let ruling = ruling(walk, opened, entry, asked).await?;
                     *self.requests.entry(ruling.verdict.name()).or_default() += 1;

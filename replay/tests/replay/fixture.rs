@@ -158,7 +158,8 @@ impl Wallet {
             names,
         };
         node.recorder.request(request).await.unwrap();
-        ticket.judged().await.unwrap().verdict.name()
+        let outcome = ticket.outcome().await.unwrap();
+        outcome.judged().unwrap().verdict.name()
     }
 
     /// A request without a valid token.

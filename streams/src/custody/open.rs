@@ -48,7 +48,7 @@ impl Deref for CurrentEpoch {
 }
 
 impl CurrentEpoch {
-    fn of(keys: &Arc<WalletKeys>, id: &FactKeyId) -> Option<Self> {
+    pub(super) fn of(keys: &Arc<WalletKeys>, id: &FactKeyId) -> Option<Self> {
         let at = keys.epochs.iter().position(|epoch| epoch.id == *id)?;
         Some(Self {
             keys: Arc::clone(keys),

@@ -16,6 +16,8 @@ const GATHER: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Counted {
     pub(super) count: u32,
+    /// How many of them were over the bound of their source.
+    pub(super) over_bound: u32,
     pub(super) since: Millis,
 }
 
@@ -29,6 +31,7 @@ impl Tally {
     pub(super) fn count(&self, now: Millis) {
         self.add(Counted {
             count: 1,
+            over_bound: 1,
             since: now,
         });
     }
@@ -43,6 +46,7 @@ impl Tally {
         let sum = match *counted {
             Some((before, _)) => Counted {
                 count: before.count.saturating_add(more.count),
+                over_bound: before.over_bound.saturating_add(more.over_bound),
                 since: before.since.min(more.since),
             },
             None => more,

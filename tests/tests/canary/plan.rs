@@ -12,6 +12,8 @@ use crate::search::Words;
 mod access;
 #[path = "plan/erasure.rs"]
 mod erasure;
+#[path = "plan/grants.rs"]
+mod grants;
 
 /// One request.
 pub struct Call {
@@ -306,6 +308,9 @@ impl Plan<'_> {
             | Endpoint::ReadHold
             | Endpoint::PlaceHold
             | Endpoint::LiftHold => self.of_erasures(),
+            Endpoint::GrantAuditor | Endpoint::AuditorGrants | Endpoint::RevokeAuditor => {
+                self.of_grants()
+            }
             Endpoint::WrappingWrap
             | Endpoint::WrappingUnwrap
             | Endpoint::WrappingRewrap

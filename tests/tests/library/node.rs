@@ -23,7 +23,7 @@ use billfold_core::{
 };
 use billfold_projector::{
     Keychain,
-    keychain::{self, Ask, Judged, Progress},
+    keychain::{self, Ask, Judged, Outcome, Progress},
 };
 use billfold_streams::{
     Courier, EventLog, KeyStore,
@@ -255,6 +255,16 @@ impl Node {
 
     /// Asks for a secret's current version, on record.
     pub async fn ask(&self, record: RecordId) -> Result<Judged, Unrecorded> {
+        let outcome = self.try_ask(record).await?;
+        Ok(outcome.judged().expect("its epoch goes on"))
+    }
+
+    /// The same, whatever comes of it.
+    pub async fn outcome(&self, record: RecordId) -> Outcome {
+        self.try_ask(record).await.unwrap()
+    }
+
+    async fn try_ask(&self, record: RecordId) -> Result<Outcome, Unrecorded> {
         let request = RequestId::from_bytes(tools::random());
         let ticket = self.keychain.desk().register(
             request,
@@ -283,8 +293,8 @@ impl Node {
                 names,
             })
             .await?;
-        let judged = tokio::time::timeout(PATIENCE, ticket.judged()).await;
-        Ok(judged.expect("in time").expect("the node follows the log"))
+        let outcome = tokio::time::timeout(PATIENCE, ticket.outcome()).await;
+        Ok(outcome.expect("in time").expect("the node follows the log"))
     }
 
     /// What makes the key store agree with the fold.

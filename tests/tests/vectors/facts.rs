@@ -5,12 +5,12 @@ use billfold_core::{
     event::{
         Actor, CommandRef, Event, Fact, SealedRef,
         v1::{
-            CredentialWritten, GenerationReplaced, KekCreated, KeksDestroyed, KeksRetired,
-            KeyPageClosed, KeysDestroyed, KeysRewrapped, MetadataChanged, MetadataDeleted,
-            MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned, NamesResealed,
-            Operation, PayloadResealed, RequestsRefused, ResolutionRequested, Retired,
-            RotationPolicy, RotationPolicySet, Settings, VersionsDeleted, VersionsDestroyed,
-            VersionsUndeleted, WalletCreated, WalletSealed,
+            CredentialWritten, EpochBegan, GenerationReplaced, KekCreated, KeksDestroyed,
+            KeksRetired, KeyPageClosed, KeysDestroyed, KeysRewrapped, MetadataChanged,
+            MetadataDeleted, MountDisabled, MountEnabled, MountKind, MountRenamed, MountTuned,
+            NamesResealed, Operation, PayloadResealed, RequestsRefused, ResolutionRequested,
+            Retired, RotationPolicy, RotationPolicySet, Settings, VersionsDeleted,
+            VersionsDestroyed, VersionsUndeleted, WalletCreated, WalletSealed,
         },
     },
     id::{
@@ -19,7 +19,7 @@ use billfold_core::{
     keys::page::KeyRef,
 };
 
-use crate::{facts_of_access, facts_of_erasure};
+use crate::{facts_of_access, facts_of_erasure, grants};
 
 pub(crate) fn key(page: u8, slot: u8) -> KeyRef {
     KeyRef {
@@ -58,6 +58,7 @@ pub(crate) fn all() -> Vec<(&'static str, Fact)> {
     let mut facts = of_the_wallet();
     facts.extend(facts_of_access::all());
     facts.extend(facts_of_erasure::all());
+    facts.extend(grants::facts());
     facts.extend(of_secrets());
     facts.extend(of_requests());
     facts
@@ -187,6 +188,15 @@ fn of_the_wallet() -> Vec<(&'static str, Fact)> {
                         max_age: 7_776_000_000,
                         max_wraps: 1_000_000,
                     },
+                }),
+            ),
+        ),
+        (
+            "epoch-began",
+            fact(
+                Actor::System,
+                Event::EpochBegan(EpochBegan {
+                    fact_key: FactKeyId::from_bytes([0x79; 16]),
                 }),
             ),
         ),

@@ -6,6 +6,7 @@ use billfold_core::id::{MountId, RecordId, WalletId};
 
 use crate::{
     file::Vector,
+    grants::grants,
     handed_over::receipts,
     made_commits::commits,
     made_facts::facts,
@@ -34,6 +35,7 @@ pub(crate) fn all() -> BTreeMap<String, Vector> {
         ("derived", derived()),
         ("digest", folded()),
         ("fact", facts()),
+        ("grant", grants()),
         ("keyring", keyrings()),
         ("names", names()),
         ("note", notes()),

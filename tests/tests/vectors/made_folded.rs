@@ -106,6 +106,10 @@ pub(crate) fn folded() -> Made {
         (3, start + 9, vec![of("policy-written-ending")]),
         (4, start + 10, vec![of("policy-written")]),
     ];
+    let mut named = of("names-granted");
+    if let Event::NamesGranted(event) = &mut named.event {
+        event.part = 2;
+    }
     // The keys come under a second KEK version, and the first one goes.
     let rotated = [
         (1, start, vec![of("wallet-created"), of("kek-created")]),
@@ -117,6 +121,16 @@ pub(crate) fn folded() -> Made {
         (7, start + 6, vec![of("keks-destroyed")]),
         (8, start + 7, vec![of("generation-replaced")]),
         (9, start + 8, vec![of("rotation-policy-set")]),
+        (11, start + 9, vec![of("epoch-began")]),
+    ];
+    // An auditor is granted the first epoch once it is closed, and names.
+    let granted = [
+        (1, start, vec![of("wallet-created"), of("kek-created")]),
+        (2, start + 1, vec![of("auditor-granted")]),
+        (3, start + 2, vec![of("kek-rotated")]),
+        (4, start + 3, vec![of("epochs-granted")]),
+        (6, start + 4, vec![named]),
+        (7, start + 5, vec![of("grant-ended")]),
     ];
     // What is erased by order leaves its receipt; a hold that is lifted leaves nothing.
     let keys = vec![key_ref(8), key_ref(9)];
@@ -179,9 +193,20 @@ pub(crate) fn folded() -> Made {
         ),
         (
             "first-kek-destroyed",
-            &rotated[..],
+            &rotated[..9],
             "the first KEK version was destroyed, and the unseal generation replaced",
         ),
+        (
+            "epoch",
+            &rotated[..],
+            "a third epoch, which began without a KEK version",
+        ),
+        (
+            "grant",
+            &granted[..5],
+            "an auditor has the keys of an epoch, and names",
+        ),
+        ("grant-ended", &granted[..], "and then the grant is over"),
         ("policy", &policies[..], "a policy that was deleted before"),
         (
             "hold",

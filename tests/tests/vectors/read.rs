@@ -23,7 +23,9 @@ use billfold_core::{
 };
 use bytes::Bytes;
 
-use crate::{diagnostic::notation, facts, file::Vector, handed_over, notes, shares};
+use crate::{
+    diagnostic::notation, facts, file::Vector, grants, handed_over, notes, shares,
+};
 
 /// How reading ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +55,7 @@ pub(crate) fn read(area: &str, vector: &Vector) -> Outcome {
         "derived" => derived(vector),
         "digest" => digest(vector),
         "fact" => fact(vector),
+        "grant" => grants::read(vector),
         "keyring" => keyring(vector),
         "names" => names(vector),
         "note" => notes::read(vector),

@@ -9,10 +9,10 @@ use crate::{
     event::{
         Actor, CommandRef, Event, Fact, SealedRef,
         v1::{
-            CredentialWritten, ErasedRecord, ErasureOrdered, HoldLifted, HoldPlaced, KeyPageClosed,
-            KeysDestroyed, MetadataChanged, MetadataDeleted, MountDisabled, MountEnabled,
-            MountKind, MountTuned, Retired, Settings, VersionsDeleted, VersionsDestroyed,
-            WalletCreated,
+            CredentialWritten, EpochBegan, ErasedRecord, ErasureOrdered, HoldLifted, HoldPlaced,
+            KeyPageClosed, KeysDestroyed, MetadataChanged, MetadataDeleted, MountDisabled,
+            MountEnabled, MountKind, MountTuned, Retired, Settings, VersionsDeleted,
+            VersionsDestroyed, WalletCreated,
         },
     },
     id::{
@@ -133,11 +133,14 @@ fn inv09_wallets_and_mounts_that_do_not_follow() {
             version,
             generation: 1,
             manager: String::new(),
-            fact_key: FactKeyId::default(),
+            fact_key: FactKeyId::from_bytes([u8::try_from(version).unwrap(); 16]),
             compromised: false,
         };
         assert_eq!(stage.takes(Event::KekCreated(event)), fits, "{version}");
     }
+    let began = |fact_key| stage.takes(Event::EpochBegan(EpochBegan { fact_key }));
+    assert!(began(FactKeyId::from_bytes([0xef; 16])));
+    assert!(!began(super::epoch_id(1)), "a second time");
     let enabled = |mount, path| {
         stage.takes(Event::MountEnabled(MountEnabled {
             mount,

@@ -13,8 +13,8 @@ use crate::{
         v1::{self, MountKind, Operation, Retired, Settings},
     },
     id::{
-        ErasureId, FactKeyId, HoldId, MountId, PageId, PrincipalId, RecordId, RequestId, Seq,
-        TokenId, WalletId,
+        ErasureId, FactKeyId, GrantId, HoldId, MountId, PageId, PrincipalId, RecordId, RequestId,
+        Seq, TokenId, WalletId,
     },
     keys::page::KeyRef,
     policy::Policy,
@@ -176,6 +176,10 @@ fn kek_event() -> impl Strategy<Value = Event> {
             Event::KeysRewrapped(v1::KeysRewrapped { version, pages })
         }),
         number().prop_map(|generation| Event::WalletSealed(v1::WalletSealed { generation })),
+        few().prop_map(|id| {
+            let fact_key = FactKeyId::from_bytes(id);
+            Event::EpochBegan(v1::EpochBegan { fact_key })
+        }),
         number().prop_map(|version| Event::KeksRetired(v1::KeksRetired { version })),
         number().prop_map(|version| Event::KeksDestroyed(v1::KeksDestroyed { version })),
         number().prop_map(|generation| {
@@ -193,6 +197,41 @@ fn kek_event() -> impl Strategy<Value = Event> {
                 ..v1::RotationPolicy::default()
             };
             Event::RotationPolicySet(v1::RotationPolicySet { policy })
+        }),
+    ]
+}
+
+fn grant_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (few(), any::<bool>()).prop_map(|(id, all)| {
+            Event::AuditorGranted(v1::AuditorGranted {
+                grant: GrantId::from_bytes(id),
+                recipient: ByteArray::new([7; 32]),
+                from: Millis(0),
+                to: None,
+                live: all,
+                names: true,
+            })
+        }),
+        (few(), number(), prop_oneof![Just([3; 16]), few()]).prop_map(|(id, part, epoch)| {
+            Event::EpochsGranted(v1::EpochsGranted {
+                grant: GrantId::from_bytes(id),
+                part,
+                epochs: vec![FactKeyId::from_bytes(epoch)],
+                sealed: ByteArray::new([8; 32]),
+            })
+        }),
+        (few(), number(), option::of(time())).prop_map(|(id, part, up_to)| {
+            Event::NamesGranted(v1::NamesGranted {
+                grant: GrantId::from_bytes(id),
+                part,
+                up_to,
+                sealed: ByteArray::new([8; 32]),
+            })
+        }),
+        few().prop_map(|id| {
+            let grant = GrantId::from_bytes(id);
+            Event::GrantEnded(v1::GrantEnded { grant })
         }),
     ]
 }
@@ -373,6 +412,7 @@ fn event() -> impl Strategy<Value = Event> {
     let versions = || (few().prop_map(RecordId::from_bytes), vec(number(), 0..3));
     prop_oneof![
         2 => wallet_event(),
+        2 => grant_event(),
         2 => mount_event(),
         3 => token_event(),
         3 => cubbyhole_event(),
@@ -494,6 +534,14 @@ fn beginning() -> Vec<Logged> {
             is_folder: false,
             names: key(26),
         }),
+        Event::AuditorGranted(v1::AuditorGranted {
+            grant: GrantId::from_bytes(id),
+            recipient: ByteArray::new([7; 32]),
+            from: Millis(0),
+            to: None,
+            live: true,
+            names: true,
+        }),
         Event::CredentialWritten(v1::CredentialWritten {
             record: RecordId::from_bytes(id),
             mount: MountId::from_bytes(id),
@@ -526,7 +574,7 @@ fn kek_created(version: u32) -> Event {
         version,
         generation: 1,
         manager: "key-file".to_owned(),
-        fact_key: FactKeyId::from_bytes([3; 16]),
+        fact_key: FactKeyId::from_bytes([u8::try_from(version).unwrap() + 2; 16]),
         compromised: false,
     })
 }
@@ -619,7 +667,7 @@ fn random_facts_of_every_kind_are_folded() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let strategy = vec((time(), fact()), 40);
     let mut fitted = std::collections::BTreeSet::new();
-    for turn in 0..150 {
+    for turn in 0..400 {
         let facts = strategy.new_tree(&mut runner).unwrap();
         let mut log = if turn % 2 == 0 {
             beginning()

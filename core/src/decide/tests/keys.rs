@@ -1,6 +1,6 @@
 //! Deciding about the wallet's own keys.
 
-use super::{Pool, World, examples, new_kek, system};
+use super::{Pool, World, epoch_id, examples, new_kek, system};
 use crate::{
     command::{Action, NewKek},
     decide::{Decision, Refusal},
@@ -67,6 +67,47 @@ fn two_rotations_to_one_version_are_one() {
     assert_eq!(rotate(&mut world, 2).len(), 0);
     assert_eq!(rotate(&mut world, 1).len(), 0);
     assert_eq!(wallet(&world).keks.len(), 2);
+}
+
+fn begin(world: &mut World, after: u32, epoch: u32) -> usize {
+    let action = Action::BeginEpoch {
+        after: epoch_id(after),
+        fact_key: epoch_id(epoch),
+    };
+    done(world, action).len()
+}
+
+#[test]
+fn an_epoch_begins_once_and_only_after_the_one_it_follows() {
+    let mut world = closed();
+    assert_eq!(begin(&mut world, 7, 8), 0, "7 is not the current one");
+    assert_eq!(begin(&mut world, 1, 8), 1);
+    assert_eq!(begin(&mut world, 1, 8), 0, "another node was first");
+    assert_eq!(begin(&mut world, 1, 9), 0, "and with another epoch");
+    assert_eq!(wallet(&world).epoch, Some(epoch_id(8)));
+    let epoch = |id| {
+        let Ok(epoch) = world.decider.epoch(&epoch_id(id));
+        epoch.unwrap()
+    };
+    assert_eq!(epoch(1).number, 1);
+    assert_eq!(epoch(1).ended, Some(epoch(8).began));
+    assert_eq!((epoch(8).number, epoch(8).ended), (2, None));
+}
+
+#[test]
+fn a_kek_version_takes_an_epoch_that_began_with_nothing_else() {
+    let mut world = closed();
+    assert_eq!(begin(&mut world, 1, 2), 1);
+    let taken = refused(&mut world, Action::RotateKek(new_kek(2)));
+    assert_eq!(taken, Refusal::EpochBegan);
+    let new = crate::command::NewKek {
+        fact_key: epoch_id(3),
+        ..new_kek(2)
+    };
+    assert_eq!(done(&mut world, Action::RotateKek(new)).len(), 1);
+    // Whoever stored an epoch before the rotation, and was slower, changes nothing.
+    assert_eq!(begin(&mut world, 2, 4), 0);
+    assert_eq!(wallet(&world).epoch, Some(epoch_id(3)));
 }
 
 #[test]

@@ -98,6 +98,15 @@ pub struct KeksRetired {
 
 as_array!(KeksRetired { version });
 
+/// Facts go under another key from the next commit on: what was recorded so far is closed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EpochBegan {
+    /// The epoch that begins.
+    pub fact_key: FactKeyId,
+}
+
+as_array!(EpochBegan { fact_key });
+
 /// The outcome of a retirement: this KEK version and all before it are in no keyring that can still
 /// be read.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -2,13 +2,14 @@
 
 use crate::{
     event::v1,
-    id::PageId,
+    id::{FactKeyId, PageId, Seq},
     keys::{
         keyring::{self, KekVersion},
         page::{KeyRef, Slots},
     },
     state::{
-        At, Compromise, Key, PageUse, Source, State, Value, Wallet, WalletGeneration, WalletKek,
+        At, Compromise, Epoch, Key, PageUse, Source, State, Value, Wallet, WalletGeneration,
+        WalletKek,
         apply::{Applied, Broken, Error},
     },
 };
@@ -33,6 +34,7 @@ impl<S: Source> State<S> {
             complete: 0,
             rotation: v1::RotationPolicy::default(),
             compromised: None,
+            epoch: None,
         };
         self.put(Key::Wallet, Value::Wallet(wallet));
         Ok(())
@@ -77,10 +79,40 @@ impl<S: Source> State<S> {
         }
         let mac = wallet.root_token_mac.key;
         self.put(Key::Wallet, Value::Wallet(wallet));
+        self.begin_epoch(at, event.fact_key)?;
         // The wallet's first key was drawn before there was a version to count it under.
         if event.version == keyring::FIRST {
             self.use_key(mac)?;
         }
+        Ok(())
+    }
+
+    /// Ends the current epoch, if there is one, and begins another.
+    pub(super) fn begin_epoch(&mut self, at: At, id: FactKeyId) -> Applied<S::Error> {
+        let mut wallet = self.require_wallet()?;
+        if self.epoch(&id).map_err(Error::Source)?.is_some() {
+            return Err(Broken("an epoch began twice").into());
+        }
+        let mut number = 1;
+        if let Some(current) = wallet.epoch {
+            let epoch = self.epoch(&current).map_err(Error::Source)?;
+            let mut epoch = epoch.ok_or(Broken("the current epoch never began"))?;
+            epoch.ended = Some(at.time);
+            number = epoch
+                .number
+                .checked_add(1)
+                .ok_or(Broken("the epochs cannot be counted"))?;
+            self.put(Key::Epoch(current), Value::Epoch(epoch));
+        }
+        let epoch = Epoch {
+            number,
+            seq: Seq::ZERO,
+            began: at.time,
+            ended: None,
+        };
+        self.put(Key::Epoch(id), Value::Epoch(epoch));
+        wallet.epoch = Some(id);
+        self.put(Key::Wallet, Value::Wallet(wallet));
         Ok(())
     }
 

@@ -1,0 +1,243 @@
+//! What an auditor's key opens of a log: the epochs and names that were granted to it, found by going
+//! over the commits with no other key.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    io::Write as _,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use billfold_core::{
+    commit::{CommitHash, Sealed},
+    event::Event,
+    grant::{Address, AuditorKey, AuditorSecret, NameTable, epochs_of},
+    id::{FactKeyId, MountId, RecordId, Seq, TokenId, WalletId},
+    keys::wallet::Epoch,
+    subject::Subject,
+};
+use billfold_streams::{
+    EventLog,
+    custody::Custody,
+    entropy::Os,
+    log::{Message, Tail},
+};
+use futures::StreamExt as _;
+
+use crate::{Check, Error, Finding, source::EVERYTHING};
+
+/// Makes an auditor's key in a file that only its owner reads, and returns the public one.
+///
+/// # Errors
+/// When there is such a file, or it cannot be written.
+pub fn make_key(file: &Path) -> Result<AuditorKey, Error> {
+    let failed = |error: std::io::Error| Error::Machine(format!("{}: {error}", file.display()));
+    let secret = AuditorSecret::generate(&mut Os::new());
+    let public = secret.public();
+    let public = public.map_err(|error| Error::Machine(error.to_string()))?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut out = options.open(file).map_err(failed)?;
+    out.write_all(secret.danger_text().as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.sync_all())
+        .map_err(failed)?;
+    Ok(public)
+}
+
+pub(crate) fn read_key(file: &Path) -> Result<AuditorSecret, Error> {
+    let unread = |why: &dyn std::fmt::Display| {
+        Error::Unreachable(format!("the auditor's key {}: {why}", file.display()))
+    };
+    let text = fs::read_to_string(file).map_err(|error| unread(&error))?;
+    let text = zeroize::Zeroizing::new(text);
+    AuditorSecret::parse(&text).map_err(|error| unread(&error))
+}
+
+/// What was granted besides the keys of epochs, and what was not.
+#[derive(Debug, Default)]
+pub(crate) struct Granted {
+    records: HashMap<RecordId, String>,
+    mounts: HashMap<MountId, String>,
+    tokens: HashMap<TokenId, String>,
+    /// The sequences whose facts the key does not open, as spans from first to last.
+    closed: Vec<(Seq, Seq)>,
+}
+
+impl Granted {
+    pub(crate) fn path(&self, record: RecordId) -> Option<&String> {
+        self.records.get(&record)
+    }
+
+    pub(crate) fn mount_path(&self, mount: MountId) -> Option<&String> {
+        self.mounts.get(&mount)
+    }
+
+    pub(crate) fn token(&self, token: TokenId) -> Option<&String> {
+        self.tokens.get(&token)
+    }
+
+    pub(crate) fn closed(&self) -> &[(Seq, Seq)] {
+        &self.closed
+    }
+
+    /// The first sequence that is closed: from there on nobody with this key knows the state.
+    pub(crate) fn first_closed(&self) -> Option<Seq> {
+        self.closed.first().map(|(first, _)| *first)
+    }
+
+    fn name(&mut self, table: NameTable) {
+        self.mounts.extend(table.mounts);
+        self.tokens.extend(table.tokens);
+        let records = table.records.into_iter();
+        self.records
+            .extend(records.map(|(record, _, path)| (record, path)));
+    }
+}
+
+/// Goes over the log and takes up what was granted to this key.
+///
+/// # Errors
+/// When nothing was, when commits are missing or not in order, or when the log cannot be reached.
+pub(crate) async fn take_up(
+    log: &dyn EventLog,
+    secret: &AuditorSecret,
+    patience: Duration,
+) -> Result<(Arc<Custody>, Granted), Error> {
+    let public = secret.public();
+    let public = public.map_err(|error| Error::Unreachable(error.to_string()))?;
+    let end = log.head(EVERYTHING).await?;
+    let mut frames = Frames::default();
+    let mut reading = Reading {
+        tail: log.read(EVERYTHING, Seq::ZERO).await?,
+        patience,
+    };
+    while frames.last < end {
+        let message = reading.next().await?;
+        let commit = frames.follow(&message)?;
+        let wallet = commit.header.wallet;
+        let payloads = commit.ciphertexts().filter_map(|event| event.payload);
+        for payload in payloads {
+            match Address::open(secret, &public, wallet, payload) {
+                None => {}
+                Some(Ok((address, plain))) => {
+                    let taken = frames.take(address, plain.expose());
+                    taken.ok_or_else(|| wrong(message.seq, "a grant is not what it should be"))?;
+                }
+                Some(Err(error)) => {
+                    let what = format!("a grant to this key does not open: {error}");
+                    return Err(wrong(message.seq, &what).into());
+                }
+            }
+        }
+    }
+    frames.finish()
+}
+
+struct Reading {
+    tail: Tail,
+    patience: Duration,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Result<Message, Error> {
+        let short = |why: &str| Error::Unreachable(format!("the log {why} before its end"));
+        let next = tokio::time::timeout(self.patience, self.tail.next()).await;
+        let next = next.map_err(|_| short("gives nothing more"))?;
+        Ok(next.ok_or_else(|| short("closed"))??)
+    }
+}
+
+/// What the frames of the commits tell so far.
+#[derive(Default)]
+struct Frames {
+    last: Seq,
+    wallet: Option<WalletId>,
+    heads: HashMap<Subject, CommitHash>,
+    /// Under which keys the commits are, as spans.
+    spans: Vec<(Seq, Seq, Vec<FactKeyId>)>,
+    epochs: BTreeMap<FactKeyId, Epoch>,
+    granted: Granted,
+}
+
+impl Frames {
+    fn follow(&mut self, message: &Message) -> Result<Sealed, Error> {
+        let seq = message.seq;
+        let expected = self.last.next();
+        if seq != expected {
+            let what = format!("it is missing: sequence {seq} follows {}", self.last);
+            return Err(Finding::new(Check::Sequence, expected, what).into());
+        }
+        let commit = Sealed::parse(&message.bytes);
+        let commit = commit.map_err(|error| wrong(seq, &error.to_string()))?;
+        let header = &commit.header;
+        if header.subject != message.subject {
+            return Err(wrong(seq, "the commit was written for another subject").into());
+        }
+        if *self.wallet.get_or_insert(header.wallet) != header.wallet {
+            return Err(wrong(seq, "the commit is of another wallet").into());
+        }
+        let head = self.heads.entry(header.subject).or_insert(CommitHash::NONE);
+        if header.previous != *head {
+            return Err(wrong(seq, "the commit does not follow the one before it").into());
+        }
+        *head = CommitHash::of(&message.bytes);
+        match self.spans.last_mut() {
+            // A checkpoint is in the clear, and interrupts nothing.
+            Some((_, last, keys)) if header.fact_keys.is_empty() || *keys == header.fact_keys => {
+                *last = seq;
+            }
+            _ => self.spans.push((seq, seq, header.fact_keys.clone())),
+        }
+        self.last = seq;
+        Ok(commit)
+    }
+
+    /// Takes a part of a grant; none when it is not what it should be, or gives another key to an
+    /// epoch than a part before it.
+    fn take(&mut self, address: Address, plain: &[u8]) -> Option<()> {
+        match address.kind {
+            Event::EPOCHS_GRANTED => {
+                for epoch in epochs_of(plain)? {
+                    match self.epochs.get(&epoch.id) {
+                        Some(known) if !known.is_same(&epoch) => return None,
+                        Some(_) => {}
+                        None => drop(self.epochs.insert(epoch.id, epoch)),
+                    }
+                }
+            }
+            Event::NAMES_GRANTED => self.granted.name(NameTable::decode(plain).ok()?),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn finish(mut self) -> Result<(Arc<Custody>, Granted), Error> {
+        for (first, last, keys) in &self.spans {
+            if keys.iter().all(|key| self.epochs.contains_key(key)) {
+                continue;
+            }
+            match self.granted.closed.last_mut() {
+                Some((_, end)) if end.next() == *first => *end = *last,
+                _ => self.granted.closed.push((*first, *last)),
+            }
+        }
+        let nothing = || {
+            let told = "nothing in this log is granted to this auditor's key";
+            Error::Unreachable(told.to_owned())
+        };
+        let wallet = self.wallet.ok_or_else(nothing)?;
+        let mut epochs: Vec<_> = self.epochs.into_values().collect();
+        epochs.sort_unstable_by_key(|epoch| epoch.number);
+        let custody = Custody::of_auditor(wallet, epochs).ok_or_else(nothing)?;
+        Ok((Arc::new(custody), self.granted))
+    }
+}
+
+fn wrong(seq: Seq, what: &str) -> Finding {
+    Finding::new(Check::Commit, seq, what)
+}

@@ -1,0 +1,435 @@
+//! Auditor grants: what an auditor's key opens, and that it opens nothing else.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
+
+#[path = "grants/auditor.rs"]
+mod auditor;
+#[path = "grants/everything.rs"]
+mod everything;
+
+use std::time::{Duration, Instant};
+
+use billfold_tests::{
+    billfold::Reply,
+    cli::Cli,
+    on_both_backends,
+    wallet::{Backend, Wallet, command_id},
+};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use auditor::{Auditor, lines};
+use everything::{every_ciphertext, keys_granted};
+
+on_both_backends! {
+    inv04_an_auditors_key_opens_facts_of_its_epochs_and_nothing_else,
+    auditors_read_what_the_wallet_says_and_no_more_than_their_epochs,
+    a_standing_grant_has_each_further_epoch_until_it_is_revoked,
+    a_live_grant_has_the_epoch_that_goes_on,
+    inv10_granting_is_for_who_may,
+    inv12_grants_that_are_none_change_nothing,
+    the_commands_grant_list_and_revoke,
+}
+
+pub const GRANTS: &str = "/api/internal/wallet/auditor-grants";
+/// How long any node may take for what it does by itself.
+const WITHIN: Duration = Duration::from_secs(120);
+
+pub async fn ok(wallet: &Wallet, method: &str, path: &str, body: Value) -> Value {
+    let reply = match body {
+        Value::Null => wallet.node.root(method, path, ()).await,
+        body => wallet.node.root(method, path, body).await,
+    };
+    assert!((200..300).contains(&reply.status), "{}", reply.text());
+    serde_json::from_str(&reply.text()).unwrap_or_default()
+}
+
+/// Ends the current epoch, with a rotation.
+async fn end_epoch(wallet: &Wallet) {
+    let rotate = "/api/internal/wallet/rotate-kek";
+    ok(wallet, "POST", rotate, json!({})).await;
+}
+
+async fn grant(wallet: &Wallet, auditor: &Auditor, wish: Value) -> Value {
+    let mut wish = wish;
+    wish["recipient"] = json!(auditor.public);
+    ok(wallet, "POST", GRANTS, wish).await
+}
+
+async fn granted_epoch(wallet: &Wallet, id: &str) -> Option<u64> {
+    let all = ok(wallet, "GET", GRANTS, Value::Null).await;
+    let grants = all["grants"].as_array().unwrap();
+    let found = grants.iter().find(|grant| grant["id"] == id)?;
+    found["granted_epoch"].as_u64()
+}
+
+async fn until_granted(wallet: &Wallet, id: &str, epoch: u64) {
+    let deadline = Instant::now() + WITHIN;
+    while granted_epoch(wallet, id).await != Some(epoch) {
+        assert!(Instant::now() < deadline, "epoch {epoch} is never granted");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until a grant has its third epoch, and the names that came to be in it.
+async fn until_named(wallet: &Wallet, granted: &Value) {
+    until_granted(wallet, granted["id"].as_str().unwrap(), 3).await;
+    let ended = everything::epochs_by_time(wallet).await[2].1.clone();
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        let all = ok(wallet, "GET", GRANTS, Value::Null).await;
+        let grants = all["grants"].as_array().unwrap();
+        let found = grants.iter().find(|grant| grant["id"] == granted["id"]);
+        // Times of one form are in the order of their texts.
+        if found.unwrap()["named_until"].as_str() >= Some(&*ended) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the names never follow");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Something of everything that puts ciphertexts into the log and the key store.
+async fn live(wallet: &Wallet, round: u32) {
+    let data = json!({ "data": { "password": format!("hunter-{round}") } });
+    let path = format!("/v1/secret/data/team/app-{round}");
+    ok(wallet, "POST", &path, data.clone()).await;
+    ok(wallet, "POST", &path, data.clone()).await;
+    ok(wallet, "GET", &path, Value::Null).await;
+    ok(
+        wallet,
+        "GET",
+        "/v1/secret/metadata/team?list=true",
+        Value::Null,
+    )
+    .await;
+    let policy = json!({ "policy": "path \"secret/*\" { capabilities = [\"read\"] }" });
+    ok(wallet, "POST", "/v1/sys/policies/acl/reader", policy).await;
+    let wish = json!({ "policies": ["reader"], "display_name": format!("ci-{round}") });
+    let made = ok(wallet, "POST", "/v1/auth/token/create", wish).await;
+    let token = made["auth"]["client_token"].as_str().unwrap().to_owned();
+    let client = wallet.node.client();
+    let read: Reply = client.call("GET", &path, Some(&token), ()).await.unwrap();
+    assert_eq!(read.status, 200);
+    let denied = client.call("POST", &path, Some(&token), data.clone()).await;
+    assert_eq!(denied.unwrap().status, 403);
+    let absent = "/v1/secret/data/team/nothing";
+    assert_eq!(wallet.node.root("GET", absent, ()).await.status, 404);
+    let nobody = client.call("GET", &path, None, ()).await.unwrap();
+    assert_eq!(nobody.status, 403);
+    ok(wallet, "POST", "/v1/cubbyhole/mine", json!({ "x": "y" })).await;
+    let wrap = client.header("X-Vault-Wrap-TTL", "60");
+    let wrapped = wrap.call("GET", &path, Some(wallet.node.token()), ()).await;
+    assert_eq!(wrapped.unwrap().status, 200);
+    let hold = json!({ "path": format!("secret/team/held-{round}"), "reason": "a lawsuit" });
+    ok(wallet, "POST", "/api/internal/wallet/holds", hold).await;
+    let gone = format!("secret/team/gone-{round}");
+    let gone_at = format!("/v1/secret/data/team/gone-{round}");
+    ok(wallet, "POST", &gone_at, data).await;
+    let erase = json!({ "path": gone, "reason": "they left us" });
+    ok(wallet, "POST", "/api/internal/wallet/erase", erase).await;
+}
+
+async fn inv04_an_auditors_key_opens_facts_of_its_epochs_and_nothing_else(backend: Backend) {
+    let mut wallet = Wallet::serve(backend).await;
+    let (first, second, none) = (Auditor::new(), Auditor::new(), Auditor::new());
+    live(&wallet, 1).await;
+    end_epoch(&wallet).await;
+    live(&wallet, 2).await;
+    end_epoch(&wallet).await;
+    live(&wallet, 3).await;
+    // One has the first epoch, the other the second, nobody the third.
+    let epochs = everything::epochs_by_time(&wallet).await;
+    let ended = |number: usize| epochs[number].1.clone();
+    grant(&wallet, &first, json!({ "to": ended(0) })).await;
+    let middle = json!({ "from": epochs[1].0, "to": ended(1), "names": false });
+    grant(&wallet, &second, middle).await;
+    live(&wallet, 4).await;
+    wallet.node.stop().await.unwrap();
+    let all = every_ciphertext(&wallet).await;
+    assert!(all.payloads() > 20 && all.request_names() > 10 && all.stored() > 3);
+    let keys = keys_granted(&all, &none);
+    assert!(keys.is_empty(), "nothing was granted to this one");
+    let ids = all.epochs();
+    assert!(ids.len() >= 3);
+    for (auditor, allowed) in [(&first, &ids[..1]), (&second, &ids[..2])] {
+        let keys = keys_granted(&all, auditor);
+        let granted: Vec<_> = keys.iter().map(|key| key.epoch).collect();
+        assert!(granted.iter().all(|epoch| allowed.contains(epoch)));
+        assert!(!granted.is_empty());
+        all.assert_opens(&keys);
+    }
+    let of_second = keys_granted(&all, &second);
+    assert!(of_second.iter().any(|key| key.epoch == ids[1]));
+}
+
+async fn auditors_read_what_the_wallet_says_and_no_more_than_their_epochs(backend: Backend) {
+    let mut wallet = Wallet::serve(backend).await;
+    let (whole, later, nobody) = (Auditor::new(), Auditor::new(), Auditor::new());
+    live(&wallet, 1).await;
+    end_epoch(&wallet).await;
+    let between = everything::epochs_by_time(&wallet).await[1].0.clone();
+    // An epoch is granted to whoever has any moment of it: its first belongs to the one before, too.
+    sleep(Duration::from_millis(20)).await;
+    live(&wallet, 2).await;
+    end_epoch(&wallet).await;
+    let first = grant(&wallet, &whole, json!({})).await;
+    let from = everything::a_moment_after(&between);
+    let second = grant(&wallet, &later, json!({ "from": from })).await;
+    live(&wallet, 3).await;
+    end_epoch(&wallet).await;
+    for granted in [first, second] {
+        until_named(&wallet, &granted).await;
+    }
+    wallet.node.stop().await.unwrap();
+
+    let truth = wallet.replay(&["log", "--json", "--names"]).await.unwrap();
+    let truth = lines(&truth.success().unwrap().stdout);
+    let seen = whole.replay(&wallet, &["log", "--json", "--names"]).await;
+    let told = seen.success().unwrap();
+    let first_closed = auditor::first_closed(&told.stderr).expect("the last epoch is closed");
+    let mut verdicts = 0;
+    let seen_lines = lines(&told.stdout);
+    for (seen, truth) in seen_lines.iter().zip(&truth) {
+        assert!(seen["sequence"].as_u64().unwrap() < first_closed);
+        for field in [
+            "sequence", "event", "actor", "token", "verdict", "version", "client",
+        ] {
+            assert_eq!(seen[field], truth[field], "{field} of {truth}");
+        }
+        verdicts += usize::from(seen["verdict"].is_string());
+        // What is erased for the wallet was not granted either.
+        if truth["path"].is_string() && seen["event"] == "CredentialWritten" {
+            let path = seen["path"].as_str();
+            let absent = path.is_none();
+            assert!(absent || path == truth["path"].as_str(), "{seen}");
+        }
+    }
+    assert!(verdicts > 10);
+    let granted = |line: &&Value| line["path"] == "team/app-1" && line["verdict"] == "permitted";
+    assert!(seen_lines.iter().any(|line| granted(&line)));
+    let token_name = |line: &Value| line["token_name"] == "token-ci-1";
+    assert!(seen_lines.iter().any(token_name));
+    let digest = whole
+        .replay(
+            &wallet,
+            &["digest", "--at", &(first_closed - 1).to_string()],
+        )
+        .await;
+    let same = wallet
+        .replay(&["digest", "--at", &(first_closed - 1).to_string()])
+        .await
+        .unwrap();
+    assert_eq!(
+        digest.success().unwrap().stdout,
+        same.success().unwrap().stdout
+    );
+    let beyond = whole.replay(&wallet, &["digest"]).await;
+    assert_eq!(beyond.code, 1);
+    assert!(beyond.stderr.contains("is closed to this auditor's key"));
+    let verify = whole.replay(&wallet, &["verify"]).await;
+    assert_eq!(verify.code, 1);
+
+    // Without the beginning there are facts, and no outcome.
+    let seen = later.replay(&wallet, &["log", "--json", "--names"]).await;
+    let told = seen.success().unwrap();
+    assert_eq!(auditor::first_closed(&told.stderr), Some(1));
+    let seen = lines(&told.stdout);
+    let paths: Vec<_> = seen
+        .iter()
+        .filter_map(|line| line["path"].as_str())
+        .collect();
+    assert!(paths.contains(&"team/app-2") && !paths.contains(&"team/app-1"));
+    assert!(seen.iter().all(|line| line["verdict"].is_null()));
+    assert!(told.stderr.contains("neither outcomes nor what is void"));
+
+    let seen = nobody.replay(&wallet, &["log"]).await;
+    assert_eq!(seen.code, 2);
+    assert!(seen.stderr.contains("nothing in this log is granted"));
+}
+
+async fn a_standing_grant_has_each_further_epoch_until_it_is_revoked(backend: Backend) {
+    let mut wallet = Wallet::serve(backend).await;
+    let (standing, revoked) = (Auditor::new(), Auditor::new());
+    let stays = grant(&wallet, &standing, json!({})).await;
+    let goes = grant(&wallet, &revoked, json!({})).await;
+    let (stays, goes) = (stays["id"].as_str().unwrap(), goes["id"].as_str().unwrap());
+    assert_eq!(
+        granted_epoch(&wallet, stays).await,
+        Some(0),
+        "none is closed"
+    );
+    end_epoch(&wallet).await;
+    until_granted(&wallet, stays, 1).await;
+    until_granted(&wallet, goes, 1).await;
+    ok(&wallet, "DELETE", &format!("{GRANTS}/{goes}"), Value::Null).await;
+    assert_eq!(granted_epoch(&wallet, goes).await, None);
+    end_epoch(&wallet).await;
+    until_granted(&wallet, stays, 2).await;
+    // What ended while no node ran is granted by the next.
+    end_epoch(&wallet).await;
+    wallet.node.kill9();
+    wallet.node.restart().await.unwrap();
+    until_granted(&wallet, stays, 3).await;
+    let again = wallet
+        .node
+        .root("DELETE", &format!("{GRANTS}/{goes}"), ())
+        .await;
+    assert_eq!(again.status, 404);
+    wallet.assert_sound().await;
+    wallet.node.stop().await.unwrap();
+    let all = every_ciphertext(&wallet).await;
+    let epochs = |auditor| keys_granted(&all, auditor).len();
+    assert_eq!((epochs(&standing), epochs(&revoked)), (3, 1));
+}
+
+async fn a_live_grant_has_the_epoch_that_goes_on(backend: Backend) {
+    let wallet = Wallet::serve(backend).await;
+    live(&wallet, 1).await;
+    let live_one = Auditor::new();
+    let granted = grant(&wallet, &live_one, json!({ "live": true })).await;
+    assert_eq!(granted["granted_epoch"], 1);
+    end_epoch(&wallet).await;
+    until_granted(&wallet, granted["id"].as_str().unwrap(), 2).await;
+    let seen = live_one.replay(&wallet, &["log", "--json"]).await;
+    let told = seen.success().unwrap();
+    assert_eq!(auditor::first_closed(&told.stderr), None, "{}", told.stderr);
+    let truth = wallet.replay(&["log", "--json"]).await.unwrap();
+    let count = |text: &str| {
+        let lines = lines(text).into_iter();
+        let permitted = lines.filter(|line| line["verdict"] == "permitted");
+        permitted.count()
+    };
+    let (seen, truth) = (count(&told.stdout), count(&truth.success().unwrap().stdout));
+    assert!(seen > 3 && seen <= truth, "{seen} of {truth}");
+}
+
+async fn inv10_granting_is_for_who_may(backend: Backend) {
+    let wallet = Wallet::serve(backend).await;
+    let auditor = Auditor::new();
+    let policy = |paths: &[(&str, &str)]| {
+        let rules = paths
+            .iter()
+            .map(|(path, may)| format!("path \"{path}\" {{ capabilities = [{may}] }}\n"));
+        rules.collect::<String>()
+    };
+    let at = &GRANTS[1..];
+    let live = format!("{at}/live");
+    let cases = [
+        (vec![("sys/none", "\"read\"")], false, 403),
+        (vec![(at, "\"update\"")], false, 403),
+        (vec![(at, "\"update\", \"sudo\"")], false, 200),
+        (vec![(at, "\"update\", \"sudo\"")], true, 403),
+        (
+            vec![
+                (at, "\"update\", \"sudo\""),
+                (&live, "\"update\", \"sudo\""),
+            ],
+            true,
+            200,
+        ),
+    ];
+    for (number, (paths, is_live, status)) in cases.into_iter().enumerate() {
+        let name = format!("case-{number}");
+        let text = policy(&paths);
+        let at = format!("/v1/sys/policies/acl/{name}");
+        ok(
+            &wallet,
+            "POST",
+            &at,
+            json!({ "policy": format!("{text}\n") }),
+        )
+        .await;
+        let wish = json!({ "policies": [name] });
+        let made = ok(&wallet, "POST", "/v1/auth/token/create", wish).await;
+        let token = made["auth"]["client_token"].as_str();
+        let wish = json!({ "recipient": auditor.public, "live": is_live });
+        let client = wallet.node.client();
+        let told = client.call("POST", GRANTS, token, wish).await.unwrap();
+        assert_eq!(told.status, status, "case {number}: {}", told.text());
+    }
+}
+
+async fn the_commands_grant_list_and_revoke(backend: Backend) {
+    let wallet = Wallet::serve(backend).await;
+    let auditor = Auditor::new();
+    end_epoch(&wallet).await;
+    let cli = Cli::root(&wallet.node);
+    let run = async |args: &[&str]| cli.run(&[args, &["--format", "json"]].concat()).await;
+    let recipient = ["grant-auditor", "--recipient", &auditor.public];
+    let span = [
+        "--from",
+        "1",
+        "--to",
+        "2999-01-01T00:00:00Z",
+        "--without-names",
+    ];
+    let granted = run(&[&recipient[..], &span].concat()).await;
+    let granted: Value = serde_json::from_str(&granted.success().unwrap().stdout).unwrap();
+    assert_eq!(granted["names"], false);
+    assert_eq!(granted["granted_epoch"], 1);
+    let all = run(&["auditor-grants"]).await.success().unwrap();
+    let all: Value = serde_json::from_str(&all.stdout).unwrap();
+    assert_eq!(all["grants"][0]["recipient"], auditor.public.as_str());
+    let id = granted["id"].as_str().unwrap();
+    run(&["revoke-auditor", id]).await.success().unwrap();
+    assert_ne!(run(&["revoke-auditor", id]).await.code, 0);
+    let table = cli.run(&["auditor-grants"]).await.success().unwrap();
+    assert!(!table.stdout.contains(id), "{}", table.stdout);
+    let slip = auditor.public.replace('7', "8");
+    let refused = run(&["grant-auditor", "--recipient", &slip[..40]]).await;
+    assert_ne!(refused.code, 0);
+    assert!(!refused.stderr.contains(&slip[..40]), "{}", refused.stderr);
+    // Without names there is no path and no name of a token, and all facts are there.
+    let seen = auditor.replay(&wallet, &["log", "--json", "--names"]).await;
+    let seen = lines(&seen.success().unwrap().stdout);
+    assert!(seen.iter().any(|line| line["event"] == "WalletCreated"));
+    assert!(seen.iter().all(|line| line["token_name"].is_null()));
+}
+
+async fn inv12_grants_that_are_none_change_nothing(backend: Backend) {
+    let wallet = Wallet::serve(backend).await;
+    let auditor = Auditor::new();
+    let before = wallet.settled().await;
+    let key = &auditor.public;
+    for wrong in [
+        json!({}),
+        json!({ "recipient": "hvs.canary" }),
+        json!({ "recipient": key.to_uppercase() }),
+        json!({ "recipient": key, "from": "yesterday" }),
+        json!({ "recipient": key, "from": "2001-01-01T00:00:00Z", "to": "2000-01-01T00:00:00Z" }),
+        json!({ "recipient": key, "from": "2999-01-01T00:00:00Z" }),
+        json!({ "recipient": key, "from": "999999" }),
+        json!({ "recipient": key, "to": "7" }),
+        json!({ "recipient": key, "live": "yes" }),
+        json!({ "recipient": key, "namespace": "x" }),
+    ] {
+        let told = wallet.node.root("POST", GRANTS, wrong.clone()).await;
+        assert!(
+            [400, 422].contains(&told.status),
+            "{wrong}: {}",
+            told.status
+        );
+        assert!(!told.text().contains("canary"), "{}", told.text());
+    }
+    wallet.assert_unchanged(&before).await;
+    // A command is done once.
+    let id = command_id();
+    let client = wallet.node.client().header("X-Billfold-Command-Id", &id);
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let wish = json!({ "recipient": key });
+        let reply = client.call("POST", GRANTS, Some(wallet.node.token()), wish);
+        told.push(reply.await.unwrap().json()["id"].clone());
+    }
+    assert_eq!(told[0], told[1]);
+    let all = ok(&wallet, "GET", GRANTS, Value::Null).await;
+    assert_eq!(all["grants"].as_array().unwrap().len(), 1);
+}
