@@ -278,6 +278,26 @@ async fn inv03_a_record_behind_the_end_of_its_epoch_is_void(backend: Backend) {
             (false, Some("permitted"), None),
         ]
     );
+    let void = log::Query {
+        filter: log::Filter {
+            outcomes: vec!["void".parse().unwrap()],
+            ..log::Filter::default()
+        },
+        ..log::Query::default()
+    };
+    let mut rows = Vec::new();
+    log::log(&source, &void, &mut |line| {
+        let row = billfold_replay::Row::of(source.wallet(), line);
+        rows.push((row.event, row.outcome, row.refused));
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let expected = [
+        ("ResolutionRequested", Some("void"), None),
+        ("RequestsRefused", Some("void"), Some(1)),
+    ];
+    assert_eq!(rows, expected);
     let report = verify::verify(&source, &mut |_, _| {}).await.unwrap();
     assert!(report.sound, "{:?}", report.findings);
     assert_eq!(report.summary.requests["void"], 1);

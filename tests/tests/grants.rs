@@ -236,6 +236,7 @@ async fn auditors_read_what_the_wallet_says_and_no_more_than_their_epochs(backen
     assert!(beyond.stderr.contains("is closed to this auditor's key"));
     let verify = whole.replay(&wallet, &["verify"]).await;
     assert_eq!(verify.code, 1);
+    other_commands_reach_as_far(&wallet, &whole, first_closed).await;
 
     // Without the beginning there are facts, and no outcome.
     let seen = later.replay(&wallet, &["log", "--json", "--names"]).await;
@@ -253,6 +254,76 @@ async fn auditors_read_what_the_wallet_says_and_no_more_than_their_epochs(backen
     let seen = nobody.replay(&wallet, &["log"]).await;
     assert_eq!(seen.code, 2);
     assert!(seen.stderr.contains("nothing in this log is granted"));
+}
+
+/// The past, filters and exports: up to the first sequence that is closed, and not a step further.
+async fn other_commands_reach_as_far(wallet: &Wallet, auditor: &Auditor, closed: u64) {
+    let (open, closed_at) = ((closed - 1).to_string(), closed.to_string());
+    for command in [
+        &[
+            "at",
+            &open,
+            "policies",
+            "roles",
+            "holds",
+            "key-status",
+            "--json",
+        ][..],
+        &["diff", "2", &open, "policies", "key-status", "--json"],
+    ] {
+        let told = auditor.replay(wallet, command).await.success().unwrap();
+        let truth = wallet.replay(command).await.unwrap().success().unwrap();
+        let (mut told, mut truth) = (lines(&told.stdout), lines(&truth.stdout));
+        // What a hold is for is in no table.
+        for value in told.iter_mut().chain(&mut truth) {
+            for hold in value["holds"].as_array_mut().into_iter().flatten() {
+                hold["path"] = Value::Null;
+                hold["reason"] = Value::Null;
+            }
+        }
+        assert_eq!(told, truth, "{command:?}");
+    }
+    let told = auditor.replay(wallet, &["at", &open, "keychain"]).await;
+    assert!(told.success().unwrap().stdout.contains("secret/team/app-1"));
+    let backwards = ["diff", "2", &closed_at];
+    for command in [
+        &["at", &closed_at][..],
+        &["at", "2100-01-01T00:00:00Z"],
+        &backwards,
+    ] {
+        let told = auditor.replay(wallet, command).await;
+        assert_eq!(told.code, 1, "{}", told.stderr);
+        assert!(told.stderr.contains("is closed to this auditor's key"));
+    }
+    let written = [
+        "log",
+        "--path",
+        "secret/team/app-1",
+        "--kind",
+        "CredentialWritten",
+        "--json",
+    ];
+    let told = auditor.replay(wallet, &written).await.success().unwrap();
+    assert_eq!(lines(&told.stdout).len(), 2, "{}", told.stdout);
+    let export = ["export", "--format", "jsonl", "--to", "stdout"];
+    let told = auditor.replay(wallet, &export).await.success().unwrap();
+    assert!(
+        told.stderr.contains("nothing is exported"),
+        "{}",
+        told.stderr
+    );
+    let truth = wallet.replay(&export).await.unwrap().success().unwrap();
+    let mut truth = lines(&truth.stdout);
+    truth.retain(|row| row["sequence"].as_u64().unwrap() < closed);
+    assert_eq!(lines(&told.stdout), truth);
+    for command in [
+        &["log", "--follow"][..],
+        &[&export[..], &["--follow"]].concat(),
+    ] {
+        let told = auditor.replay(wallet, command).await;
+        assert_eq!(told.code, 1, "{}", told.stderr);
+        assert!(told.stderr.contains("follows nothing"));
+    }
 }
 
 async fn a_standing_grant_has_each_further_epoch_until_it_is_revoked(backend: Backend) {

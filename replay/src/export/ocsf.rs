@@ -228,14 +228,16 @@ impl Event {
 }
 
 fn activity(row: &Row) -> (u32, &'static str) {
-    const CREATES: [&str; 5] = [
+    const CREATES: [&str; 7] = [
         "WalletCreated",
         "KekCreated",
         "MountEnabled",
         "TokenCreated",
         "HoldPlaced",
+        "EpochBegan",
+        "AuditorGranted",
     ];
-    const DELETES: [&str; 12] = [
+    const DELETES: [&str; 13] = [
         "KeysDestroyed",
         "KeksDestroyed",
         "MountDisabled",
@@ -248,6 +250,7 @@ fn activity(row: &Row) -> (u32, &'static str) {
         "TokenRoleDeleted",
         "ErasureOrdered",
         "HoldLifted",
+        "GrantEnded",
     ];
     match (row.event, row.operation) {
         _ if row.refused.is_some() => (LOGON, "Logon"),
