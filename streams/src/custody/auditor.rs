@@ -34,6 +34,7 @@ impl Custody {
             generation: 0,
             manager: String::new(),
             generation_key: Arc::new(GenerationKey::generate(&mut entropy)),
+            back_to: keyring::FIRST,
             keks: Arc::new(Keks::generate(keyring::FIRST, &mut entropy)),
             epoch: CurrentEpoch::of(&keys, &first)?,
             keys,

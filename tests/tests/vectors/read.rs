@@ -23,9 +23,7 @@ use billfold_core::{
 };
 use bytes::Bytes;
 
-use crate::{
-    diagnostic::notation, facts, file::Vector, grants, handed_over, notes, shares,
-};
+use crate::{diagnostic::notation, facts, file::Vector, grants, handed_over, notes, shares};
 
 /// How reading ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
