@@ -63,6 +63,16 @@ impl Secrets {
         self.0.get_mut(path).unwrap()[version - 1] = false;
     }
 
+    /// Destroys a version of a process that may be gone before it answers.
+    async fn destroy_of_the_dying(&mut self, door: &Door, path: &str, version: usize) {
+        let body = json!({ "versions": [version] });
+        let path_of_call = format!("destroy/{path}");
+        if let Ok(done) = door.call("POST", &path_of_call, Some(body)).await {
+            assert_eq!(done.status, 204);
+        }
+        self.0.get_mut(path).unwrap()[version - 1] = false;
+    }
+
     async fn remove(&mut self, door: &Door, path: &str) {
         let done = door.call("DELETE", &format!("metadata/{path}"), None).await;
         assert_eq!(done.unwrap().status, 204);
@@ -192,7 +202,7 @@ async fn work_goes_on_after_a_crash_at(fault: &str, on_nats: bool) {
         for path in ["a", "a", "b", "c"] {
             secrets.put(&door, path).await;
         }
-        secrets.destroy(&door, "a", 1).await;
+        secrets.destroy_of_the_dying(&door, "a", 1).await;
         until_dead(&mut node).await;
     }
     let key = {

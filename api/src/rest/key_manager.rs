@@ -9,7 +9,7 @@ use billfold_core::{
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::keys::permitted;
+use super::keys::permitted_to_ask;
 use crate::{
     http::{Call, Door, Failure, Outcome, endpoints::Verb, json::Object, reply::Reply},
     seal::{Awaited, ChangeProgress, Error, Known, NewKey, Step},
@@ -82,7 +82,7 @@ pub(super) async fn change(door: &Door, call: &Call) -> Outcome {
         door.lock().cancel_change();
         return Ok(Reply::empty(StatusCode::NO_CONTENT));
     }
-    permitted(call)?;
+    permitted_to_ask(call).await?;
     let asked = asked(call)?;
     let seq = call.wallet.ask(&call.caller, &call.path).await;
     let seq = seq.map_err(|error| failure(&error))?;

@@ -104,6 +104,17 @@ pub(super) fn permitted(call: &Call) -> Result<(), Failure> {
     }
 }
 
+/// The same for what is on record before it is done: there the edge leaves the record of a refusal to
+/// the endpoint.
+pub(super) async fn permitted_to_ask(call: &Call) -> Result<(), Failure> {
+    let permitted = permitted(call);
+    if permitted.is_err() {
+        let recorded = call.wallet.record_refusal(&call.caller, &call.path).await;
+        recorded.map_err(|error| failure(&error))?;
+    }
+    permitted
+}
+
 pub(super) async fn rotate(call: &Call) -> Outcome {
     permitted(call)?;
     let invalid = |told: &str| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, told);

@@ -2,13 +2,14 @@
 
 use axum::http::StatusCode;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use billfold_core::{access::Need, id::Seq, policy::Operation, proof::Hash};
+use billfold_core::{id::Seq, proof::Hash};
 use serde::Serialize;
 
+use super::keys::permitted_to_ask;
 use crate::{
     http::{Call, Failure, Outcome, json::Object, reply::Reply},
     v1::failure,
-    wallet::{self, Consistency, Inclusion},
+    wallet::{Consistency, Inclusion},
 };
 
 /// Notes are text.
@@ -153,17 +154,7 @@ struct Changed {
 }
 
 pub(super) async fn rotate_key(call: &Call) -> Outcome {
-    let need = Need {
-        sudo: true,
-        ..Need::to(Operation::Update, call.path.as_str())
-    };
-    let may = call.wallet.may(&call.caller, &need);
-    if !may.map_err(|error| failure(&error))? {
-        // It asks before it changes anything, so the edge leaves its record to it.
-        let recorded = call.wallet.record_refusal(&call.caller, &call.path).await;
-        recorded.map_err(|error| failure(&error))?;
-        return Err(failure(&wallet::Error::Denied));
-    }
+    permitted_to_ask(call).await?;
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     if !body.has_others(&[]).is_empty() {
         let told = "a change of the checkpoint key has no fields";

@@ -59,14 +59,19 @@ impl Wallet {
         match &self.nats {
             Some(nats) => Setup::jetstream(&nats.url(), &self.key_file).await,
             None => {
-                // Whoever was killed a moment ago may not be gone altogether.
-                let deadline = Instant::now() + PATIENCE;
-                while let Err(error) = Embedded::open(&self.data) {
-                    assert!(Instant::now() < deadline, "{error}");
-                    sleep(Duration::from_millis(20)).await;
-                }
+                self.until_free().await;
                 Setup::embedded(&self.data, &self.key_file)
             }
+        }
+    }
+
+    /// Waits until nobody owns the files: whoever was killed a moment ago may not be gone altogether,
+    /// nor what this process had open.
+    async fn until_free(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = Embedded::open(&self.data) {
+            assert!(Instant::now() < deadline, "{error}");
+            sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -80,6 +85,13 @@ impl Wallet {
 
     /// Closes and sweeps what earlier processes left, and leaves nothing open itself.
     pub async fn tidy(&self) {
+        self.sweep_once().await;
+        if self.nats.is_none() {
+            self.until_free().await;
+        }
+    }
+
+    async fn sweep_once(&self) {
         let mut setup = self.setup().await;
         setup.fills = false;
         let node = setup.start().await;
