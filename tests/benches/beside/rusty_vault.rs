@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpStream, time::sleep};
 
-/// The release that is installed: the last one on crates.io.
+/// The release that is installed: the last one of its crate.
 const VERSION: &str = "0.2.1";
 
 /// How long it may take to listen.
