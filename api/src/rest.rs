@@ -12,7 +12,7 @@ mod restore;
 mod transactions;
 
 use axum::http::StatusCode;
-use billfold_core::{access::Need, event::Actor, policy::Operation};
+use billfold_core::{access::Need, policy::Operation};
 use serde::Serialize;
 
 use crate::{
@@ -112,35 +112,6 @@ async fn mount(call: &Call) -> Result<Mount, Failure> {
         .map_err(|error| v1::failure(&error))?;
     let gone = || Failure::new(StatusCode::NOT_FOUND, "the mount of credentials is gone");
     found.map(|(mount, _)| mount).ok_or_else(gone)
-}
-
-/// Who did something, as this door tells it.
-#[derive(Serialize)]
-struct By {
-    actor: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    principal: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<String>,
-}
-
-impl From<Actor> for By {
-    fn from(actor: Actor) -> Self {
-        let (actor, principal, token) = match actor {
-            Actor::System => ("system", None, None),
-            Actor::Anonymous => ("anonymous", None, None),
-            Actor::Principal(principal, token) => (
-                "principal",
-                Some(principal.to_string()),
-                Some(token.to_string()),
-            ),
-        };
-        Self {
-            actor,
-            principal,
-            token,
-        }
-    }
 }
 
 /// The mount that a path of a secret or folder leads into, and the rest of it: that of a folder is

@@ -1,5 +1,9 @@
 //! Where randomness comes from: always an argument.
 
+use std::convert::Infallible;
+
+use rand_core::{TryCryptoRng, TryRng};
+
 /// A source of random bytes that nobody can guess.
 pub trait Entropy {
     /// Fills `out`.
@@ -21,3 +25,35 @@ impl<E: Entropy + ?Sized> Entropy for &mut E {
         (**self).fill(out);
     }
 }
+
+/// A source of randomness for crates that ask for it in another way.
+pub struct Random<'a>(pub &'a mut dyn Entropy);
+
+impl std::fmt::Debug for Random<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Random")
+    }
+}
+
+impl TryRng for Random<'_> {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.0.fill(&mut bytes);
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.0.fill(&mut bytes);
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        self.0.fill(out);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Random<'_> {}

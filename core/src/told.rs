@@ -1,6 +1,40 @@
-//! Times and durations as clients of Vault's API expect them to be told.
+//! Times and durations as clients of Vault's API expect them to be told, and who did something.
 
-use crate::Millis;
+use serde::Serialize;
+
+use crate::{Millis, event::Actor};
+
+/// Who did something, as the API tells it.
+#[derive(Debug, Clone, Serialize)]
+pub struct By {
+    /// `system`, `principal` or `anonymous`.
+    pub actor: &'static str,
+    /// The principal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
+    /// The accessor of the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+impl From<Actor> for By {
+    fn from(actor: Actor) -> Self {
+        let (actor, principal, token) = match actor {
+            Actor::System => ("system", None, None),
+            Actor::Anonymous => ("anonymous", None, None),
+            Actor::Principal(principal, token) => (
+                "principal",
+                Some(principal.to_string()),
+                Some(token.to_string()),
+            ),
+        };
+        Self {
+            actor,
+            principal,
+            token,
+        }
+    }
+}
 
 /// A time as Go writes it: RFC 3339, without the zeros at the end of its fraction.
 #[must_use]

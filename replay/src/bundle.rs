@@ -98,14 +98,6 @@ pub async fn end_of(log: &Arc<dyn EventLog>) -> Result<Seq, Error> {
     Ok(log.head(EVERYTHING).await?)
 }
 
-/// The checkpoints from outside that were put beside the log.
-///
-/// # Errors
-/// When the bundle is damaged or cut short.
-pub async fn notes_of(bundle: &Path) -> Result<Vec<Note>, Error> {
-    Ok(Bundle::open(bundle).await?.notes().to_vec())
-}
-
 fn head_of(first: &Message) -> Result<Head, Error> {
     let read = billfold_core::commit::Sealed::parse(&first.bytes);
     let read = read.map_err(|error| Finding::new(Check::Commit, first.seq, error.to_string()))?;

@@ -66,48 +66,29 @@ impl Command {
     pub(crate) async fn execute(self, place: PlaceArgs) -> Result<u8, Error> {
         let place = Place::from(place);
         let mut out = BufWriter::new(io::stdout());
+        let sound = |()| exit::SOUND;
+        // What takes keys.
+        let source = || Source::open(&place);
         let code = match self {
-            Self::AuditorKey(args) => args.run(&mut out).map(|()| exit::SOUND),
-            Self::Witness(command) => command.run(&place, &mut out).await,
+            Self::Log(args) => args.run(&source().await?, &mut out).await.map(sound),
+            Self::Export(args) => args.run(&source().await?, &place).await.map(sound),
+            Self::Digest(args) => args.run(&source().await?, &mut out).await.map(sound),
             Self::Verify(args) if args.by_public_keys.is_wanted() => {
                 args.by_public_keys(&place, &mut out).await
             }
-            Self::CheckReceipt(args) => args.run(&mut out).map(|()| exit::SOUND),
-            Self::Bundle(args) => args.run(&place, &mut out).await.map(|()| exit::SOUND),
-            Self::Import(args) => args.run(&mut out).await.map(|()| exit::SOUND),
-            Self::Export(args) => {
-                let source = Source::open(&place).await?;
-                args.run(&source, &place).await.map(|()| exit::SOUND)
-            }
-            command => {
-                command
-                    .with_keys(&Source::open(&place).await?, &mut out)
-                    .await
-            }
+            Self::Verify(args) => args.run(&source().await?, &mut out).await,
+            Self::Keys(args) => args.run(&source().await?, &mut out).await.map(sound),
+            Self::AuditorKey(args) => args.run(&mut out).map(sound),
+            Self::At(args) => args.run(&source().await?, &mut out).await.map(sound),
+            Self::Diff(args) => args.run(&source().await?, &mut out).await.map(sound),
+            Self::Prove(args) => args.run(&source().await?, &mut out).await.map(sound),
+            Self::CheckReceipt(args) => args.run(&mut out).map(sound),
+            Self::Bundle(args) => args.run(&place, &mut out).await.map(sound),
+            Self::Import(args) => args.run(&mut out).await.map(sound),
+            Self::Witness(command) => command.run(&place, &mut out).await,
         };
         // What was listed before something broken is told in any case.
         out.flush()?;
         code
-    }
-
-    /// Does what takes the wallet's keys.
-    async fn with_keys(self, source: &Source, out: &mut (impl Write + Send)) -> Result<u8, Error> {
-        let told = match self {
-            Self::Log(args) => args.run(source, out).await,
-            Self::Digest(args) => args.run(source, out).await,
-            Self::Verify(args) => return args.run(source, out).await,
-            Self::Keys(args) => args.run(source, out).await,
-            Self::At(args) => args.run(source, out).await,
-            Self::Diff(args) => args.run(source, out).await,
-            Self::Prove(args) => args.run(source, out).await,
-            // They take no keys.
-            Self::Witness(_)
-            | Self::Export(_)
-            | Self::CheckReceipt(_)
-            | Self::Bundle(_)
-            | Self::Import(_)
-            | Self::AuditorKey(_) => Ok(()),
-        };
-        told.map(|()| exit::SOUND)
     }
 }

@@ -10,9 +10,7 @@ mod keychain;
 mod mounts;
 mod then;
 
-use billfold_core::{
-    Millis, event::Actor, id::Seq, moment::Moment, state::Wallet, state::key_status::KeyStatus,
-};
+use billfold_core::{Millis, id::Seq, moment::Moment, state::Wallet, state::key_status::KeyStatus};
 use billfold_projector::chain::Opened;
 use serde::Serialize;
 
@@ -226,34 +224,5 @@ impl Past {
             let at = self.at.map_or_else(String::new, |at| format!("at {at} "));
             Error::Usage(format!("{at}there was no wallet yet"))
         })
-    }
-}
-
-/// Who did something, as the API tells it.
-#[derive(Serialize)]
-struct By {
-    actor: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    principal: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<String>,
-}
-
-impl From<Actor> for By {
-    fn from(actor: Actor) -> Self {
-        let (actor, principal, token) = match actor {
-            Actor::System => ("system", None, None),
-            Actor::Anonymous => ("anonymous", None, None),
-            Actor::Principal(principal, token) => (
-                "principal",
-                Some(principal.to_string()),
-                Some(token.to_string()),
-            ),
-        };
-        Self {
-            actor,
-            principal,
-            token,
-        }
     }
 }

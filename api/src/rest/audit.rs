@@ -5,11 +5,12 @@ use billfold_core::{
     Millis,
     event::{Event, v1::Operation},
     policy,
+    told::By,
 };
 use billfold_projector::audit::{Order, Outcome as Answer, Place};
 use serde::Serialize;
 
-use super::{By, mount, placed};
+use super::{mount, placed};
 use crate::{
     http::{Call, Failure, Outcome, path::is_plain, reply::Reply},
     v1::failure,

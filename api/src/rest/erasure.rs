@@ -6,10 +6,11 @@ use axum::http::StatusCode;
 use billfold_core::{
     id::{ErasureId, RecordId},
     policy::Operation,
+    told::By,
 };
 use serde::Serialize;
 
-use super::{By, audit::page, placed};
+use super::{audit::page, placed};
 use crate::{
     http::{Call, Failure, Outcome, json::Object, reply::Reply},
     v1::failure,

@@ -3,10 +3,10 @@
 use axum::http::StatusCode;
 use billfold_core::{
     Millis, access::Need, grant::AuditorKey, id::GrantId, moment::Moment, policy::Operation,
+    told::By,
 };
 use serde::Serialize;
 
-use super::By;
 use crate::{
     http::{Call, Failure, Outcome, json::Object, reply::Reply},
     v1::failure,

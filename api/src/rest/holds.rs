@@ -1,10 +1,10 @@
 //! `/api/internal/wallet/holds`: legal holds.
 
 use axum::http::StatusCode;
-use billfold_core::{id::HoldId, policy::Operation};
+use billfold_core::{id::HoldId, policy::Operation, told::By};
 use serde::Serialize;
 
-use super::{By, placed};
+use super::placed;
 use crate::{
     http::{Call, Failure, Outcome, json::Object, reply::Reply},
     v1::failure,

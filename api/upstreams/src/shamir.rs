@@ -3,18 +3,17 @@
 //! The shares are those of Shamir's scheme over GF(256), by the crate `blahaj`. What it computes on
 //! the way is not wiped by itself: the program's allocator wipes all that is freed.
 
-use std::{collections::BTreeMap, convert::Infallible, num::NonZeroU8};
+use std::{collections::BTreeMap, num::NonZeroU8};
 
 use async_trait::async_trait;
 use billfold_core::{
-    entropy::Entropy,
+    entropy::{Entropy, Random},
     keys::{
         GenerationKey, RecoveryKey, ShareKey,
         manager::{Error, GenerationId, KeyManager},
         share::{Counts, Purpose, Set, Share},
     },
 };
-use rand_core::{TryCryptoRng, TryRng};
 use zeroize::Zeroizing;
 
 /// Its name in the configuration.
@@ -120,32 +119,6 @@ fn combine(counts: Counts, shares: &[Share]) -> Result<Zeroizing<[u8; 32]>, TooF
     }
     Ok(key)
 }
-
-/// The wallet's randomness, for the crate that asks for it in another way.
-struct Random<'a>(&'a mut dyn Entropy);
-
-impl TryRng for Random<'_> {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.0.fill(&mut bytes);
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.0.fill(&mut bytes);
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        self.0.fill(out);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Random<'_> {}
 
 #[async_trait]
 impl KeyManager for Shamir {

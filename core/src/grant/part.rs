@@ -1,19 +1,14 @@
 //! One part of a grant: HPKE (RFC 9180) in base mode, for one recipient and one place in a grant.
 
-use std::convert::Infallible;
-
 use hpke::{
-    Deserializable as _, OpModeR, OpModeS, Serializable as _,
-    aead::ChaCha20Poly1305,
-    kdf::HkdfSha256,
-    kem::X25519HkdfSha256,
-    rand_core::{TryCryptoRng, TryRng},
+    Deserializable as _, OpModeR, OpModeS, Serializable as _, aead::ChaCha20Poly1305,
+    kdf::HkdfSha256, kem::X25519HkdfSha256,
 };
 use zeroize::Zeroizing;
 
 use super::key::{AuditorKey, AuditorSecret, RecipientId};
 use crate::{
-    entropy::Entropy,
+    entropy::{Entropy, Random},
     id::{GrantId, WalletId},
     keys::wallet::{EPOCH, Epoch},
     labels,
@@ -144,7 +139,7 @@ pub fn seal_part(
         address.info(wallet).as_bytes(),
         plaintext,
         address.aad().as_bytes(),
-        &mut Rng(entropy),
+        &mut Random(entropy),
     );
     let (enc, ciphertext) = sealed.map_err(|_| Unopened)?;
     let mut bytes = Vec::with_capacity(ADDRESS + ENC + plaintext.len() + TAG);
@@ -184,31 +179,6 @@ pub fn epochs_of(plain: &[u8]) -> Option<Vec<Epoch>> {
     let read = epochs.iter().map(|bytes| Epoch::read(bytes).ok());
     rest.is_empty().then(|| read.collect::<Option<_>>())?
 }
-
-struct Rng<'a>(&'a mut dyn Entropy);
-
-impl TryRng for Rng<'_> {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.0.fill(&mut bytes);
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.0.fill(&mut bytes);
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        self.0.fill(out);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Rng<'_> {}
 
 #[cfg(test)]
 mod tests {

@@ -4,15 +4,19 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use billfold_core::proof::{Note, VerifierKey};
 use billfold_replay::{
-    Error, Place, bundle, integrity,
+    Error, Place,
+    bundle::Bundle,
+    integrity,
     source::open_log,
     witness::{self, Memory, Refusal, Server, WitnessKey},
     write_integrity, write_json,
 };
+use billfold_streams::EventLog;
 use clap::{Args, Subcommand};
 
 use super::bar::Bar;
@@ -117,10 +121,14 @@ impl ByPublicKeys {
         let key = key(self.checkpoint_key.as_deref().unwrap_or_default())?;
         let held = self.checkpoint.iter().map(|file| note(file));
         let mut held = held.collect::<Result<Vec<_>, _>>()?;
-        let (log, _copy) = open_log(place).await?;
-        if let Some(bundle) = &place.bundle {
-            held.extend(bundle::notes_of(bundle).await?);
-        }
+        let (log, _copy) = match &place.bundle {
+            Some(bundle) => {
+                let bundle = Bundle::open(bundle).await?;
+                held.extend_from_slice(bundle.notes());
+                (Arc::new(bundle) as Arc<dyn EventLog>, None)
+            }
+            None => open_log(place).await?,
+        };
         let mut bar = Bar::new();
         let progress = &mut |at, end| bar.at(at, end);
         let report = integrity::verify(&log, &[key], &held, progress).await;

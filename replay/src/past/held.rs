@@ -7,10 +7,11 @@ use billfold_core::{
     names::{ErasureNames, HoldNames, erasure_names_place, hold_names_place},
     seal::Place,
     state::{Fate, Wallet},
+    told::By,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{By, Row, keychain::name, mounts};
+use super::{Row, keychain::name, mounts};
 use crate::{Error, Walk, log::Name};
 
 /// A hold, with the fields of `wallet/holds`.
