@@ -105,11 +105,8 @@ impl From<log::Error> for Error {
             log::Error::Damaged { at, what } => {
                 // A backend that cannot tell where says zero.
                 let at = (at != Seq::ZERO).then_some(at);
-                Self::Broken(Finding::new(
-                    Check::Sequence,
-                    at,
-                    format!("the log is damaged: {what}"),
-                ))
+                let what = format!("the log is damaged: {what}");
+                Self::Broken(Finding::new(Check::Sequence, at, what))
             }
             other => Self::Unreachable(other.to_string()),
         }
@@ -182,12 +179,7 @@ impl From<embedded::OpenError> for Error {
 
 impl From<jetstream::ConnectError> for Error {
     fn from(error: jetstream::ConnectError) -> Self {
-        match error {
-            jetstream::ConnectError::Damaged(_) => {
-                Self::Broken(Finding::new(Check::Sequence, None, error.to_string()))
-            }
-            other => Self::Unreachable(other.to_string()),
-        }
+        Self::Unreachable(error.to_string())
     }
 }
 

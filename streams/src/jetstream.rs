@@ -54,11 +54,6 @@ impl JetStream {
         for setting in unsafe_settings {
             tracing::warn!("the NATS server may lose what it acknowledged: {setting}");
         }
-        if events.info.state.deleted_count.unwrap_or(0) > 0 {
-            return Err(ConnectError::Damaged(
-                "messages were removed from the log".into(),
-            ));
-        }
         let limit = layout::largest_message(&link, &events.info.config);
         Ok(Self {
             log: Arc::new(log::Log::new(
@@ -79,11 +74,6 @@ impl JetStream {
     pub async fn connect_to_log(config: Config) -> Result<Arc<dyn EventLog>, ConnectError> {
         let link = Link::connect(&config).await?;
         let events = Layout::of(&config).open_events(&link, false).await?;
-        if events.info.state.deleted_count.unwrap_or(0) > 0 {
-            return Err(ConnectError::Damaged(
-                "messages were removed from the log".into(),
-            ));
-        }
         let limit = layout::largest_message(&link, &events.info.config);
         let log = log::Log::new(link, events.stream, config.generation, limit);
         Ok(Arc::new(log))
@@ -124,9 +114,6 @@ pub enum ConnectError {
     /// The server is too old to be relied on.
     #[error("nats-server {0} is too old: 2.15 or later is needed")]
     TooOld(String),
-    /// A stream lacks what it must hold.
-    #[error("the log is damaged: {0}")]
-    Damaged(String),
     /// The dependency's fault.
     #[error("the NATS server cannot be reached: {0}")]
     Unavailable(String),

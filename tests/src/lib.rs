@@ -12,6 +12,7 @@
     clippy::indexing_slicing
 )]
 
+pub mod backup;
 pub mod bao;
 pub mod bench;
 pub mod billfold;

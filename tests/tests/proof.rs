@@ -19,6 +19,8 @@ mod others;
 mod rolled_back;
 #[path = "proof/setup.rs"]
 mod setup;
+#[path = "proof/store.rs"]
+mod store;
 
 use std::fs;
 
@@ -30,15 +32,28 @@ use billfold_tests::{
 use serde_json::json;
 
 use self::{
+    altered::{
+        inv09_raw_damage_is_found_and_not_served, inv09_what_was_altered_is_found_and_not_served,
+    },
     handed_over::{
         a_bundle_is_the_log_in_one_file, a_receipt_shows_one_commit_to_whoever_has_the_public_key,
     },
-    setup::{attested, checkpoint, key_of, newest, public_keys_alone, start, verified, write},
+    rolled_back::{
+        inv09_a_log_that_was_taken_back_is_not_served, inv09_two_auditors_are_not_shown_two_logs,
+    },
+    setup::{
+        attested, checkpoint, checkpoint_file, key_of, newest, public_keys_alone, start, verified,
+        write,
+    },
 };
 
 on_both_backends! {
     inv09_checkpoints_and_proofs_hold_by_other_implementations,
     inv09_a_log_is_verified_by_public_keys_alone,
+    inv09_what_was_altered_is_found_and_not_served,
+    inv09_raw_damage_is_found_and_not_served,
+    inv09_a_log_that_was_taken_back_is_not_served,
+    inv09_two_auditors_are_not_shown_two_logs,
     inv01_a_tree_that_was_deleted_is_the_same,
     a_changed_key_signs_from_then_on,
     inv11_a_change_of_the_key_goes_on_after_a_crash,
@@ -321,7 +336,7 @@ async fn checkpoints_are_kept_where_the_operator_says(backend: Backend) {
             setup::size_in(&kept) >= Some(told.size)
         })
         .await;
-        let beside = fs::read_to_string(wallet.node.data_dir().join("checkpoint")).unwrap();
+        let beside = fs::read_to_string(checkpoint_file(&wallet.node)).unwrap();
         assert!(setup::size_in(&beside) >= Some(told.size));
     }
     let kept = fs::read_dir(&folder).unwrap().count();

@@ -37,7 +37,8 @@ impl Log {
             // Readers find the tables from the beginning.
             store.write(|txn| Writing::of(txn).map(|_| ((), Change::Some)))?;
         }
-        let end = store.read(|txn| Snapshot::of(txn)?.checked_end())?;
+        // What is missing is told to whoever reads.
+        let end = store.read(|txn| Snapshot::of(txn)?.end())?;
         let store = Arc::new(store);
         let news = watch::Sender::new(Arc::new(News {
             messages: Vec::new(),

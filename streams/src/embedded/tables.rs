@@ -13,13 +13,15 @@ use super::fault::Fault;
 use crate::log::{Filter, Message};
 
 /// Sequence → subject, then the commit's bytes.
-const MESSAGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("messages");
+pub(super) const MESSAGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("messages");
 /// Subject and sequence, so that one subject can be read without the others.
-const POSITIONS: TableDefinition<'_, &[u8; 29], ()> = TableDefinition::new("positions");
+pub(super) const POSITIONS: TableDefinition<'_, &[u8; 29], ()> = TableDefinition::new("positions");
 
 const DECIDED: u8 = 1;
 const OBSERVED: u8 = 2;
 const CHECKPOINT: u8 = 3;
+
+const MISSING: &str = "it is missing";
 
 /// A subject in 21 bytes: kind, generation, process (zeros where none has one of its own).
 fn encoded(subject: &Subject) -> [u8; 21] {
@@ -94,16 +96,59 @@ impl Snapshot {
         })
     }
 
-    /// The last sequence over all subjects. Compares what can be compared at no cost.
+    /// The last sequence over all subjects.
+    pub(super) fn end(&self) -> Result<Seq, Fault> {
+        end(&self.messages)
+    }
+
+    /// The same, compared with what can be compared at no cost.
     pub(super) fn checked_end(&self) -> Result<Seq, Fault> {
-        let end = end(&self.messages)?;
-        if self.messages.len()? != end.0 || self.positions.len()? != end.0 {
-            return Err(Fault::damaged(
-                end,
-                "it does not hold every sequence up to its last",
-            ));
+        let end = self.end()?;
+        if self.messages.len()? != end.0 {
+            return Err(self.missing()?);
+        }
+        if self.positions.len()? != end.0 {
+            return Err(self.unplaced(end)?);
         }
         Ok(end)
+    }
+
+    /// Where the first sequence is missing.
+    fn missing(&self) -> Result<Fault, Fault> {
+        let mut expected = Seq(1);
+        for entry in self.messages.iter()? {
+            let seq = Seq(entry?.0.value());
+            if seq != expected {
+                break;
+            }
+            expected = seq.next();
+        }
+        Ok(Fault::damaged(expected, MISSING))
+    }
+
+    /// Where the first message is that its subject does not know.
+    fn unplaced(&self, end: Seq) -> Result<Fault, Fault> {
+        for entry in self.messages.iter()? {
+            let (seq, value) = entry?;
+            let message = decoded(Seq(seq.value()), value.value())?;
+            if let Err(fault) = self.check_position(&message) {
+                return Ok(fault);
+            }
+        }
+        Ok(Fault::damaged(end, "a subject has what is no message"))
+    }
+
+    /// Whether the message is where its subject is looked for: nobody who reads that subject alone may
+    /// miss it.
+    fn check_position(&self, message: &Message) -> Result<(), Fault> {
+        let position = position(&message.subject, message.seq);
+        match self.positions.get(&position)? {
+            Some(_) => Ok(()),
+            None => Err(Fault::damaged(
+                message.seq,
+                format!("it is not listed on {}", message.subject),
+            )),
+        }
     }
 
     pub(super) fn message(&self, seq: Seq) -> Result<Option<Message>, Fault> {
@@ -161,11 +206,11 @@ impl Snapshot {
             Filter::All(_) => self.scan(filter, after, size),
             Filter::Decided(generation) => {
                 let decided = self.subject_from(&Subject::Decided(generation), after)?;
-                self.pick(decided, after, size)
+                self.pick(filter, decided, after, size)
             }
             Filter::Checkpoints(generation) => {
                 let checkpoints = self.subject_from(&Subject::Checkpoint(generation), after)?;
-                self.pick(checkpoints, after, size)
+                self.pick(filter, checkpoints, after, size)
             }
             Filter::Serving(generation, process) => {
                 let mut decided = self
@@ -179,7 +224,7 @@ impl Snapshot {
                     (None, _) => observed.next(),
                     _ => decided.next(),
                 });
-                self.pick(merged, after, size)
+                self.pick(filter, merged, after, size)
             }
         }
     }
@@ -194,8 +239,9 @@ impl Snapshot {
             let (seq, value) = entry?;
             let message = decoded(Seq(seq.value()), value.value())?;
             if message.seq != batch.upto.next() {
-                return Err(Fault::damaged(batch.upto.next(), "a sequence is missing"));
+                return Err(Fault::damaged(batch.upto.next(), MISSING));
             }
+            self.check_position(&message)?;
             batch.upto = message.seq;
             if !filter.admits(&message.subject) {
                 continue;
@@ -211,6 +257,7 @@ impl Snapshot {
 
     fn pick(
         &self,
+        filter: Filter,
         seqs: impl Iterator<Item = Result<Seq, Fault>>,
         after: Seq,
         size: usize,
@@ -224,7 +271,10 @@ impl Snapshot {
             let seq = seq?;
             let message = self
                 .message(seq)?
-                .ok_or_else(|| Fault::damaged(seq, "a sequence is missing"))?;
+                .ok_or_else(|| Fault::damaged(seq, MISSING))?;
+            if !filter.admits(&message.subject) {
+                return Err(Fault::damaged(seq, "it is listed on another subject"));
+            }
             left = left.saturating_sub(message.bytes.len().max(64));
             batch.upto = seq;
             batch.messages.push(message);

@@ -46,6 +46,80 @@ async fn a_second_owner_is_refused() {
     assert_eq!(second.log().head(ALL).await.unwrap(), Seq(3));
 }
 
+/// Somebody who has the file wrote it with redb: the checksums are right, what they are of is not.
+#[tokio::test]
+async fn a_message_that_is_gone_or_in_no_list_is_located() {
+    const CHECKPOINTS: Filter = Filter::Checkpoints(Generation::FIRST);
+    type Harm = fn(&redb::WriteTransaction);
+    fn place(kind: u8, seq: u8) -> [u8; 29] {
+        let mut place = [0; 29];
+        (place[0], place[4], place[28]) = (kind, 1, seq);
+        place
+    }
+    let cases: [(Harm, Filter, u64, &str); 4] = [
+        (
+            |txn| {
+                let mut messages = txn.open_table(tables::MESSAGES).unwrap();
+                messages.remove(2).unwrap();
+            },
+            ALL,
+            2,
+            "it is missing",
+        ),
+        (
+            |txn| {
+                let mut positions = txn.open_table(tables::POSITIONS).unwrap();
+                positions.remove(&place(1, 2)).unwrap();
+            },
+            ALL,
+            2,
+            "it is not listed on wallet.events.1.decided",
+        ),
+        (
+            |txn| {
+                let mut positions = txn.open_table(tables::POSITIONS).unwrap();
+                positions.remove(&place(1, 3)).unwrap();
+                positions.insert(&place(3, 3), ()).unwrap();
+            },
+            ALL,
+            3,
+            "it is not listed on wallet.events.1.decided",
+        ),
+        (
+            |txn| {
+                let mut positions = txn.open_table(tables::POSITIONS).unwrap();
+                positions.remove(&place(1, 3)).unwrap();
+                positions.insert(&place(3, 3), ()).unwrap();
+            },
+            CHECKPOINTS,
+            3,
+            "it is listed on another subject",
+        ),
+    ];
+    for (harm, filter, seq, told) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        append(&Embedded::open(dir.path()).unwrap().log(), 3).await;
+        {
+            let file = redb::Database::open(dir.path().join(LOG_FILE)).unwrap();
+            let txn = file.begin_write().unwrap();
+            harm(&txn);
+            txn.commit().unwrap();
+        }
+        let log = Embedded::open(dir.path()).unwrap().log();
+        let error = match log.read(filter, Seq::ZERO).await {
+            Err(error) => error,
+            Ok(tail) => {
+                let mut errors = tail.filter_map(async |message| message.err()).boxed();
+                errors.next().await.unwrap()
+            }
+        };
+        let Error::Damaged { at, what } = error else {
+            panic!("{told}: {error:?}")
+        };
+        assert_eq!((at, what.as_str()), (Seq(seq), told));
+    }
+}
+
 #[tokio::test]
 async fn only_the_owner_can_read_the_files() {
     let dir = tempfile::tempdir().unwrap();

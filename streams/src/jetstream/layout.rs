@@ -6,11 +6,11 @@ use async_nats::jetstream::{
     ErrorCode,
     context::GetStreamErrorKind,
     stream::{
-        self, Config as StreamConfig, DiscardPolicy, Info, PersistenceMode, RetentionPolicy,
-        StorageType,
+        self, Config as StreamConfig, DiscardPolicy, Info, InfoError, PersistenceMode,
+        RetentionPolicy, StorageType,
     },
 };
-use billfold_core::subject::Subject;
+use billfold_core::{id::Seq, subject::Subject};
 
 use super::{Config, ConnectError, link::Link};
 use crate::HEADROOM;
@@ -28,6 +28,32 @@ pub(super) struct Layout {
 pub(super) struct Opened {
     pub(super) stream: stream::Stream<()>,
     pub(super) info: Info,
+}
+
+/// What is said of a sequence that a stream had and has no more.
+pub(super) const REMOVED: &str = "it is missing: messages were removed from the stream";
+
+/// The first sequence that was removed from a stream, if any was.
+pub(super) async fn first_removed(
+    stream: &stream::Stream<()>,
+    info: &Info,
+) -> Result<Option<Seq>, InfoError> {
+    let beginning = beginning(info);
+    let state = &info.state;
+    if state.last_sequence >= beginning && state.first_sequence > beginning {
+        return Ok(Some(Seq(beginning)));
+    }
+    if state.deleted_count.unwrap_or(0) == 0 {
+        return Ok(None);
+    }
+    let told = stream.info_builder().with_deleted(true).fetch().await?;
+    let first = told.info.state.deleted.into_iter().flatten().min();
+    Ok(Some(Seq(first.unwrap_or(beginning))))
+}
+
+/// Where a stream begins: a later generation goes on with the sequences of the one before.
+pub(super) fn beginning(info: &Info) -> u64 {
+    info.config.first_sequence.unwrap_or(1).max(1)
 }
 
 impl Layout {

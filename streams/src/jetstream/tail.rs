@@ -17,7 +17,10 @@ use billfold_core::{id::Seq, subject::Subject};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use tokio::time::Instant;
 
-use super::log::{Log, unavailable};
+use super::{
+    layout,
+    log::{Log, unavailable},
+};
 use crate::{
     backoff::Backoff,
     log::{Error, Filter, Message, Tail},
@@ -202,7 +205,7 @@ impl Cursor {
                 _ => return Err(unavailable(error)),
             },
         };
-        self.check(stream.cached_info())?;
+        self.check(stream.cached_info()).await?;
         let consumer: PullConsumer = stream
             .create_consumer(self.consumer())
             .await
@@ -243,19 +246,20 @@ impl Cursor {
     }
 
     /// Whether the stream can hold what was read so far and what is to be read.
-    fn check(&mut self, info: &Info) -> Result<(), Error> {
-        let (first, last) = (info.state.first_sequence, info.state.last_sequence);
-        // A later generation goes on with the sequences of the one before.
-        let beginning = info.config.first_sequence.unwrap_or(1).max(1);
+    async fn check(&mut self, info: &Info) -> Result<(), Error> {
+        let last = info.state.last_sequence;
+        let beginning = layout::beginning(info);
         self.at = self.at.max(Seq(beginning - 1));
         if self.at.0 > last && last >= beginning || last < beginning && self.at.0 > beginning - 1 {
             return Err(self.damaged(&format!("it ends at {last}")));
         }
-        if info.state.deleted_count.unwrap_or(0) > 0
-            || (info.state.messages > 0 && first > beginning)
-        {
-            return Err(self.damaged("messages were removed from it"));
+        let removed = layout::first_removed(&self.log.stream, info).await;
+        match removed.map_err(unavailable)? {
+            Some(at) => Err(Error::Damaged {
+                at,
+                what: layout::REMOVED.to_owned(),
+            }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

@@ -133,10 +133,8 @@ async fn a_log_with_holes_is_refused() {
     let holed = log.read(crate::fixture::ALL, Seq::ZERO).await;
     assert!(matches!(
         holed.err(),
-        Some(billfold_streams::log::Error::Damaged { .. })
+        Some(billfold_streams::log::Error::Damaged { at: Seq(3), .. })
     ));
-    let again = JetStream::connect(config(server.url())).await;
-    assert!(matches!(again, Err(ConnectError::Damaged(_))), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,65 +6,11 @@ use std::{
 };
 
 use billfold_tests::{
+    backup::LogCopy,
     tools::{self, Rng},
     wallet::{Backend, State, Wallet},
 };
 use serde_json::json;
-use tempfile::TempDir;
-
-/// The embedded log and its keys.
-const FILES: [&str; 2] = ["log.redb", "keys.redb"];
-
-/// A copy of what holds the log, of a node and a server that do not run.
-struct Copy(TempDir);
-
-impl Copy {
-    fn of(wallet: &mut Wallet) -> Self {
-        let copy = tempfile::tempdir().unwrap();
-        if let Some(nats) = &mut wallet.nats {
-            nats.stop();
-            copy_folder(nats.store(), &copy.path().join("store"));
-            nats.run();
-        } else {
-            for file in FILES {
-                fs::copy(wallet.node.data_dir().join(file), copy.path().join(file)).unwrap();
-            }
-        }
-        Self(copy)
-    }
-
-    /// Puts it in place of what is there.
-    fn back(&self, wallet: &mut Wallet) {
-        if let Some(nats) = &mut wallet.nats {
-            nats.stop();
-            fs::remove_dir_all(nats.store()).unwrap();
-            copy_folder(&self.0.path().join("store"), nats.store());
-            nats.run();
-        } else {
-            self.files_into(wallet.node.data_dir());
-        }
-    }
-
-    fn files_into(&self, folder: &Path) {
-        fs::create_dir_all(folder).unwrap();
-        for file in FILES {
-            fs::copy(self.0.path().join(file), folder.join(file)).unwrap();
-        }
-    }
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
 
 async fn write(node: &billfold_tests::billfold::Billfold, prefix: &str, count: usize) {
     for number in 0..count {
@@ -99,12 +45,12 @@ pub async fn a_view_ahead_of_the_log_stops_the_node_and_is_kept(backend: Backend
     let mut wallet = Wallet::serve(backend).await;
     write(&wallet.node, "before", 2).await;
     wallet.node.stop().await.unwrap();
-    let older = Copy::of(&mut wallet);
+    let older = LogCopy::of(&mut wallet);
     wallet.node.restart().await.unwrap();
     write(&wallet.node, "after", 3).await;
     let state = wallet.settled().await;
     wallet.node.stop().await.unwrap();
-    let newer = Copy::of(&mut wallet);
+    let newer = LogCopy::of(&mut wallet);
 
     older.back(&mut wallet);
     assert_evidence(
@@ -129,12 +75,12 @@ pub async fn a_view_of_another_history_stops_the_node_and_is_kept(backend: Backe
     let mut wallet = Wallet::serve(backend).await;
     write(&wallet.node, "before", 2).await;
     wallet.node.stop().await.unwrap();
-    let older = Copy::of(&mut wallet);
+    let older = LogCopy::of(&mut wallet);
     wallet.node.restart().await.unwrap();
     write(&wallet.node, "after", 3).await;
     let state = wallet.settled().await;
     wallet.node.stop().await.unwrap();
-    let newer = Copy::of(&mut wallet);
+    let newer = LogCopy::of(&mut wallet);
 
     // From the older copy on, another node writes another and longer history.
     let elsewhere = tempfile::tempdir().unwrap();
@@ -153,13 +99,7 @@ pub async fn a_view_of_another_history_stops_the_node_and_is_kept(backend: Backe
     write(&other, "instead", 30).await;
     other.stop().await.unwrap();
     if backend == Backend::Embedded {
-        for file in FILES {
-            fs::copy(
-                elsewhere.path().join(file),
-                wallet.node.data_dir().join(file),
-            )
-            .unwrap();
-        }
+        LogCopy::of_folder(elsewhere.path()).files_into(wallet.node.data_dir());
     }
     assert_evidence(&wallet, &format!("sequence {}", state.sequence)).await;
 

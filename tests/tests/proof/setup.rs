@@ -1,6 +1,6 @@
 //! A wallet that makes checkpoints often, and what is asked of it.
 
-use std::{process::Command, time::Duration};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use billfold_tests::{
     billfold::{Billfold, Builder, Ended, ended},
@@ -80,6 +80,18 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     while !holds().await {
         assert!(Instant::now() < deadline, "in vain: {what}");
         sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Where a node keeps its newest checkpoint, beside its views.
+pub(crate) fn checkpoint_file(node: &Billfold) -> PathBuf {
+    node.data_dir().join("checkpoint")
+}
+
+/// Removes all that a node could have remembered of the log but the checkpoint that is kept.
+pub(crate) fn forget_views(wallet: &Wallet) {
+    for view in ["view", "tree", "audit"] {
+        fs::remove_dir_all(wallet.node.data_dir().join(view)).ok();
     }
 }
 
