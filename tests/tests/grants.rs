@@ -13,6 +13,11 @@
 mod auditor;
 #[path = "grants/everything.rs"]
 mod everything;
+#[path = "docs/markdown.rs"]
+#[allow(dead_code, reason = "the tests of the documentation use more of it")]
+mod markdown;
+#[path = "grants/quick_start.rs"]
+mod quick_start;
 
 use std::time::{Duration, Instant};
 
@@ -27,6 +32,7 @@ use tokio::time::sleep;
 
 use auditor::{Auditor, lines};
 use everything::{every_ciphertext, keys_granted};
+use quick_start::the_auditors_quick_start_runs_as_written;
 
 on_both_backends! {
     inv04_an_auditors_key_opens_facts_of_its_epochs_and_nothing_else,
@@ -36,6 +42,7 @@ on_both_backends! {
     inv10_granting_is_for_who_may,
     inv12_grants_that_are_none_change_nothing,
     the_commands_grant_list_and_revoke,
+    the_auditors_quick_start_runs_as_written,
 }
 
 pub const GRANTS: &str = "/api/internal/wallet/auditor-grants";

@@ -6,6 +6,7 @@ use billfold_replay::{Place, source::Nats};
 use clap::Args;
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Where the log is, and the keys")]
 pub(crate) struct PlaceArgs {
     /// A node's data folder, also beside its running server: the embedded log unless --nats is
     /// given, the view to compare with, and dev.key

@@ -56,6 +56,11 @@ async fn a_message_that_is_gone_or_in_no_list_is_located() {
         (place[0], place[4], place[28]) = (kind, 1, seq);
         place
     }
+    let relist: Harm = |txn| {
+        let mut positions = txn.open_table(tables::POSITIONS).unwrap();
+        positions.remove(&place(1, 3)).unwrap();
+        positions.insert(&place(3, 3), ()).unwrap();
+    };
     let cases: [(Harm, Filter, u64, &str); 4] = [
         (
             |txn| {
@@ -76,25 +81,12 @@ async fn a_message_that_is_gone_or_in_no_list_is_located() {
             "it is not listed on wallet.events.1.decided",
         ),
         (
-            |txn| {
-                let mut positions = txn.open_table(tables::POSITIONS).unwrap();
-                positions.remove(&place(1, 3)).unwrap();
-                positions.insert(&place(3, 3), ()).unwrap();
-            },
+            relist,
             ALL,
             3,
             "it is not listed on wallet.events.1.decided",
         ),
-        (
-            |txn| {
-                let mut positions = txn.open_table(tables::POSITIONS).unwrap();
-                positions.remove(&place(1, 3)).unwrap();
-                positions.insert(&place(3, 3), ()).unwrap();
-            },
-            CHECKPOINTS,
-            3,
-            "it is listed on another subject",
-        ),
+        (relist, CHECKPOINTS, 3, "it is listed on another subject"),
     ];
     for (harm, filter, seq, told) in cases {
         let dir = tempfile::tempdir().unwrap();
