@@ -12,6 +12,8 @@
     clippy::indexing_slicing
 )]
 
+#[path = "vectors/bundles.rs"]
+mod bundles;
 #[path = "vectors/diagnostic.rs"]
 mod diagnostic;
 #[path = "vectors/facts.rs"]
@@ -92,6 +94,7 @@ fn every_vector_reads_as_it_says() {
             .insert(expected.to_owned());
     }
     let all = [
+        "bundle",
         "commit",
         "derived",
         "digest",
@@ -111,6 +114,7 @@ fn every_vector_reads_as_it_says() {
     assert_eq!(areas.keys().collect::<Vec<_>>(), all);
     // Areas of bytes that somebody may have changed have corrupt cases too.
     for area in [
+        "bundle",
         "commit",
         "fact",
         "grant",

@@ -29,9 +29,9 @@ use crate::{
 };
 
 const SEQ: Seq = Seq(2);
-const WRITER: ProcessId = ProcessId::from_bytes([0x33; 16]);
+pub(crate) const WRITER: ProcessId = ProcessId::from_bytes([0x33; 16]);
 
-fn message(epoch: &Epoch) -> Bytes {
+pub(crate) fn message(epoch: &Epoch) -> Bytes {
     let mut entropy = Counter::new(72);
     let request = RequestId::from_bytes([0x77; 16]);
     let names = RequestNames {
@@ -75,7 +75,7 @@ fn message(epoch: &Epoch) -> Bytes {
     commit::encode(&header, &[entry], epoch, &mut entropy)
 }
 
-fn receipt(shows_names: bool) -> Receipt {
+pub(crate) fn receipt(shows_names: bool) -> Receipt {
     let mut keys = WalletKeys::generate(&mut Counter::new(71));
     let epoch = keys.epochs.remove(0);
     let message = message(&epoch);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use billfold_core::id::{MountId, RecordId, WalletId};
 
 use crate::{
+    bundles::bundles,
     file::Vector,
     grants::grants,
     handed_over::receipts,
@@ -31,6 +32,7 @@ pub(crate) const MOUNT: MountId = MountId::from_bytes([0x22; 16]);
 /// Every vector, by `<area>/<case>`.
 pub(crate) fn all() -> BTreeMap<String, Vector> {
     let areas = [
+        ("bundle", bundles()),
         ("commit", commits()),
         ("derived", derived()),
         ("digest", folded()),

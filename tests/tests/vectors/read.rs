@@ -23,7 +23,9 @@ use billfold_core::{
 };
 use bytes::Bytes;
 
-use crate::{diagnostic::notation, facts, file::Vector, grants, handed_over, notes, shares};
+use crate::{
+    bundles, diagnostic::notation, facts, file::Vector, grants, handed_over, notes, shares,
+};
 
 /// How reading ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +60,7 @@ pub(crate) fn read(area: &str, vector: &Vector) -> Outcome {
         "names" => names(vector),
         "note" => notes::read(vector),
         "page" => page(vector),
+        "bundle" => bundles::read(vector),
         "receipt" => handed_over::read(vector),
         "recovery" => shares::read_recovery(vector),
         "sealed" => sealed(vector),
