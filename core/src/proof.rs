@@ -2,7 +2,8 @@
 //! as signed notes, and proofs that lead from one to the other.
 //!
 //! The tree is that of RFC 6962. Notes, checkpoints and cosignatures are in the formats of
-//! `c2sp.org/signed-note`, `c2sp.org/tlog-checkpoint` and `c2sp.org/tlog-cosignature`.
+//! `c2sp.org/signed-note`, `c2sp.org/tlog-checkpoint`, `c2sp.org/tlog-cosignature`,
+//! `c2sp.org/tlog-proof` and `c2sp.org/tlog-witness`.
 
 pub mod checkpoint;
 pub mod history;
@@ -12,6 +13,7 @@ pub mod note;
 pub mod path;
 pub mod receipt;
 pub mod statement;
+pub mod submission;
 pub mod tlog_proof;
 pub mod tree;
 
@@ -21,5 +23,6 @@ pub use key::{KeyName, Signer, VerifierKey};
 pub use note::Note;
 pub use receipt::Receipt;
 pub use statement::Statement;
+pub use submission::Submission;
 pub use tlog_proof::TlogProof;
 pub use tree::{Frontier, Hash};

@@ -15,7 +15,7 @@ use billfold_core::{
     id::{ProcessId, Seq, WalletId},
     keys::ViewKey,
     proof::{
-        Checkpoint, Frontier, Hash, History, KeyName, Note, VerifierKey,
+        Checkpoint, Frontier, Hash, History, KeyName, Note, Statement, VerifierKey,
         history::{self, Attested},
         leaf::Leaves,
         path,
@@ -44,6 +44,8 @@ pub use held::{Held, Kept, replace};
 
 /// Where it is, and what the statements of the log come to there.
 const META: &[u8] = b"m";
+/// Before the place of a change of the key that signs checkpoints.
+const CHANGES: &[u8] = b"c";
 /// How many messages are taken at once while it comes to where another projector is.
 const CHUNK: usize = 1024;
 
@@ -130,6 +132,8 @@ impl Status {
 struct Growing {
     status: Status,
     edge: Edge,
+    /// Changes of the key that are not written yet, by their keys.
+    changes: Vec<(Vec<u8>, String)>,
 }
 
 /// Why a tree cannot go on.
@@ -206,6 +210,7 @@ impl Tree {
             growing: Mutex::new(Growing {
                 status: status.clone(),
                 edge,
+                changes: Vec::new(),
             }),
             status: watch::Sender::new(status),
             db,
@@ -285,7 +290,7 @@ impl Tree {
         } else {
             growing.status.last_other = message.seq;
         }
-        let Growing { status, edge } = growing;
+        let Growing { status, edge, .. } = growing;
         status
             .frontier
             .append(leaf, |level, hash| edge.add(level, hash));
@@ -309,7 +314,8 @@ impl Tree {
             .into());
         }
         let (mut history, mut states_more) = (growing.status.history.clone(), false);
-        for statement in sealed.statements() {
+        let mut changes = Vec::new();
+        for (place, statement) in (0_u32..).zip(sealed.statements()) {
             let key = history.key().cloned();
             let followed =
                 history.follow(&self.origin, message.seq, statement, |size| self.root(size));
@@ -319,8 +325,13 @@ impl Tree {
             })?;
             // The first key attests nothing by itself.
             states_more |= key.is_some() && history.key() != key.as_ref();
+            if let Statement::KeyChange(note) = statement {
+                let (seq, place) = (message.seq.0.to_be_bytes(), place.to_be_bytes());
+                changes.push(([CHANGES, &seq, &place].concat(), note.clone()));
+            }
         }
         growing.status.history = history;
+        growing.changes.append(&mut changes);
         growing.status.head = Head {
             seq: message.seq,
             hash: CommitHash::of(&message.bytes),
@@ -340,6 +351,10 @@ impl Tree {
             let sealed = self.sealing.seal(&key, plain, entropy);
             batch.insert(key, sealed);
         });
+        for (key, note) in growing.changes.drain(..) {
+            let sealed = self.sealing.seal(&key, note.as_bytes(), entropy);
+            batch.insert(key, sealed);
+        }
         let meta = encode_meta(&growing.status);
         batch.insert(META, self.sealing.seal(META, &meta, entropy));
         self.db.apply_batch(batch)?;
@@ -357,6 +372,20 @@ impl Tree {
     /// When there are not as many, or the tree is damaged.
     pub fn root<E: From<view::Error>>(&self, size: u64) -> Result<Hash, E> {
         Ok(path::root(&self.reader(), size)?)
+    }
+
+    /// The notes that change the key which signs checkpoints, in their order; the first names the
+    /// first key.
+    ///
+    /// # Errors
+    /// When the tree is damaged.
+    pub fn key_changes(&self) -> Result<Vec<String>, view::Error> {
+        let stored = self.db.scan_prefix(CHANGES).map(|entry| {
+            let (key, sealed) = entry?;
+            let note = self.sealing.unseal(&key, &sealed)?;
+            String::from_utf8(note).map_err(|_| damaged("a change of the checkpoint key"))
+        });
+        stored.collect()
     }
 
     /// What proves that the message at `seq` is among the first `size`, with its leaf.

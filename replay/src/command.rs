@@ -14,14 +14,15 @@ mod place;
 mod receipt;
 mod stop;
 mod verify;
+mod witness;
 
 use std::io::{self, BufWriter, Write};
 
 use billfold_replay::{Error, Place, Source};
 use clap::Subcommand;
 
-use by_public_keys::WitnessCommand;
 pub(crate) use place::PlaceArgs;
+use witness::WitnessCommand;
 
 use crate::exit;
 

@@ -4,7 +4,9 @@
 
 mod key;
 mod memory;
+mod served;
 mod server;
+mod submit;
 
 use std::sync::Arc;
 
@@ -18,7 +20,9 @@ use billfold_streams::{
 
 pub use key::{WitnessKey, generate};
 pub use memory::Memory;
+pub use served::{Answer, Served, router, serve};
 pub use server::Server;
+pub use submit::{Answer as Asked, Remote};
 
 use crate::{Error, integrity};
 use billfold_core::id::Seq;
@@ -159,9 +163,13 @@ pub(crate) fn size_of(note: &Note) -> u64 {
 /// # Errors
 /// When it cannot be remembered.
 pub fn cosign(memory: &mut Memory, key: &WitnessKey, note: Note) -> Result<Note, Error> {
-    memory.remember(&note)?;
-    let signature: Signature = note.cosign(key.signer(), System.now().0 / 1000);
+    let signature = signature(memory, key, &note)?;
     Ok(note.with(signature))
+}
+
+fn signature(memory: &mut Memory, key: &WitnessKey, note: &Note) -> Result<Signature, Error> {
+    memory.remember(note)?;
+    Ok(note.cosign(key.signer(), System.now().0 / 1000))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod history;
 pub mod nats;
 pub mod openbao;
 pub mod proxy;
+pub mod running;
 pub mod tmpfs;
 pub mod tools;
 pub mod wallet;

@@ -14,8 +14,6 @@
 mod markdown;
 #[path = "exporter/ocsf.rs"]
 mod ocsf;
-#[path = "exporter/running.rs"]
-mod running;
 #[path = "exporter/syslog.rs"]
 mod syslog;
 #[path = "exporter/targets.rs"]
@@ -25,12 +23,12 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command, time::Duratio
 
 use billfold_tests::{
     billfold::ended,
-    on_both_backends, tools,
+    on_both_backends,
+    running::{Running, until},
+    tools,
     wallet::{Backend, Wallet},
 };
 use serde_json::{Value, json};
-
-use self::running::{Running, until};
 
 /// A row, by where it stands in the log.
 type Place = (u64, u64);
@@ -113,7 +111,8 @@ async fn the_log_is_followed_and_ends_when_asked(backend: Backend) {
     let mut wallet = Wallet::serve(backend).await;
     put(&wallet, "first").await;
     for signal in ["INT", "TERM"] {
-        let mut following = Running::start(&wallet, &["log", "--follow", "--json", "--names"]);
+        let mut following =
+            Running::start(wallet.replay_command(&["log", "--follow", "--json", "--names"]));
         until("the first secret", || {
             following.out().contains("\"path\":\"first\"")
         })
@@ -133,7 +132,8 @@ async fn the_log_is_followed_and_ends_when_asked(backend: Backend) {
         assert_eq!(following.end(signal).await, 0, "{}", following.errors());
     }
     // The server goes without a word, and comes back.
-    let mut following = Running::start(&wallet, &["log", "--follow", "--json", "--names"]);
+    let mut following =
+        Running::start(wallet.replay_command(&["log", "--follow", "--json", "--names"]));
     until("the first secret", || {
         following.out().contains("\"path\":\"first\"")
     })
@@ -151,7 +151,8 @@ async fn the_log_is_followed_and_ends_when_asked(backend: Backend) {
     // With a filter and an end it ends by itself.
     let head = all(&wallet).await.last().unwrap().0;
     let to = (head + 2).to_string();
-    let mut following = Running::start(&wallet, &["log", "--follow", "--json", "--to", &to]);
+    let mut following =
+        Running::start(wallet.replay_command(&["log", "--follow", "--json", "--to", &to]));
     put(&wallet, "a").await;
     put(&wallet, "b").await;
     assert_eq!(following.ended().await, 0, "{}", following.errors());
@@ -182,17 +183,22 @@ async fn every_row_is_exported_though_the_exporter_is_killed(backend: Backend) {
     let mut positions = BTreeSet::new();
     for round in 0..8 {
         let before = fs::metadata(&out).map_or(0, |file| file.len());
-        let mut exporter = Running::start(&wallet, &follow);
+        let was_at = read(&position);
+        let mut exporter = Running::start(wallet.replay_command(&follow));
         live(&wallet, round * 5..round * 5 + 5).await;
         // In the middle: it has written something, and may not have written where it is.
         until("rows", || {
             fs::metadata(&out).is_ok_and(|file| file.len() > before)
         })
         .await;
+        // At times it did write where it is.
+        if round % 2 == 0 {
+            until("a position", || read(&position) != was_at).await;
+        }
         exporter.kill();
         positions.insert(read(&position));
     }
-    assert!(positions.len() > 2, "it never got further");
+    assert!(positions.len() > 3, "it never got further");
     // What a kill in the middle of a write leaves: that row comes again.
     fs::write(&out, read(&out) + "{\"wallet\":\"0").unwrap();
     let once = [&follow[..5], &follow[6..]].concat();
@@ -255,7 +261,7 @@ async fn a_file_may_be_rotated_meanwhile(backend: Backend) {
     let args = [
         "export", "--format", "csv", "--to", &to, "--follow", "--names",
     ];
-    let mut exporter = Running::start(&wallet, &args);
+    let mut exporter = Running::start(wallet.replay_command(&args));
     put(&wallet, "first").await;
     until("the first", || read(&file("out")).contains("secret/first,")).await;
     fs::rename(file("out"), file("out.1")).unwrap();
@@ -340,20 +346,42 @@ async fn every_command_of_the_audit_page_runs(backend: Backend) {
         (" copy", format!(" {}", at("copy"))),
         (" cosigned-checkpoint", format!(" {}", at("note"))),
         ("billfold.vkey", at("vkey")),
+        (
+            "127.0.0.1:8300",
+            format!("127.0.0.1:{}", tools::free_port()),
+        ),
+        ("https://wallet.internal:8200", wallet.node.url()),
+        ("audit.token", at("token")),
+        ("witness.key", at("witness.key")),
+        ("witness.vkey", at("witness.vkey")),
+        (" seen", format!(" {}", at("seen"))),
+        ("published-checkpoint", at("published-checkpoint")),
     ];
     let attested = attested(&wallet, last["sequence"].as_u64().unwrap()).await;
     let text = |field: &str| attested[field].as_str().unwrap().to_owned();
     fs::write(at("note"), text("note")).unwrap();
     fs::write(at("vkey"), text("key")).unwrap();
+    fs::write(at("token"), wallet.node.token()).unwrap();
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/audit.md");
     let blocks = markdown::blocks(&read(&page));
     let commands = blocks.iter().flat_map(|block| block.lines());
-    let mut ran = 0;
+    let (mut ran, mut serving) = (0, Vec::new());
     for command in commands.filter_map(|line| line.strip_prefix("billfold-replay ")) {
         let here = known.iter().fold(command.to_owned(), |text, (told, here)| {
             text.replace(told, here)
         });
+        let (here, into) = match here.split_once(" > ") {
+            Some((here, into)) => (here, Some(into)),
+            None => (here.as_str(), None),
+        };
         let args: Vec<_> = here.split(' ').collect();
+        ran += 1;
+        if here.contains("--listen") {
+            let served = Running::start(wallet.replay_command(&args));
+            until("a witness", || served.errors().contains("listens on")).await;
+            serving.push(served);
+            continue;
+        }
         let ended = match here.contains("--data-dir") {
             // It says itself where the log is.
             true => {
@@ -365,9 +393,13 @@ async fn every_command_of_the_audit_page_runs(backend: Backend) {
         };
         let ended = ended.unwrap();
         assert_eq!(ended.code, 0, "{command}: {}", ended.stderr);
-        ran += 1;
+        if let Some(file) = into {
+            fs::write(file, ended.stdout).unwrap();
+        }
     }
-    assert!(ran > 12, "{ran}");
+    assert!(ran > 15 && serving.len() == 1, "{ran}");
+    let published = read(&dir.path().join("published-checkpoint"));
+    assert!(published.contains("— witness.example/1 "), "{published}");
     assert!(!read(&dir.path().join("audit.jsonl")).is_empty());
     assert!(!server.messages().is_empty());
 }

@@ -21,6 +21,8 @@ mod rolled_back;
 mod setup;
 #[path = "proof/store.rs"]
 mod store;
+#[path = "proof/witnesses.rs"]
+mod witnesses;
 
 use std::fs;
 
@@ -45,6 +47,7 @@ use self::{
         attested, checkpoint, checkpoint_file, key_of, newest, public_keys_alone, start, verified,
         write,
     },
+    witnesses::{a_witness_answers_as_specified, witnesses_that_are_asked_cosign_what_grew},
 };
 
 on_both_backends! {
@@ -58,6 +61,8 @@ on_both_backends! {
     a_changed_key_signs_from_then_on,
     inv11_a_change_of_the_key_goes_on_after_a_crash,
     a_witness_signs_what_grew,
+    witnesses_that_are_asked_cosign_what_grew,
+    a_witness_answers_as_specified,
     checkpoints_are_kept_where_the_operator_says,
     a_receipt_shows_one_commit_to_whoever_has_the_public_key,
     a_bundle_is_the_log_in_one_file,

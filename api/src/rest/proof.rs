@@ -24,6 +24,8 @@ fn told(hash: &Hash) -> String {
 struct Newest {
     /// The key that signs the checkpoints to come.
     key: String,
+    /// How each key gave way to the next.
+    key_changes: Vec<String>,
     #[serde(flatten)]
     newest: Option<Attested>,
 }
@@ -58,8 +60,12 @@ pub(super) async fn checkpoint(call: &Call) -> Outcome {
         root: told(&newest.checkpoint.root),
         note: newest.note.to_string(),
     });
-    let key = found.value.key;
-    Ok(Reply::json(StatusCode::OK, &Newest { key, newest }).at(found.seq))
+    let told = Newest {
+        key: found.value.key,
+        key_changes: found.value.key_changes,
+        newest,
+    };
+    Ok(Reply::json(StatusCode::OK, &told).at(found.seq))
 }
 
 #[derive(Serialize)]

@@ -16,6 +16,8 @@ pub struct NewestCheckpoint {
     pub newest: Option<Attested>,
     /// The key that signs now, as C2SP writes verifier keys.
     pub key: String,
+    /// The notes by which each key gave way to the next.
+    pub key_changes: Vec<String>,
 }
 
 /// What proves that a message is in the tree.
@@ -76,6 +78,7 @@ impl Wallet {
             value: NewestCheckpoint {
                 newest: status.history().newest().cloned(),
                 key: self.checkpoint_key()?,
+                key_changes: self.notary.tree.key_changes()?,
             },
         })
     }

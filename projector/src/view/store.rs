@@ -13,7 +13,7 @@ use serde_bytes::{ByteArray, ByteBuf};
 
 use super::{Error, damaged, layout};
 
-const FORMAT: u16 = 8;
+const FORMAT: u16 = 9;
 
 /// A file with this name in the view's folder asks for a rebuild.
 const CONDEMNED: &str = "rebuild-this-view";

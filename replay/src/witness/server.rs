@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use billfold_core::proof::{Hash, Note};
+use billfold_core::proof::{Hash, Note, VerifierKey, statement::KeyChange};
 use reqwest::{Certificate, Client, StatusCode};
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -32,8 +32,19 @@ impl std::fmt::Debug for Server {
 }
 
 #[derive(Deserialize)]
+struct Newest {
+    note: Option<String>,
+    #[serde(default)]
+    key_changes: Vec<String>,
+}
+
+#[derive(Deserialize)]
 struct Consistency {
     proof: Vec<String>,
+}
+
+fn other() -> Error {
+    Error::Unreachable("the server answers something else".to_owned())
 }
 
 impl Server {
@@ -64,33 +75,52 @@ impl Server {
         })
     }
 
-    /// The newest checkpoint, and what leads to it.
+    /// The newest checkpoint, what leads to it from the last one, and the keys that sign: the one that
+    /// is known, and those that it gave way to.
     ///
     /// # Errors
     /// When the server does not answer, or with something else.
-    pub async fn show(&self, last: Option<&Note>) -> Result<Shown, Error> {
-        let other = || Error::Unreachable("the server answers something else".to_owned());
-        let note = self.ask("checkpoint?format=note").await?;
-        let note = Note::parse(&note).map_err(|_| other())?;
+    pub async fn show(
+        &self,
+        last: Option<&Note>,
+        key: &VerifierKey,
+    ) -> Result<(Shown, Vec<VerifierKey>), Error> {
+        let newest = self.ask("checkpoint").await?;
+        let newest: Newest = serde_json::from_slice(&newest).map_err(|_| other())?;
+        let none = || Error::Unreachable("there is no checkpoint yet".to_owned());
+        let note = newest.note.ok_or_else(none)?;
+        let note = Note::parse(note.as_bytes()).map_err(|_| other())?;
         let (from, to) = (last.map_or(0, size_of), size_of(&note));
-        let mut proof = Vec::new();
-        if 0 < from && from < to {
-            let answer = self
-                .ask(&format!("consistency?from={from}&to={to}"))
-                .await?;
-            let told: Consistency = serde_json::from_slice(&answer).map_err(|_| other())?;
-            if told.proof.len() > LONGEST {
-                return Err(other());
-            }
-            for hash in told.proof {
-                let bytes = BASE64_STANDARD.decode(hash).map_err(|_| other())?;
-                proof.push(Hash::from_bytes(bytes.try_into().map_err(|_| other())?));
-            }
-        }
-        Ok(Shown {
+        let proof = match 0 < from && from < to {
+            true => self.consistency(from, to).await?,
+            false => Vec::new(),
+        };
+        let changes = newest.key_changes.iter();
+        let changes = changes.filter_map(|note| Note::parse(note.as_bytes()).ok());
+        let shown = Shown {
             note,
             proof: Some(proof),
-        })
+        };
+        Ok((shown, followed(key, changes)))
+    }
+
+    /// What leads from the first `from` messages to the first `to`.
+    ///
+    /// # Errors
+    /// When the server does not answer, or with something else.
+    pub async fn consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, Error> {
+        let answer = self
+            .ask(&format!("consistency?from={from}&to={to}"))
+            .await?;
+        let told: Consistency = serde_json::from_slice(&answer).map_err(|_| other())?;
+        if told.proof.len() > LONGEST {
+            return Err(other());
+        }
+        let hashes = told.proof.iter().map(|hash| {
+            let bytes = BASE64_STANDARD.decode(hash).ok()?;
+            Some(Hash::from_bytes(bytes.try_into().ok()?))
+        });
+        hashes.collect::<Option<_>>().ok_or_else(other)
     }
 
     async fn ask(&self, what: &str) -> Result<Vec<u8>, Error> {
@@ -114,8 +144,23 @@ impl Server {
     }
 }
 
+/// The keys that sign, from this one on: each change that is counted is signed by the key before it,
+/// and by the one after it.
+fn followed(key: &VerifierKey, changes: impl Iterator<Item = Note>) -> Vec<VerifierKey> {
+    let mut keys = vec![key.clone()];
+    for note in changes {
+        let Ok(change) = KeyChange::verified(&note, key.name()) else {
+            continue;
+        };
+        if keys.last() == Some(&change.old) && change.old != change.new {
+            keys.push(change.new);
+        }
+    }
+    keys
+}
+
 /// Without the URL, which may hold a password.
-fn unreachable(error: &reqwest::Error) -> Error {
+pub(super) fn unreachable(error: &reqwest::Error) -> Error {
     let why = match error {
         error if error.is_timeout() => "it does not answer in time",
         error if error.is_connect() => "no connection can be made",

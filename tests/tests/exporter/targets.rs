@@ -7,6 +7,7 @@ use std::{
 
 use billfold_tests::{
     nats::{NatsServer, Settings},
+    running::{Running, until},
     tools,
     wallet::{Backend, Wallet, within_reason},
 };
@@ -14,7 +15,6 @@ use futures::StreamExt as _;
 
 use super::{
     Place, all, assert_exported, live, place, put,
-    running::{Running, until},
     syslog::{Syslog, frame, row, secured},
 };
 
@@ -37,7 +37,7 @@ async fn a_dead_target_gets_everything_once_it_is_back() {
             "--position",
         ];
         let args = [&args[..], &[position.to_str().unwrap()]].concat();
-        let mut exporter = Running::start(&wallet, &args);
+        let mut exporter = Running::start(wallet.replay_command(&args));
         until("a notice", || {
             exporter.errors().matches("trying again in").count() > 1
         })
@@ -97,10 +97,8 @@ async fn a_slow_target_delays_nobody() {
         // It takes connections, and never reads.
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let to = format!("syslog:tcp://{}", listener.local_addr().unwrap());
-        let exporter = Running::start(
-            &wallet,
-            &["export", "--format", "jsonl", "--to", &to, "--follow"],
-        );
+        let args = ["export", "--format", "jsonl", "--to", &to, "--follow"];
+        let exporter = Running::start(wallet.replay_command(&args));
         let held = tokio::task::spawn_blocking(move || listener.accept().unwrap());
         live(&wallet, 0..30).await;
         let _held = held.await.unwrap();
@@ -218,7 +216,7 @@ async fn a_stream_has_every_row_though_its_server_crashes(backend: Backend) {
     args.extend(["--follow", "--position", position.to_str().unwrap()]);
     args.extend(url.iter().flat_map(|url| ["--to-nats", url]));
     live(&wallet, 0..5).await;
-    let mut exporter = Running::start(&wallet, &args);
+    let mut exporter = Running::start(wallet.replay_command(&args));
     // There is no such stream yet.
     until("a notice", || {
         exporter.errors().contains("no stream takes this subject")
@@ -238,7 +236,7 @@ async fn a_stream_has_every_row_though_its_server_crashes(backend: Backend) {
     live(&wallet, 5..10).await;
     exporter.kill();
     live(&wallet, 10..12).await;
-    let mut exporter = Running::start(&wallet, &args);
+    let mut exporter = Running::start(wallet.replay_command(&args));
     let expected = all(&wallet).await;
     let last = *expected.last().unwrap();
     let deadline = Instant::now() + Duration::from_secs(90);

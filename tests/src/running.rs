@@ -2,28 +2,30 @@
 
 use std::{
     fs::{self, File},
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use billfold_tests::{billfold::signal, wallet::Wallet};
 use tempfile::TempDir;
 use tokio::time::sleep;
+
+use crate::billfold::signal;
 
 /// Longer than anything takes on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A process, and what it printed. It is killed when this is dropped.
+#[derive(Debug)]
 pub struct Running {
     child: Child,
     dir: TempDir,
 }
 
 impl Running {
-    pub fn start(wallet: &Wallet, args: &[&str]) -> Self {
+    /// Starts it.
+    pub fn start(mut command: Command) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = |name: &str| File::create(dir.path().join(name)).unwrap();
-        let mut command = wallet.replay_command(args);
         command
             .stdin(Stdio::null())
             .stdout(file("out"))
@@ -34,14 +36,17 @@ impl Running {
         }
     }
 
+    /// What it printed.
     pub fn out(&self) -> String {
         fs::read_to_string(self.dir.path().join("out")).unwrap()
     }
 
+    /// What it said on standard error.
     pub fn errors(&self) -> String {
         fs::read_to_string(self.dir.path().join("errors")).unwrap()
     }
 
+    /// Ends it at once.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         self.child.wait().unwrap();
