@@ -295,11 +295,7 @@ impl Fold {
         if let Some(extras) = self.extras.remove(id) {
             return Ok(extras);
         }
-        Ok(self
-            .view
-            .stored_record(id)?
-            .map(|stored| stored.extras)
-            .unwrap_or_default())
+        Ok(self.view.extras(id)?.unwrap_or_default())
     }
 }
 

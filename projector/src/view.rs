@@ -169,6 +169,12 @@ impl View {
         }
     }
 
+    /// What stands beside a record.
+    pub(crate) fn extras(&self, id: &RecordId) -> Result<Option<Extras>, Error> {
+        let stored = self.tree.get(layout::entry(&Key::Record(*id)))?;
+        stored.map(|bytes| Extras::decode(&bytes)).transpose()
+    }
+
     /// Whether there is such a record.
     ///
     /// # Errors

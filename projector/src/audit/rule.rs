@@ -138,16 +138,18 @@ impl Ruler {
     }
 
     async fn decided(&mut self, opened: &Opened) -> Result<Vec<Added>, Error> {
-        let records = || opened.entries.iter().filter_map(|e| e.fact.event.record());
-        // A record that is removed has its place before, a new one after.
+        let events = || opened.entries.iter().map(|entry| &entry.fact.event);
+        // A record that is removed has its place before, any other after.
         let mut folders: HashMap<RecordId, Vec<[u8; 16]>> = HashMap::new();
-        for record in records() {
-            if let Some(found) = self.folders_of(record).await? {
-                folders.insert(record, found);
+        for event in events() {
+            if let Event::MetadataDeleted(removed) = event
+                && let Some(found) = self.folders_of(removed.record).await?
+            {
+                folders.insert(removed.record, found);
             }
         }
         self.fold(opened).await?;
-        for record in records() {
+        for record in events().filter_map(Event::record) {
             if !folders.contains_key(&record)
                 && let Some(found) = self.folders_of(record).await?
             {

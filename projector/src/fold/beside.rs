@@ -274,10 +274,6 @@ impl Fold {
         if let Some(extras) = self.extras.get(id) {
             return Ok(extras.clone());
         }
-        Ok(self
-            .view
-            .stored_record(id)?
-            .map(|stored| stored.extras)
-            .unwrap_or_default())
+        Ok(self.view.extras(id)?.unwrap_or_default())
     }
 }

@@ -76,20 +76,33 @@ impl StoredRecord {
         bytes: &[u8],
         unseal: impl FnOnce(&[u8]) -> Result<Vec<u8>, Error>,
     ) -> Result<Self, Error> {
-        let wire: Wire = cbor::decode(bytes).map_err(|_| damaged("a record"))?;
-        let (sealed, chain, names, payload_version, payload, history) = wire;
+        let (sealed, extras) = split(bytes)?;
         let plain = unseal(&sealed)?;
         let record = Value::decode(&Key::Record(Default::default()), &plain)
             .ok()
             .and_then(Value::into_record)
             .ok_or_else(|| damaged("a record"))?;
-        let extras = Extras {
-            chain,
-            names: names.into_vec().into(),
-            payload_version,
-            payload: payload.into_vec().into(),
-            history: history.into(),
-        };
         Ok(Self { record, extras })
     }
+}
+
+impl Extras {
+    /// What stands beside a record, without opening that.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        split(bytes).map(|(_, extras)| extras)
+    }
+}
+
+/// The fold's entry, sealed, and what stands beside it.
+fn split(bytes: &[u8]) -> Result<(ByteBuf, Extras), Error> {
+    let wire: Wire = cbor::decode(bytes).map_err(|_| damaged("a record"))?;
+    let (sealed, chain, names, payload_version, payload, history) = wire;
+    let extras = Extras {
+        chain,
+        names: names.into_vec().into(),
+        payload_version,
+        payload: payload.into_vec().into(),
+        history: history.into(),
+    };
+    Ok((sealed, extras))
 }
