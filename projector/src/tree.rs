@@ -347,17 +347,19 @@ impl Tree {
             return Ok(());
         }
         let mut batch = sled::Batch::default();
-        growing.edge.write(size, |key, plain| {
+        growing.edge.each_unwritten(size, |key, plain| {
             let sealed = self.sealing.seal(&key, plain, entropy);
             batch.insert(key, sealed);
         });
-        for (key, note) in growing.changes.drain(..) {
-            let sealed = self.sealing.seal(&key, note.as_bytes(), entropy);
-            batch.insert(key, sealed);
+        for (key, note) in &growing.changes {
+            let sealed = self.sealing.seal(key, note.as_bytes(), entropy);
+            batch.insert(key.as_slice(), sealed);
         }
         let meta = encode_meta(&growing.status);
         batch.insert(META, self.sealing.seal(META, &meta, entropy));
         self.db.apply_batch(batch)?;
+        growing.edge.written();
+        growing.changes.clear();
         self.status.send_replace(growing.status.clone());
         Ok(())
     }
@@ -444,6 +446,44 @@ impl Tree {
                 return Ok(());
             }
         }
+    }
+
+    /// Holds the whole log, as far as the tree had read it when this began, to the tree.
+    ///
+    /// # Errors
+    /// When the log is another one, or cannot be read.
+    pub async fn compare_all(
+        self: &Arc<Self>,
+        log: &dyn EventLog,
+        generation: Generation,
+    ) -> Result<(), Error> {
+        let size = self.status.borrow().size();
+        let mut compared = 0;
+        if size == 0 {
+            return Ok(());
+        }
+        let tail = log.read(Filter::All(generation), Seq::ZERO).await?;
+        let mut tail = tail.ready_chunks(CHUNK);
+        while compared < size {
+            let messages = tail.next().await.unwrap_or_default();
+            let messages = messages.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let known = messages
+                .into_iter()
+                .take_while(|message| message.seq.0 <= size);
+            let known: Vec<_> = known.collect();
+            let Some(last) = known.last() else {
+                return Err(log::Error::Unavailable("its tail ended".to_owned()).into());
+            };
+            if last.seq.0 != compared + known.len() as u64 {
+                let at = Seq(compared + 1);
+                return Err(Error::Evidence(format!(
+                    "the log has a gap behind sequence {at}"
+                )));
+            }
+            compared = last.seq.0;
+            self.add_apart(known).await?;
+        }
+        Ok(())
     }
 
     /// Takes messages on a thread of its own.

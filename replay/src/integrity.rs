@@ -247,6 +247,8 @@ struct Going {
     /// The roots of the sizes that something is said about, once they were passed.
     roots: BTreeMap<u64, Option<Hash>>,
     keys: Vec<VerifierKey>,
+    /// Which of the keys signed the newest checkpoint.
+    signed_by: Option<usize>,
     checkpoints: u64,
     last: Seq,
     forked: bool,
@@ -264,6 +266,7 @@ impl Going {
             heads: HashMap::new(),
             roots: BTreeMap::new(),
             keys: Vec::new(),
+            signed_by: None,
             checkpoints: 0,
             last: Seq::ZERO,
             forked: false,
@@ -365,6 +368,9 @@ impl Going {
                 known.ok_or(Refused::Unforeseen)
             };
             match self.history.follow(&self.origin, seq, statement, root) {
+                Ok(()) if matches!(statement, Statement::Checkpoint(_)) => {
+                    self.signed_by = self.keys.len().checked_sub(1);
+                }
                 Ok(()) => {}
                 Err(Refused::Unforeseen) => {
                     let what = "the log has another checkpoint here than it told before";
@@ -401,11 +407,20 @@ impl Going {
     }
 
     fn finish(&mut self, keys: &[VerifierKey], held: &[Outside<'_>], complete: bool) {
-        if !keys.iter().any(|key| self.keys.contains(key)) {
-            let what = match self.keys.is_empty() {
-                true => "there is no checkpoint: nothing outside the log speaks for it",
-                false => "its checkpoints are not signed by the key that was given",
-            };
+        // A key that gave way may be known to others: what it signs speaks only for what the next one
+        // signed, too.
+        let places = keys
+            .iter()
+            .filter_map(|key| self.keys.iter().position(|known| known == key));
+        let what = match (self.signed_by, places.min()) {
+            (None, _) => Some("there is no checkpoint: nothing outside the log speaks for it"),
+            (_, None) => Some("its checkpoints are not signed by the key that was given"),
+            (Some(signed_by), Some(place)) if signed_by < place => {
+                Some("the key that was given signed no checkpoint of it, nor did one after that")
+            }
+            _ => None,
+        };
+        if let Some(what) = what {
             self.wrong(Check::Checkpoint, None, what);
         }
         for outside in held {

@@ -129,7 +129,10 @@ impl Past {
         self.at = Some(at);
         while let Some(opened) = self.next(at).await? {
             self.walk.fold(&opened).await?;
-            self.time = self.time.max(opened.header.time);
+            // What is void may say any time.
+            if !self.walk.is_void() {
+                self.time = self.time.max(opened.header.time);
+            }
             progress(opened.seq, end);
         }
         if let Moment::Time(time) = at {

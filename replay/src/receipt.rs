@@ -1,6 +1,10 @@
 //! Receipts: one commit shown to somebody without keys, and what a receipt shows.
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    convert::Infallible,
+    sync::Arc,
+};
 
 use billfold_core::{
     commit::{CommitHash, Entry, Sealed},
@@ -25,7 +29,7 @@ use futures::StreamExt as _;
 use serde::Serialize;
 
 use crate::{
-    Check, Error, Finding, Source,
+    Check, Error, Finding, Source, Walk,
     log::Line,
     source::EVERYTHING,
     uses::{Owner, used},
@@ -49,8 +53,8 @@ pub struct Wanted {
 /// Makes a receipt of the commit at this place. `progress` is told each sequence and the last one.
 ///
 /// # Errors
-/// When no checkpoint attests the commit, the log is not the one that the checkpoint attests, or the
-/// keys of what is to be shown are not there.
+/// When no checkpoint attests the commit, the log is not the one that the checkpoint attests, the
+/// commit is void, or the keys of what is to be shown are not there.
 pub async fn prove(
     source: &Source,
     seq: Seq,
@@ -73,6 +77,7 @@ pub async fn prove(
             checkpoint.size
         )));
     }
+    require_valid(source, seq).await?;
     let grown = grow(source, seq, &checkpoint, progress).await?;
     if grown.root != checkpoint.root {
         let what = format!(
@@ -92,6 +97,24 @@ pub async fn prove(
         path: grown.path,
         checkpoint: note,
     })
+}
+
+/// Refuses what came behind the end of its epoch: nobody answered it, and whoever was granted that epoch
+/// could have written it. Where not all is open before it, that cannot be told.
+async fn require_valid(source: &Source, seq: Seq) -> Result<(), Error> {
+    if source.first_closed().is_some_and(|closed| closed <= seq) {
+        return Ok(());
+    }
+    let mut walk = Walk::start(source, seq).await?;
+    while let Some(opened) = walk.next().await? {
+        walk.fold(&opened).await?;
+    }
+    match walk.is_void() {
+        true => Err(Error::Usage(format!(
+            "the commit at sequence {seq} is void: it came behind the end of its epoch"
+        ))),
+        false => Ok(()),
+    }
 }
 
 async fn newest_note(log: &Arc<dyn EventLog>) -> Result<Option<Note>, Error> {
@@ -213,9 +236,11 @@ async fn disclose(
         Error::from(Finding::new(Check::Commit, message.seq, error.to_string()))
     };
     let sealed = Sealed::parse(&message.bytes).map_err(wrong)?;
-    let events = match wanted.events.as_slice() {
+    let events: Vec<usize> = match wanted.events.as_slice() {
         [] => (0..sealed.len()).collect(),
-        some => some.to_vec(),
+        some => BTreeSet::from_iter(some.iter().copied())
+            .into_iter()
+            .collect(),
     };
     let keys = source.custody.keys();
     let mut disclosed = Vec::new();
@@ -287,6 +312,9 @@ pub struct Shown {
     pub witnesses: usize,
     /// How many events the commit holds.
     pub events: usize,
+    /// Whether it is void: never what was decided. Of what was asked a receipt does not show it; that
+    /// takes the log.
+    pub void: Option<bool>,
     /// Those that are shown, as `log` tells them; there is no verdict, which the log alone gives.
     pub shown: Vec<Line>,
 }
@@ -306,6 +334,10 @@ pub fn check(bytes: &[u8], key: &VerifierKey, witnesses: &[VerifierKey]) -> Resu
         other => refused(&other),
     })?;
     let shown = receipt.verified(key).map_err(|error| refused(&error))?;
+    let distinct: BTreeSet<String> = witnesses.iter().map(ToString::to_string).collect();
+    if distinct.len() < witnesses.len() {
+        return Err(Error::Usage("each witness is given once".to_owned()));
+    }
     for witness in witnesses {
         let cosigned = receipt.checkpoint.verify(witness);
         cosigned.map_err(|error| {
@@ -322,6 +354,7 @@ pub fn check(bytes: &[u8], key: &VerifierKey, witnesses: &[VerifierKey]) -> Resu
         entries: Vec::new(),
         statements: Vec::new(),
     };
+    let is_decided = receipt.subject.is_decided();
     let lines = shown.entries.into_iter().map(|event| {
         let mut line = Line::new(&commit, event.index, &event.entry);
         if let Some(names) = event.names {
@@ -334,6 +367,7 @@ pub fn check(bytes: &[u8], key: &VerifierKey, witnesses: &[VerifierKey]) -> Resu
         attested: shown.checkpoint.size,
         witnesses: witnesses.len(),
         events: shown.events,
+        void: is_decided.then_some(false),
         shown: lines.collect(),
     })
 }

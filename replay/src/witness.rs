@@ -22,7 +22,7 @@ pub use key::{WitnessKey, generate};
 pub use memory::Memory;
 pub use served::{Answer, Served, router, serve};
 pub use server::Server;
-pub use submit::{Answer as Asked, Remote};
+pub use submit::{Remote, Reply};
 
 use crate::{Error, integrity};
 use billfold_core::id::Seq;
@@ -42,7 +42,7 @@ pub enum Refusal {
         /// What is shown now.
         now: Note,
     },
-    /// It did not grow out of the last one.
+    /// It is of the same size and another root, or the log does not hold to the last one.
     #[error("the log was forked: {}", both(.before, .now))]
     Forked {
         /// What was seen before.
@@ -50,6 +50,26 @@ pub enum Refusal {
         /// What is shown now.
         now: Note,
     },
+    /// What is shown does not lead from the last one to it. That alone is no evidence: what does may be
+    /// held back.
+    #[error("the log was forked, or it is not shown how it grew: {}", both(.before, .now))]
+    Unproven {
+        /// What was seen before.
+        before: Note,
+        /// What is shown now.
+        now: Note,
+    },
+    /// A key signed it that had given way to the next one before.
+    #[error("a key signed it that the log does not sign with any more: {}", both(.before, .now))]
+    OlderKey {
+        /// What was seen before.
+        before: Note,
+        /// What is shown now.
+        now: Note,
+    },
+    /// What is remembered was signed by none of the keys.
+    #[error("what was signed before is of another log, or of a key that is not among those given")]
+    OtherMemory,
     /// The log is not what its own checkpoints attest.
     #[error("the log is broken: {0}")]
     Broken(String),
@@ -69,7 +89,8 @@ pub struct Shown {
     pub proof: Option<Vec<Hash>>,
 }
 
-/// Whether a checkpoint grew out of the last one; says what it is.
+/// Whether a checkpoint grew out of the last one; says what it is. The keys are in the order in which
+/// each gave way to the next.
 ///
 /// # Errors
 /// When it did not, or the log's key did not sign it.
@@ -78,39 +99,45 @@ pub fn follows(
     shown: &Shown,
     keys: &[VerifierKey],
 ) -> Result<Checkpoint, Refusal> {
-    let now = verified(&shown.note, keys)?;
+    let (now, key) = verified(&shown.note, keys)?;
     let Some(before) = last else { return Ok(now) };
     let evidence = || (before.clone(), shown.note.clone());
-    let was = Checkpoint::parse(before.text())?;
+    let (was, key_before) = verified(before, keys).map_err(|_| Refusal::OtherMemory)?;
     if was.origin != now.origin {
-        return Err(checkpoint::Error::Origin.into());
+        return Err(Refusal::OtherMemory);
+    }
+    if key < key_before {
+        let (before, now) = evidence();
+        return Err(Refusal::OlderKey { before, now });
     }
     if now.size < was.size {
         let (before, now) = evidence();
         return Err(Refusal::RolledBack { before, now });
     }
-    let grew = match (&shown.proof, now.size == was.size) {
-        (_, true) => now.root == was.root,
-        // Whoever went over the log found the root of the last one in it.
-        (None, false) => true,
-        (Some(proof), false) => {
-            verify_consistency(proof, was.size, was.root, now.size, now.root).is_ok()
+    if now.size == was.size {
+        if now.root == was.root {
+            return Ok(now);
         }
-    };
-    match grew {
-        true => Ok(now),
-        false => {
-            let (before, now) = evidence();
-            Err(Refusal::Forked { before, now })
-        }
+        let (before, now) = evidence();
+        return Err(Refusal::Forked { before, now });
     }
+    // Whoever went over the log found the root of the last one in it.
+    let Some(proof) = &shown.proof else {
+        return Ok(now);
+    };
+    let grew = verify_consistency(proof, was.size, was.root, now.size, now.root);
+    grew.map(|()| now).map_err(|_| {
+        let (before, now) = evidence();
+        Refusal::Unproven { before, now }
+    })
 }
 
-fn verified(note: &Note, keys: &[VerifierKey]) -> Result<Checkpoint, checkpoint::Error> {
+/// What a checkpoint says, and which of the keys signed it: the last of them that did.
+fn verified(note: &Note, keys: &[VerifierKey]) -> Result<(Checkpoint, usize), checkpoint::Error> {
     let mut fault = checkpoint::Error::from(billfold_core::proof::note::Error::Unsigned);
-    for key in keys {
+    for (place, key) in keys.iter().enumerate().rev() {
         match Checkpoint::verified(note, key) {
-            Ok(checkpoint) => return Ok(checkpoint),
+            Ok(checkpoint) => return Ok((checkpoint, place)),
             Err(error) => fault = error,
         }
     }
@@ -143,14 +170,15 @@ pub async fn from_log(
         }));
     }
     let keys = report.keys.iter().filter_map(|key| key.parse().ok());
+    let keys: Vec<VerifierKey> = keys.collect();
     let newest = report
         .newest
         .ok_or_else(|| Error::Unreachable("there is no checkpoint in the log yet".to_owned()))?;
     let shown = Shown {
-        note: newest.note,
+        note: newest.note.only(&keys),
         proof: None,
     };
-    Ok(Ok((shown, keys.collect())))
+    Ok(Ok((shown, keys)))
 }
 
 /// How many messages a checkpoint attests.
@@ -163,13 +191,9 @@ pub(crate) fn size_of(note: &Note) -> u64 {
 /// # Errors
 /// When it cannot be remembered.
 pub fn cosign(memory: &mut Memory, key: &WitnessKey, note: Note) -> Result<Note, Error> {
-    let signature = signature(memory, key, &note)?;
+    memory.remember(&note)?;
+    let signature: Signature = note.cosign(key.signer(), System.now().0 / 1000);
     Ok(note.with(signature))
-}
-
-fn signature(memory: &mut Memory, key: &WitnessKey, note: &Note) -> Result<Signature, Error> {
-    memory.remember(note)?;
-    Ok(note.cosign(key.signer(), System.now().0 / 1000))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use billfold_core::{
     command::Action,
     event::{Actor, Event},
     id::{FactKeyId, Seq},
+    proof::Checkpoint,
     state::{Key, Source as _, Value},
     subject::Subject,
 };
@@ -25,7 +26,7 @@ use billfold_projector::{
     keychain::Outcome,
     tree::{self, Tree},
 };
-use billfold_replay::{Source, Walk, log, verify};
+use billfold_replay::{Source, Walk, log, receipt, verify};
 use billfold_streams::{
     EventLog,
     log::{AppendError, Error, Filter, Message, Tail},
@@ -285,8 +286,9 @@ async fn inv03_a_record_behind_the_end_of_its_epoch_is_void(backend: Backend) {
         },
         ..log::Query::default()
     };
-    let mut rows = Vec::new();
+    let (mut rows, mut places) = (Vec::new(), Vec::new());
     log::log(&source, &void, &mut |line| {
+        places.push(line.sequence);
         let row = billfold_replay::Row::of(source.wallet(), line);
         rows.push((row.event, row.outcome, row.refused));
         Ok(())
@@ -304,6 +306,39 @@ async fn inv03_a_record_behind_the_end_of_its_epoch_is_void(backend: Backend) {
     assert_eq!(report.summary.requests["permitted"], 2);
     assert_eq!(report.summary.refused, 1);
     tells_what_is_void(&stage, &two).await;
+    no_receipt_is_made_of_what_is_void(&stage, &two, &source, &places).await;
+}
+
+/// A receipt does not show whether a record is void: so none is made of one that is.
+async fn no_receipt_is_made_of_what_is_void(
+    stage: &Stage,
+    node: &Node,
+    source: &Source,
+    void: &[Seq],
+) {
+    let dir = TempDir::with_prefix("billfold-tree-").unwrap();
+    let end = stage.setup.log.head(Filter::All(GENERATION)).await.unwrap();
+    let tree = open_tree(dir.path(), node);
+    tree.catch_up(&*stage.setup.log, GENERATION, end)
+        .await
+        .unwrap();
+    let signer = node.custody.checkpoint_signer(GENERATION, None).unwrap();
+    let checkpoint = Checkpoint {
+        origin: tree.origin().clone(),
+        size: tree.status().size(),
+        root: tree.status().root(),
+    };
+    let wanted = receipt::Wanted {
+        checkpoint: checkpoint.sign(&signer),
+        ..receipt::Wanted::default()
+    };
+    for seq in (1..=end.0).map(Seq) {
+        let made = receipt::prove(source, seq, &wanted, &mut |_, _| ()).await;
+        let refused = made.err().map(|error| error.to_string());
+        let is_void = refused.as_ref().is_some_and(|why| why.contains("is void"));
+        assert_eq!(is_void, void.contains(&seq), "{seq}: {refused:?}");
+        assert_eq!(refused.is_some(), is_void, "{seq}: {refused:?}");
+    }
 }
 
 /// The audit index tells the same, in one piece and in two.

@@ -35,7 +35,9 @@ use serde_json::json;
 
 use self::{
     altered::{
+        inv09_a_key_that_gave_way_speaks_for_nothing_more,
         inv09_raw_damage_is_found_and_not_served, inv09_what_was_altered_is_found_and_not_served,
+        inv09_what_was_altered_long_ago_is_found_at_the_next_start,
     },
     handed_over::{
         a_bundle_is_the_log_in_one_file, a_receipt_shows_one_commit_to_whoever_has_the_public_key,
@@ -54,11 +56,14 @@ on_both_backends! {
     inv09_checkpoints_and_proofs_hold_by_other_implementations,
     inv09_a_log_is_verified_by_public_keys_alone,
     inv09_what_was_altered_is_found_and_not_served,
+    inv09_what_was_altered_long_ago_is_found_at_the_next_start,
+    inv09_a_key_that_gave_way_speaks_for_nothing_more,
     inv09_raw_damage_is_found_and_not_served,
     inv09_a_log_that_was_taken_back_is_not_served,
     inv09_two_auditors_are_not_shown_two_logs,
     inv01_a_tree_that_was_deleted_is_the_same,
     a_changed_key_signs_from_then_on,
+    a_key_is_changed_before_the_first_checkpoint,
     inv11_a_change_of_the_key_goes_on_after_a_crash,
     a_witness_signs_what_grew,
     witnesses_that_are_asked_cosign_what_grew,
@@ -215,6 +220,29 @@ async fn inv01_a_tree_that_was_deleted_is_the_same(backend: Backend) {
     write(&wallet, 3).await;
     attested(&wallet).await;
     verified(&wallet, &["--checkpoint-key", &key_of(&wallet).await], 0).await;
+}
+
+/// A node that has just begun has read nothing yet: it does not attest that.
+async fn a_key_is_changed_before_the_first_checkpoint(backend: Backend) {
+    let mut wallet = Wallet::serve_with(backend, |builder| {
+        builder.env("BILLFOLD_CHECKPOINT_SECONDS", "3600")
+    })
+    .await;
+    write(&wallet, 10).await;
+    for _ in 0..3 {
+        wallet.node.stop().await.unwrap();
+        fs::remove_dir_all(wallet.node.data_dir().join("tree")).unwrap();
+        wallet.node.restart().await.unwrap();
+        let path = "/api/internal/wallet/rotate-checkpoint-key";
+        let reply = wallet.node.root("POST", path, json!({})).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let key = reply.json()["key"].as_str().unwrap().to_owned();
+        let told = verified(&wallet, &["--checkpoint-key", &key], 0).await;
+        assert!(told["attested"].as_u64().unwrap() >= 10, "{told}");
+    }
+    wallet.node.restart().await.unwrap();
+    write(&wallet, 1).await;
+    wallet.assert_sound().await;
 }
 
 async fn a_changed_key_signs_from_then_on(backend: Backend) {

@@ -9,7 +9,7 @@ use billfold_core::{
     Millis,
     commit::{self, CommitHash, Header},
     id::Seq,
-    proof::{Checkpoint, Signer, Statement, statement::KeyChange},
+    proof::{Checkpoint, Signer, Statement, history, statement::KeyChange},
     subject::{Generation, Subject},
 };
 use billfold_projector::{
@@ -20,7 +20,7 @@ use billfold_streams::{
     EventLog,
     clock::{Clock, Guard},
     custody,
-    log::Filter,
+    log::{self, Filter},
     settle::{SettleError, append_settled},
 };
 use tokio::{
@@ -56,6 +56,9 @@ pub enum Error {
     /// What was stated cannot be written down. This is a bug.
     #[error("the statement cannot be signed")]
     Unsigned,
+    /// What is to be stated does not follow from what the log states. No reader would take it.
+    #[error("the statement does not follow from those before it: {0}")]
+    Untrue(#[from] history::Fault),
 }
 
 /// States checkpoints and changes of their key.
@@ -66,6 +69,8 @@ pub(crate) struct Notary {
     pub(crate) keychain: Arc<Keychain>,
     pub(crate) tree: Arc<Tree>,
     guard: Guard,
+    /// Whether the log was held to the tree since the start.
+    compared: watch::Sender<bool>,
 }
 
 impl Notary {
@@ -82,11 +87,28 @@ impl Notary {
             keychain,
             tree,
             guard: Guard::new(clock),
+            compared: watch::Sender::new(false),
         }
+    }
+
+    /// Holds the whole log to what the tree had at the start. Nothing is stated before that is done.
+    ///
+    /// # Errors
+    /// When the log is another one, or cannot be read.
+    async fn compare(&self) -> Result<(), tree::Error> {
+        self.tree.compare_all(&*self.log, self.generation).await?;
+        self.compared.send_replace(true);
+        Ok(())
+    }
+
+    async fn is_compared(&self) {
+        // The sender lives as long as this does.
+        let _ = self.compared.subscribe().wait_for(|done| *done).await;
     }
 
     /// Makes a checkpoint of what the tree has, and waits until the tree has it, too.
     async fn attest(&self) -> Result<(), Error> {
+        self.is_compared().await;
         let status = self.tree.status();
         let key = status.history().key();
         let custody = self.keychain.custody();
@@ -100,24 +122,31 @@ impl Notary {
                 }
             }
         };
-        let checkpoint = Checkpoint {
-            origin: self.tree.origin().clone(),
-            size: status.size(),
-            root: status.root(),
-        };
-        let note = checkpoint.sign(&signer).ok_or(Error::Unsigned)?;
         let mut statements = Vec::new();
         if key.is_none() {
             statements.push(key_change(&signer, &signer)?);
         }
-        statements.push(Statement::Checkpoint(note.to_string()));
+        statements.push(self.checkpoint(&status, &signer)?);
         let seq = self.state(&status, &statements).await?;
         self.tree.read_up_to(seq).await;
         Ok(())
     }
 
-    /// Lets another key sign from here on; gives that key, and where the log says so.
+    fn checkpoint(&self, status: &Status, signer: &Signer) -> Result<Statement, Error> {
+        let checkpoint = Checkpoint {
+            origin: self.tree.origin().clone(),
+            size: status.size(),
+            root: status.root(),
+        };
+        let note = checkpoint.sign(signer).ok_or(Error::Unsigned)?;
+        Ok(Statement::Checkpoint(note.to_string()))
+    }
+
+    /// Lets another key sign from here on; gives that key, and where the log says so. The new key
+    /// attests all that is before it at once: what the old one could sign again later is worth nothing
+    /// to whoever knows the new one.
     pub(crate) async fn change_key(&self) -> Result<(String, Seq), Error> {
+        self.is_compared().await;
         let custody = self.keychain.custody();
         let status = self.tree.status();
         let Some(key) = status.history().key() else {
@@ -130,8 +159,8 @@ impl Notary {
             Err(custody::Error::OtherCheckpointKey) => return Err(self.other_key(&status).await),
             other => other?,
         };
-        let statement = key_change(&now, &next)?;
-        let seq = self.state(&status, &[statement]).await?;
+        let statements = [key_change(&now, &next)?, self.checkpoint(&status, &next)?];
+        let seq = self.state(&status, &statements).await?;
         self.tree.read_up_to(seq).await;
         // The stored keys follow; if not now, then before the next change.
         if let Err(error) = custody
@@ -170,6 +199,14 @@ impl Notary {
 
     async fn state(&self, status: &Status, statements: &[Statement]) -> Result<Seq, Error> {
         let head = status.head();
+        let (mut history, origin) = (status.history().clone(), self.tree.origin());
+        // It will stand there, or behind that.
+        let place = Seq(status.size()).next();
+        for statement in statements {
+            history.follow(origin, place, statement, |_| {
+                Ok::<_, history::Fault>(status.root())
+            })?;
+        }
         let time: Millis = self
             .guard
             .time(&*self.log, head.time)
@@ -206,6 +243,17 @@ fn key_change(old: &Signer, new: &Signer) -> Result<Statement, Error> {
 
 /// Makes a checkpoint whenever one is due.
 pub(crate) async fn keep_attested(notary: Arc<Notary>, often: Often) {
+    while let Err(error) = notary.compare().await {
+        match error {
+            tree::Error::Evidence(_)
+            | tree::Error::Broken(_)
+            | tree::Error::Log(log::Error::Damaged { .. }) => {
+                return notary.keychain.stop(error.to_string());
+            }
+            error => tracing::warn!(%error, "the log cannot be held to the tree; trying again"),
+        }
+        sleep(PAUSE).await;
+    }
     let mut status = notary.tree.watch();
     loop {
         if until_due(&mut status, often).await.is_none() {
@@ -305,7 +353,10 @@ pub(crate) async fn keep_kept(
             match tree.holds(&held) {
                 Ok(_) => {}
                 Err(error @ tree::Error::Evidence(_)) => return keychain.stop(error.to_string()),
-                Err(error) => tracing::error!(%error, "a checkpoint that is kept was not compared"),
+                Err(error) => {
+                    tracing::error!(%error, "a checkpoint that is kept cannot be compared now");
+                    later.push(held);
+                }
             }
         }
         // While it is behind one that is kept, it has nothing newer.

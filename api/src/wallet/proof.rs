@@ -72,6 +72,7 @@ impl Wallet {
         path: &str,
     ) -> Result<At<NewestCheckpoint>, Error> {
         let looked = self.look_at_system(caller, Asked::ReadSystem, path).await?;
+        self.tree_at(looked.value).await?;
         let status = self.notary.tree.status();
         Ok(At {
             seq: looked.seq,
@@ -143,6 +144,14 @@ impl Wallet {
         })
     }
 
+    /// Waits until the tree has read this far.
+    async fn tree_at(&self, wanted: Seq) -> Result<(), Error> {
+        self.index_at(wanted).await?;
+        let reading = tokio::time::timeout(self.patience, self.notary.tree.read_up_to(wanted));
+        let late = |_| Error::Unavailable("the tree is behind the log".to_owned());
+        reading.await.map_err(late)
+    }
+
     /// The size that is asked about. What stood in the log before the question's own record is waited
     /// for.
     async fn checked_size(
@@ -151,11 +160,7 @@ impl Wallet {
         size: Option<u64>,
         recorded: Seq,
     ) -> Result<u64, Error> {
-        let wanted = Seq(size.unwrap_or(0).min(recorded.0));
-        self.index_at(wanted).await?;
-        let reading = tokio::time::timeout(self.patience, self.notary.tree.read_up_to(wanted));
-        let late = |_| Error::Unavailable("the tree is behind the log".to_owned());
-        reading.await.map_err(late)?;
+        self.tree_at(Seq(size.unwrap_or(0).min(recorded.0))).await?;
         let status = self.notary.tree.status();
         let size = match size {
             Some(size) => size,
@@ -181,7 +186,9 @@ impl Wallet {
         caller: &Caller,
         path: &str,
     ) -> Result<At<String>, Error> {
-        self.look_at_system(caller, Asked::AskSystem, path).await?;
+        let looked = self.look_at_system(caller, Asked::AskSystem, path).await?;
+        // A node that has just begun may not have read what there is to attest.
+        self.tree_at(looked.value).await?;
         let stated = async {
             loop {
                 let read = self.notary.tree.status().head().seq;

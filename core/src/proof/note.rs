@@ -100,6 +100,21 @@ impl Note {
         self
     }
 
+    /// The same text with one good signature of each of these keys that signed it, and with no other: what
+    /// others wrote beside it is neither kept nor told.
+    #[must_use]
+    pub fn only(&self, keys: &[VerifierKey]) -> Self {
+        let own = keys.iter().filter_map(|key| {
+            let mut of_key = self.signatures.iter().filter(|made| made.is_of(key));
+            of_key.find(|made| check(key, &self.text, &made.bytes).is_some())
+        });
+        let bare = Self {
+            text: self.text.clone(),
+            signatures: Vec::new(),
+        };
+        own.fold(bare, |note, signature| note.with(signature.clone()))
+    }
+
     /// The same, signed. A witness does not sign like this: it says when, by [`Note::cosign`].
     #[must_use]
     pub fn sign(self, signer: &Signer) -> Self {

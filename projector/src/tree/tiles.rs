@@ -95,20 +95,25 @@ impl Edge {
     }
 
     /// Gives out what has to be written. Tiles at the edge are written whole each time.
-    pub(super) fn write(&mut self, size: u64, mut put: impl FnMut(Vec<u8>, &[u8])) {
+    pub(super) fn each_unwritten(&self, size: u64, mut put: impl FnMut(Vec<u8>, &[u8])) {
         debug_assert_eq!(
             self.counts.first().copied().unwrap_or(0) * WIDTH
                 + self.open.first().map_or(0, |open| open.len() as u64),
             size
         );
-        for (level, index, hashes) in self.full.drain(..) {
-            put(key_of(level, index), &bytes_of(&hashes));
+        for (level, index, hashes) in &self.full {
+            put(key_of(*level, *index), &bytes_of(hashes));
         }
         for (level, (open, count)) in (0..).zip(self.open.iter().zip(&self.counts)) {
             if !open.is_empty() {
                 put(key_of(level, *count), &bytes_of(open));
             }
         }
+    }
+
+    /// What was given out is on disk: a tile that is full is not held in memory any more.
+    pub(super) fn written(&mut self) {
+        self.full.clear();
     }
 }
 

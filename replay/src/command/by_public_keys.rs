@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use billfold_core::proof::{Note, VerifierKey};
+use billfold_core::proof::{Note, VerifierKey, key::Kind};
 use billfold_replay::{
     Error, Place, bundle::Bundle, integrity, source::open_log, write_integrity, write_json,
 };
@@ -40,7 +40,7 @@ pub(super) fn unread(file: &Path, why: &dyn std::fmt::Display) -> Error {
 }
 
 /// A key by its text, or in a file.
-pub(super) fn key(text: &str) -> Result<VerifierKey, Error> {
+fn key(text: &str) -> Result<VerifierKey, Error> {
     if let Ok(key) = text.parse() {
         return Ok(key);
     }
@@ -51,6 +51,25 @@ pub(super) fn key(text: &str) -> Result<VerifierKey, Error> {
             .parse()
             .map_err(|error| Error::Usage(format!("the checkpoint key: {error}"))),
         Err(error) => Err(unread(file, &error)),
+    }
+}
+
+/// A key that signs a log's checkpoints.
+pub(super) fn log_key(text: &str) -> Result<VerifierKey, Error> {
+    let why = "a checkpoint key is that of a log, not of a witness";
+    of_kind(key(text)?, Kind::Note, why)
+}
+
+/// A key that cosigns.
+pub(super) fn witness_key(text: &str) -> Result<VerifierKey, Error> {
+    let why = "a witness's key is one that cosigns, as witness-key makes it";
+    of_kind(key(text)?, Kind::Cosignature, why)
+}
+
+fn of_kind(key: VerifierKey, kind: Kind, why: &str) -> Result<VerifierKey, Error> {
+    match key.kind() == kind {
+        true => Ok(key),
+        false => Err(Error::Usage(why.to_owned())),
     }
 }
 
@@ -67,7 +86,7 @@ impl ByPublicKeys {
         json: bool,
         out: &mut (dyn Write + Send),
     ) -> Result<u8, Error> {
-        let key = key(self.checkpoint_key.as_deref().unwrap_or_default())?;
+        let key = log_key(self.checkpoint_key.as_deref().unwrap_or_default())?;
         let held = self.checkpoint.iter().map(|file| note(file));
         let mut held = held.collect::<Result<Vec<_>, _>>()?;
         let (log, _copy) = match &place.bundle {

@@ -7,7 +7,7 @@ use billfold_replay::{Error, Source, receipt, write_json, write_shown};
 
 use super::{
     bar::Bar,
-    by_public_keys::{key, note, unread},
+    by_public_keys::{log_key, note, unread, witness_key},
 };
 
 #[derive(Debug, clap::Args)]
@@ -76,8 +76,8 @@ impl Prove {
 impl CheckReceipt {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Error> {
         let bytes = fs::read(&self.receipt).map_err(|error| unread(&self.receipt, &error))?;
-        let log = key(&self.checkpoint_key)?;
-        let witnesses = self.witness_key.iter().map(|text| key(text));
+        let log = log_key(&self.checkpoint_key)?;
+        let witnesses = self.witness_key.iter().map(|text| witness_key(text));
         let witnesses = witnesses.collect::<Result<Vec<_>, _>>()?;
         let shown = receipt::check(&bytes, &log, &witnesses)?;
         match self.json {

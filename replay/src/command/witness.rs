@@ -1,22 +1,27 @@
 //! `billfold-replay witness`, `witness-key` and `cosign`.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use billfold_core::proof::{Checkpoint, Note, VerifierKey};
+use billfold_core::proof::{Checkpoint, KeyName, Note, VerifierKey};
 use billfold_projector::tree;
 use billfold_replay::{
     Error, Place,
     source::open_log,
-    witness::{self, Asked, Memory, Refusal, Remote, Served, Server, WitnessKey},
+    witness::{self, Memory, Refusal, Remote, Reply, Served, Server, WitnessKey},
 };
 use clap::{Args, Subcommand};
 
-use super::{bar::Bar, by_public_keys::key, stop::Stop};
+use super::{
+    bar::Bar,
+    by_public_keys::{log_key, witness_key},
+    stop::Stop,
+};
 use crate::exit::{BROKEN, SOUND};
 
 /// The commands of witnesses, and of those who ask them.
@@ -144,12 +149,12 @@ fn broken(out: &mut dyn Write, what: &dyn std::fmt::Display) -> Result<u8, Error
 
 impl WitnessArgs {
     async fn run(&self, place: &Place, out: &mut (dyn Write + Send)) -> Result<u8, Error> {
-        let keys = self.checkpoint_key.iter().map(|text| key(text));
+        let keys = self.checkpoint_key.iter().map(|text| log_key(text));
         let keys = keys.collect::<Result<Vec<VerifierKey>, _>>()?;
         let own = WitnessKey::read(&self.witness_key)?;
         let memory = Memory::open(&self.memory)?;
         if let Some(address) = self.listen {
-            let served = Served::new(keys, own, memory, self.out.clone());
+            let served = Served::new(keys, own, memory, self.out.clone())?;
             return listen(served, address).await;
         }
         match keys.as_slice() {
@@ -209,59 +214,105 @@ async fn listen(served: Served, address: SocketAddr) -> Result<u8, Error> {
 
 impl CosignArgs {
     async fn run(&self, out: &mut (dyn Write + Send)) -> Result<u8, Error> {
-        let log_key = key(&self.checkpoint_key)?;
+        let key = log_key(&self.checkpoint_key)?;
         let (pairs, _) = self.witness.as_chunks::<2>();
         let witnesses = pairs
             .iter()
-            .map(|[url, own]| Ok((url, Remote::new(url, key(own)?)?)));
+            .map(|[url, own]| Remote::new(url, witness_key(own)?));
         let witnesses = witnesses.collect::<Result<Vec<_>, Error>>()?;
+        let names: BTreeSet<_> = witnesses
+            .iter()
+            .map(|witness| witness.key().to_string())
+            .collect();
         let wanted = self.at_least.unwrap_or(witnesses.len());
-        if wanted > witnesses.len() {
-            return Err(Error::Usage(
-                "there are fewer witnesses than that".to_owned(),
-            ));
+        if names.len() < witnesses.len() || !(1..=witnesses.len()).contains(&wanted) {
+            let why = "each witness is given once, and from one to all of them must sign";
+            return Err(Error::Usage(why.to_owned()));
         }
         let server = self.server.open()?;
         let server = server.ok_or_else(|| Error::Usage("--server is missing".to_owned()))?;
-        let (shown, keys) = server.show(None, &log_key).await?;
-        let known = keys
-            .iter()
-            .find_map(|key| Checkpoint::verified(&shown.note, key).ok());
-        if known.is_none() {
-            return broken(
-                out,
-                &"the server's checkpoint is not signed by the key that was given",
-            );
-        }
-        let (mut note, mut signed) = (shown.note, 0);
-        let mut told = io::stderr();
-        for (url, witness) in witnesses {
-            match witness.cosign(&server, &note).await {
-                Ok(Asked::Cosigned(cosigned)) => {
-                    (note, signed) = (cosigned, signed + 1);
+        let mut at_least = 0;
+        let asked = loop {
+            let (note, keys) = server.newest(&key, at_least).await?;
+            let Some(known) = keys
+                .iter()
+                .rev()
+                .find_map(|key| Checkpoint::verified(&note, key).ok())
+            else {
+                let what = "the server's checkpoint is not signed by the key that was given";
+                return broken(out, &what);
+            };
+            let asked = ask(&server, &witnesses, note).await;
+            // Another run may have shown a newer one meanwhile, or the server is behind another.
+            match asked.saw_more {
+                Some(size) if at_least < size && asked.signed < wanted && known.size < size => {
+                    at_least = size;
                 }
-                Ok(Asked::SawMore(size)) => {
-                    let what = format!(
-                        "{} saw a checkpoint of {size} messages: the log was rolled back",
-                        witness.key().name()
-                    );
-                    return broken(out, &what);
-                }
-                Ok(Asked::Forked) => {
-                    let what = format!(
-                        "the log was forked: {} saw one that this does not grow out of",
-                        witness.key().name()
-                    );
-                    return broken(out, &what);
-                }
-                Err(error) => writeln!(told, "{url}: {error}")?,
+                _ => break asked,
             }
+        };
+        let mut told = io::stderr();
+        for (who, why) in &asked.not {
+            writeln!(told, "{who}: {why}")?;
         }
-        if signed < wanted {
-            let why = format!("{signed} witnesses signed, {wanted} must");
-            return Err(Error::Unreachable(why));
+        if asked.signed >= wanted {
+            tell(out, self.out.as_deref(), &asked.note)?;
+            return Ok(SOUND);
         }
-        tell(out, self.out.as_deref(), &note)?;
-        Ok(SOUND)
+        let why = format!("{} witnesses signed, {wanted} must", asked.signed);
+        match asked.objected {
+            true => broken(
+                out,
+                &format!("{why}; some say that this is not the log that they saw"),
+            ),
+            false => Err(Error::Unreachable(why)),
+        }
     }
+}
+
+/// What came of asking all witnesses.
+struct Asked {
+    /// The checkpoint with what was signed.
+    note: Note,
+    signed: usize,
+    /// Why the others did not sign.
+    not: Vec<(KeyName, String)>,
+    /// Whether one says that it saw another log. That is its word, and no evidence.
+    objected: bool,
+    /// The largest checkpoint that one says it saw, above this.
+    saw_more: Option<u64>,
+}
+
+/// Asks all witnesses, one after another: each is shown what the log signed, and no more.
+async fn ask(server: &Server, witnesses: &[Remote], shown: Note) -> Asked {
+    let mut asked = Asked {
+        note: shown.clone(),
+        signed: 0,
+        not: Vec::new(),
+        objected: false,
+        saw_more: None,
+    };
+    for witness in witnesses {
+        let why = match witness.cosign(server, &shown).await {
+            Ok(Reply::Cosigned(signature)) => {
+                asked.note = asked.note.with(signature);
+                asked.signed += 1;
+                continue;
+            }
+            Ok(Reply::SawMore(size)) => {
+                asked.objected = true;
+                asked.saw_more = asked.saw_more.max(Some(size));
+                format!(
+                    "it says that it saw a checkpoint of {size} messages: the log was rolled back"
+                )
+            }
+            Ok(Reply::Forked) => {
+                asked.objected = true;
+                "it says that this did not grow out of what it saw: the log was forked".to_owned()
+            }
+            Err(error) => error.to_string(),
+        };
+        asked.not.push((witness.key().name().clone(), why));
+    }
+    asked
 }

@@ -23,6 +23,12 @@ pub fn write_shown(out: &mut dyn Write, shown: &Shown) -> Result<(), Error> {
         "commit",
         format!("{} of {} events are shown", shown.shown.len(), shown.events),
     )?;
+    if shown.void.is_none() {
+        row(
+            "void",
+            "not shown: whether its epoch had ended before it, the log tells".to_owned(),
+        )?;
+    }
     write_line_header(out)?;
     for line in &shown.shown {
         write_line(out, line)?;

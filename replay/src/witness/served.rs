@@ -2,6 +2,7 @@
 //! gets a cosignature if that grew out of the last one.
 
 use std::{
+    future::{Ready, ready},
     io::{self, Write as _},
     net::{SocketAddr, TcpListener},
     path::PathBuf,
@@ -17,11 +18,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use axum_server::Handle;
+use axum_server::{Handle, accept::Accept};
 use billfold_core::proof::{
     Checkpoint, Note, Submission, VerifierKey, note::Signature, submission,
 };
 use billfold_projector::tree;
+use billfold_streams::clock::{Clock as _, System};
 use hyper_util::rt::TokioTimer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -32,10 +34,12 @@ use crate::Error;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long requests that are being answered may take when it is to end.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
+/// How many connections are taken at once.
+const CONNECTIONS: usize = 256;
 /// What the size of the last checkpoint is answered as.
 const SIZE: &str = "text/x.tlog.size";
 
-/// A witness that logs come to. It has one log.
+/// A witness that a log comes to.
 #[derive(Debug)]
 pub struct Served {
     keys: Vec<VerifierKey>,
@@ -51,7 +55,7 @@ pub enum Answer {
     Cosigned(Signature),
     /// It is of another log.
     UnknownLog,
-    /// No key that is trusted signed it.
+    /// No key that is trusted signed it, or one that had given way before.
     Unsigned,
     /// The size that it goes on from is above its own.
     Shrinks,
@@ -59,29 +63,41 @@ pub enum Answer {
     Conflict(u64),
     /// What leads to it does not.
     Unproven,
-    /// It has the size of the last one and another root, or did not grow out of it: evidence.
-    Forked(Refusal),
+    /// It has the size of the last one, this, and another root: evidence.
+    Forked(u64, Refusal),
 }
 
 impl Served {
-    /// A witness of the log whose checkpoints these keys sign. Each checkpoint that it cosigns goes
-    /// into the file `out`, too.
-    #[must_use]
-    pub const fn new(
+    /// A witness of the log whose checkpoints these keys sign, in the order in which each gave way to
+    /// the next. Each checkpoint that it cosigns goes into the file `out`, too.
+    ///
+    /// # Errors
+    /// When the keys are of several logs, or the memory is of another one.
+    pub fn new(
         keys: Vec<VerifierKey>,
         own: WitnessKey,
         memory: Memory,
         out: Option<PathBuf>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Error> {
+        let mut names = keys.iter().map(VerifierKey::name);
+        let first = names.next();
+        if names.any(|name| Some(name) != first) {
+            return Err(Error::Usage("the keys are of several logs".to_owned()));
+        }
+        if let Some(last) = memory.last() {
+            super::verified(last, &keys)
+                .map_err(|_| Error::Usage(Refusal::OtherMemory.to_string()))?;
+        }
+        Ok(Self {
             keys,
             own,
             memory: Mutex::new(memory),
             out,
-        }
+        })
     }
 
-    /// Decides on a checkpoint. It is remembered before it is signed.
+    /// Decides on a checkpoint. It is remembered before it is signed, and without what others wrote
+    /// beside it.
     ///
     /// # Errors
     /// When it cannot be remembered.
@@ -89,14 +105,15 @@ impl Served {
         let Submission {
             old,
             proof,
-            checkpoint: note,
+            checkpoint,
         } = submission;
-        let Ok(now) = Checkpoint::parse(note.text()) else {
+        let Ok(now) = Checkpoint::parse(checkpoint.text()) else {
             return Ok(Answer::UnknownLog);
         };
         if !self.keys.iter().any(|key| *key.name() == now.origin) {
             return Ok(Answer::UnknownLog);
         }
+        let note = checkpoint.only(&self.keys);
         if super::verified(&note, &self.keys).is_err() {
             return Ok(Answer::Unsigned);
         }
@@ -117,21 +134,31 @@ impl Served {
             note,
             proof: Some(proof),
         };
-        if let Err(refusal) = follows(last.as_ref(), &shown, &self.keys) {
-            return Ok(Answer::Forked(refusal));
+        match follows(last.as_ref(), &shown, &self.keys) {
+            Ok(_) => {}
+            Err(Refusal::OlderKey { .. }) => return Ok(Answer::Unsigned),
+            Err(refusal @ Refusal::Forked { .. }) => return Ok(Answer::Forked(seen, refusal)),
+            Err(_) => return Ok(Answer::Unproven),
         }
-        let cosigned = self.own_signature(&mut memory, shown.note)?;
-        drop(memory);
-        Ok(Answer::Cosigned(cosigned))
+        let is_new = last.is_none_or(|last| last.text() != shown.note.text());
+        memory.remember(&shown.note)?;
+        let signature = shown.note.cosign(self.own.signer(), System.now().0 / 1000);
+        if is_new {
+            self.put_out(shown.note.with(signature.clone()));
+        }
+        Ok(Answer::Cosigned(signature))
     }
 
-    fn own_signature(&self, memory: &mut Memory, note: Note) -> Result<Signature, Error> {
-        let signature = super::signature(memory, &self.own, &note)?;
-        if let Some(file) = &self.out {
-            let whole = note.with(signature.clone()).to_string();
-            tree::replace(file, whole.as_bytes())?;
+    /// What was signed stands, whether that file can be written or not.
+    fn put_out(&self, cosigned: Note) {
+        let Some(file) = &self.out else { return };
+        if let Err(error) = tree::replace(file, cosigned.to_string().as_bytes()) {
+            let file = file.display();
+            let _ = writeln!(
+                io::stderr(),
+                "billfold-replay: {file} cannot be written: {error}"
+            );
         }
-        Ok(signature)
     }
 }
 
@@ -147,11 +174,8 @@ impl IntoResponse for Answer {
             Self::UnknownLog => text(StatusCode::NOT_FOUND, "the log is not known here\n"),
             Self::Unsigned => text(StatusCode::FORBIDDEN, "no trusted key signed it\n"),
             Self::Shrinks => text(StatusCode::BAD_REQUEST, "old is above its size\n"),
-            Self::Conflict(size) => conflict(size),
-            Self::Forked(Refusal::Forked { before, now }) if size_of(&before) == size_of(&now) => {
-                conflict(size_of(&before))
-            }
-            Self::Unproven | Self::Forked(_) => text(
+            Self::Conflict(size) | Self::Forked(size, _) => conflict(size),
+            Self::Unproven => text(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "the proof does not hold\n",
             ),
@@ -169,7 +193,7 @@ async fn add(State(witness): State<Arc<Served>>, body: Bytes) -> Response {
     let mut told = io::stderr();
     match answered {
         Ok(Ok(answer)) => {
-            if let Answer::Forked(refusal) = &answer {
+            if let Answer::Forked(_, refusal) = &answer {
                 let _ = writeln!(told, "BROKEN       {refusal}");
             }
             answer.into_response()
@@ -180,6 +204,23 @@ async fn add(State(witness): State<Arc<Served>>, body: Bytes) -> Response {
         }
         // A panic in there is a bug: it goes on in the task that waits.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Takes a bounded number of connections: those beyond are closed at once.
+#[derive(Debug, Clone)]
+struct Bounded(Handle<SocketAddr>);
+
+impl<I, S> Accept<I, S> for Bounded {
+    type Stream = I;
+    type Service = S;
+    type Future = Ready<io::Result<(I, S)>>;
+
+    fn accept(&self, stream: I, service: S) -> Self::Future {
+        ready(match self.0.connection_count() > CONNECTIONS {
+            true => Err(io::Error::other("too many connections")),
+            false => Ok((stream, service)),
+        })
     }
 }
 
@@ -208,12 +249,16 @@ pub async fn serve(
     socket.set_nonblocking(true).map_err(failed)?;
     listening(socket.local_addr().map_err(failed)?);
     let handle = Handle::new();
+    let bounded = Bounded(handle.clone());
     let mut server = axum_server::from_tcp(socket)
         .map_err(failed)?
-        .handle(handle.clone());
+        .handle(handle.clone())
+        .acceptor(bounded)
+        .http1_only();
     server
         .http_builder()
         .http1()
+        .keep_alive(false)
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE);
     let serving = server.serve(router(witness).into_make_service());

@@ -6,6 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use billfold_core::proof::{Hash, Note, VerifierKey, statement::KeyChange};
 use reqwest::{Certificate, Client, StatusCode};
 use serde::Deserialize;
+use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
 use super::{Shown, size_of};
@@ -13,8 +14,11 @@ use crate::Error;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to come to where another one was.
+const BEHIND: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(500);
 /// The largest answer that is read, in bytes.
-const LARGEST: usize = 1 << 20;
+const LARGEST: usize = 16 << 20;
 /// How many hashes a proof has at most.
 const LONGEST: usize = 130;
 
@@ -53,6 +57,10 @@ impl Server {
     /// # Errors
     /// When a file cannot be read.
     pub fn new(url: &str, token_file: &Path, ca_file: Option<&Path>) -> Result<Self, Error> {
+        if !is_guarded(url) {
+            let why = "the server's URL is https://…, or http://… on this machine";
+            return Err(Error::Usage(why.to_owned()));
+        }
         let unread = |file: &Path, error: &dyn std::fmt::Display| {
             Error::Usage(format!("{}: {error}", file.display()))
         };
@@ -75,8 +83,34 @@ impl Server {
         })
     }
 
-    /// The newest checkpoint, what leads to it from the last one, and the keys that sign: the one that
-    /// is known, and those that it gave way to.
+    /// The newest checkpoint, and the keys that sign: the one that is known, and those that it gave way
+    /// to. A server that tells a smaller one than `at_least` is given a while: it may be behind another.
+    ///
+    /// # Errors
+    /// When the server does not answer, or with something else.
+    pub async fn newest(
+        &self,
+        key: &VerifierKey,
+        at_least: u64,
+    ) -> Result<(Note, Vec<VerifierKey>), Error> {
+        let until = Instant::now() + BEHIND;
+        loop {
+            let newest = self.ask("checkpoint").await?;
+            let newest: Newest = serde_json::from_slice(&newest).map_err(|_| other())?;
+            let none = || Error::Unreachable("there is no checkpoint yet".to_owned());
+            let note = newest.note.ok_or_else(none)?;
+            let note = Note::parse(note.as_bytes()).map_err(|_| other())?;
+            if size_of(&note) >= at_least || Instant::now() >= until {
+                let changes = newest.key_changes.iter();
+                let changes = changes.filter_map(|note| Note::parse(note.as_bytes()).ok());
+                let keys = followed(key, changes);
+                return Ok((note.only(&keys), keys));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The newest checkpoint with what leads to it from the last one, and the keys that sign.
     ///
     /// # Errors
     /// When the server does not answer, or with something else.
@@ -85,23 +119,18 @@ impl Server {
         last: Option<&Note>,
         key: &VerifierKey,
     ) -> Result<(Shown, Vec<VerifierKey>), Error> {
-        let newest = self.ask("checkpoint").await?;
-        let newest: Newest = serde_json::from_slice(&newest).map_err(|_| other())?;
-        let none = || Error::Unreachable("there is no checkpoint yet".to_owned());
-        let note = newest.note.ok_or_else(none)?;
-        let note = Note::parse(note.as_bytes()).map_err(|_| other())?;
-        let (from, to) = (last.map_or(0, size_of), size_of(&note));
+        let from = last.map_or(0, size_of);
+        let (note, keys) = self.newest(key, from).await?;
+        let to = size_of(&note);
         let proof = match 0 < from && from < to {
             true => self.consistency(from, to).await?,
             false => Vec::new(),
         };
-        let changes = newest.key_changes.iter();
-        let changes = changes.filter_map(|note| Note::parse(note.as_bytes()).ok());
         let shown = Shown {
             note,
             proof: Some(proof),
         };
-        Ok((shown, followed(key, changes)))
+        Ok((shown, keys))
     }
 
     /// What leads from the first `from` messages to the first `to`.
@@ -157,6 +186,23 @@ fn followed(key: &VerifierKey, changes: impl Iterator<Item = Note>) -> Vec<Verif
         }
     }
     keys
+}
+
+/// A token goes over plain HTTP to this machine alone.
+fn is_guarded(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else {
+        return false;
+    };
+    let is_here = match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => {
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            host.parse()
+                .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+        }
+        None => false,
+    };
+    url.scheme() == "https" || is_here
 }
 
 /// Without the URL, which may hold a password.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use billfold_core::proof::{Checkpoint, Hash, Note, Submission, VerifierKey, note::LARGEST};
+use billfold_core::proof::{
+    Checkpoint, Hash, Note, Submission, VerifierKey,
+    note::{LARGEST, Signature},
+};
 use reqwest::{Client, Response, StatusCode};
 
 use super::server::{Server, unreachable};
@@ -23,17 +26,17 @@ pub struct Remote {
 
 /// What a witness answered.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It signed: the checkpoint with its signature.
-    Cosigned(Note),
-    /// It saw a checkpoint of this size, above that of the one that it is shown now: evidence.
+pub enum Reply {
+    /// It signed.
+    Cosigned(Signature),
+    /// It says that it saw a checkpoint of this size, above that of the one that it is shown.
     SawMore(u64),
-    /// It holds that what it is shown did not grow out of what it saw: evidence.
+    /// It says that what it is shown did not grow out of what it saw.
     Forked,
 }
 
 enum Told {
-    Answer(Answer),
+    Final(Reply),
     /// The last that it saw is of this size.
     Size(u64),
 }
@@ -64,7 +67,7 @@ impl Remote {
     ///
     /// # Errors
     /// When it, or the server, does not answer, or with something else.
-    pub async fn cosign(&self, server: &Server, note: &Note) -> Result<Answer, Error> {
+    pub async fn cosign(&self, server: &Server, note: &Note) -> Result<Reply, Error> {
         let size = Checkpoint::parse(note.text()).map_or(0, |checkpoint| checkpoint.size);
         let mut old = 0;
         for _ in 0..TRIES {
@@ -73,11 +76,11 @@ impl Remote {
                 false => Vec::new(),
             };
             match self.submit(old, proof, note).await? {
-                Told::Size(seen) if seen > size => return Ok(Answer::SawMore(seen)),
+                Told::Size(seen) if seen > size => return Ok(Reply::SawMore(seen)),
                 // What is of the size that it saw has another root.
-                Told::Size(seen) if seen == old && seen == size => return Ok(Answer::Forked),
+                Told::Size(seen) if seen == old && seen == size => return Ok(Reply::Forked),
                 Told::Size(seen) => old = seen,
-                Told::Answer(answer) => return Ok(answer),
+                Told::Final(reply) => return Ok(reply),
             }
         }
         Err(Error::Unreachable(
@@ -99,14 +102,14 @@ impl Remote {
             StatusCode::OK => {
                 let lines = body(answer).await?;
                 let cosigned = self.cosigned(note, &lines).ok_or_else(other)?;
-                Ok(Told::Answer(Answer::Cosigned(cosigned)))
+                Ok(Told::Final(Reply::Cosigned(cosigned)))
             }
             StatusCode::CONFLICT => {
                 let size = body(answer).await?;
                 let size = size.strip_suffix('\n').and_then(|size| size.parse().ok());
                 Ok(Told::Size(size.ok_or_else(other)?))
             }
-            StatusCode::UNPROCESSABLE_ENTITY => Ok(Told::Answer(Answer::Forked)),
+            StatusCode::UNPROCESSABLE_ENTITY => Ok(Told::Final(Reply::Forked)),
             StatusCode::NOT_FOUND => Err(Error::Unreachable(
                 "the witness does not know this log".to_owned(),
             )),
@@ -117,13 +120,13 @@ impl Remote {
         }
     }
 
-    /// The note with those signatures that are this witness's, if it has any that is good.
-    fn cosigned(&self, note: &Note, lines: &str) -> Option<Note> {
-        let signed = Note::parse(format!("{}\n{lines}", note.text()).as_bytes()).ok()?;
-        signed.verify(&self.key).ok()?;
-        let own = signed.signatures().iter();
-        let own = own.filter(|signature| signature.is_of(&self.key));
-        Some(own.fold(note.clone(), |note, signature| note.with(signature.clone())))
+    /// This witness's signature, if it is good.
+    pub(super) fn cosigned(&self, note: &Note, lines: &str) -> Option<Signature> {
+        let answered = Note::parse(format!("{}\n{lines}", note.text()).as_bytes()).ok()?;
+        // What is not a row of signatures would be another text.
+        let answered = Some(answered).filter(|answered| answered.text() == note.text())?;
+        let own = answered.only(std::slice::from_ref(&self.key));
+        own.signatures().first().cloned()
     }
 }
 

@@ -14,7 +14,7 @@ use billfold_tests::{
     wallet::{Backend, Wallet, within_reason},
 };
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     setup::{attested, checkpoint_file, forget_views, key_of, start, until, verified, write},
@@ -235,6 +235,88 @@ pub(crate) async fn inv09_what_was_altered_is_found_and_not_served(backend: Back
     wallet.node.restart().await.unwrap();
     let read = wallet.node.root("GET", "/v1/secret/data/app/1", ()).await;
     assert_eq!(read.status, 200, "{}", read.text());
+    wallet.assert_sound().await;
+}
+
+/// A key that gave way may be known to others by now, and a log without a checkpoint has nobody's word.
+pub(crate) async fn inv09_a_key_that_gave_way_speaks_for_nothing_more(backend: Backend) {
+    let mut wallet = start(backend, |builder| builder).await;
+    write(&wallet, 6).await;
+    attested(&wallet).await;
+    let first = key_of(&wallet).await;
+    let path = "/api/internal/wallet/rotate-checkpoint-key";
+    let second = wallet.node.root("POST", path, json!({})).await.json();
+    let second = second["key"].as_str().unwrap().to_owned();
+    // The change itself is attested by the new key at once.
+    for key in [&first, &second] {
+        verified(&wallet, &["--checkpoint-key", key], 0).await;
+    }
+    wallet.node.stop().await.unwrap();
+    let store = Store::of(&wallet).await;
+    let whole = store.read().await;
+    let stating: Vec<usize> = (0..whole.len())
+        .filter(|at| whole[*at].0.ends_with(".checkpoint"))
+        .collect();
+    let changes = |at: usize| {
+        let sealed = Sealed::parse(&whole[at].1).unwrap();
+        let changes = sealed.statements().iter();
+        let changes = changes.filter(|statement| matches!(statement, Statement::KeyChange(_)));
+        let changes: Vec<_> = changes.cloned().collect();
+        (sealed.header.clone(), changes)
+    };
+    let change = stating.iter().rfind(|at| !changes(**at).1.is_empty());
+    for (at, key, told) in [
+        (change.unwrap(), &second, "signed no checkpoint of it"),
+        (&stating[0], &first, "there is no checkpoint"),
+    ] {
+        let (header, changes) = changes(*at);
+        let mut log = whole[..*at].to_vec();
+        let bytes = commit::encode_statements(&header, &changes);
+        log.push((whole[*at].0.clone(), bytes));
+        store.write(&log).await;
+        let found = findings(&verified(&wallet, &["--checkpoint-key", key], 3).await);
+        assert!(found[0].1.contains(told), "{found:?}");
+    }
+}
+
+/// A node that kept its views holds the log to them, however far back it was altered.
+pub(crate) async fn inv09_what_was_altered_long_ago_is_found_at_the_next_start(backend: Backend) {
+    let mut wallet = start(backend, |builder| builder).await;
+    write(&wallet, 20).await;
+    attested(&wallet).await;
+    wallet.node.stop().await.unwrap();
+    let store = Store::of(&wallet).await;
+    let whole = store.read().await;
+    let last = whole.len();
+    for at in [0, 6, last / 2] {
+        let mut log = whole.clone();
+        let mut bytes = log[at].1.to_vec();
+        *bytes.last_mut().unwrap() ^= 1;
+        log[at].1 = bytes.into();
+        store.write(&log).await;
+        let before = wallet.node.log().len();
+        let told = format!("sequence {} ", at + 1);
+        let started = wallet.node.start_closed().await.is_ok();
+        until("the node has stopped", async || {
+            wallet.node.log().split_off(before).contains(&told)
+        })
+        .await;
+        if started {
+            let read = wallet.node.root("GET", "/v1/secret/data/app/1", ()).await;
+            assert_eq!(read.status, 503, "{}", read.text());
+        }
+        wallet.node.kill9();
+        // It stated nothing over what it did not find.
+        if backend == Backend::JetStream {
+            let now = store.read().await;
+            let stated = |(subject, _): &&(String, Bytes)| subject.ends_with(".checkpoint");
+            let count = |log: &Messages| log.iter().filter(stated).count();
+            assert_eq!(count(&now), count(&whole));
+        }
+    }
+    store.write(&whole).await;
+    wallet.node.restart().await.unwrap();
+    write(&wallet, 1).await;
     wallet.assert_sound().await;
 }
 

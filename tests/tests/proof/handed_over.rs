@@ -9,7 +9,10 @@ use billfold_tests::{
 };
 use serde_json::Value;
 
-use crate::setup::{attested, key_of, public_keys_alone, start, write};
+use crate::{
+    others,
+    setup::{attested, key_of, public_keys_alone, start, write},
+};
 
 /// Runs `billfold-replay` far from any wallet.
 async fn outside(args: &[&str]) -> Ended {
@@ -78,6 +81,8 @@ pub(crate) async fn a_receipt_shows_one_commit_to_whoever_has_the_public_key(bac
         };
         let told = check(&receipt).await;
         assert_eq!(told["witnesses"], 0);
+        // Whether what was asked is void, only the log tells.
+        assert!(told["void"].is_null() && told.get("void").is_some());
         let shown = told["shown"].as_array().unwrap();
         let shown = shown
             .iter()
@@ -122,6 +127,7 @@ pub(crate) async fn a_receipt_shows_one_commit_to_whoever_has_the_public_key(bac
         let args = ["prove", &first, "--names", "--out", text(&written)];
         wallet.replay(&args).await.unwrap().success().unwrap();
         let told = check(&written).await;
+        assert_eq!(told["void"], false);
         let shown = told["shown"].as_array().unwrap();
         assert!(
             shown
@@ -174,8 +180,16 @@ async fn refused(receipt: &Path, key: &str, dir: &Path) {
         other,
     ];
     assert_code(&by_witness, 3, "not signed by the key").await;
-    let by_another = ["check-receipt", text(receipt), "--checkpoint-key", other];
+    let another = others::vkey(key.split('+').next().unwrap(), [7; 32]);
+    let by_another = ["check-receipt", text(receipt), "--checkpoint-key", &another];
     assert_code(&by_another, 3, "not signed by the key").await;
+    // A log's key makes no witness, nor a witness's a log; and a witness counts once.
+    let by_witness_alone = ["check-receipt", text(receipt), "--checkpoint-key", other];
+    assert_code(&by_witness_alone, 1, "not of a witness").await;
+    let by_log = [&by_witness[..5], &[key]].concat();
+    assert_code(&by_log, 1, "one that cosigns").await;
+    let twice = [&by_witness[..], &["--witness-key", other]].concat();
+    assert_code(&twice, 1, "given once").await;
 }
 
 pub(crate) async fn a_bundle_is_the_log_in_one_file(backend: Backend) {

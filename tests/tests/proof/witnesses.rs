@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::Command};
 use billfold_core::proof::{Checkpoint, Note, Submission};
 use billfold_tests::{
     backup::LogCopy,
-    billfold::Ended,
+    billfold::{Ended, ended},
     running::{Running, until},
     tools,
     wallet::{Backend, Wallet},
@@ -54,9 +54,7 @@ impl Witness {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Serves, with these keys of the log.
-    async fn serve(&mut self, log_keys: &[&str]) {
-        self.process = None;
+    fn command(&self, log_keys: &[&str]) -> Command {
         let mut command = Command::new(tools::replay_bin());
         command.args(["witness", "--listen", &format!("127.0.0.1:{}", self.port)]);
         for key in log_keys {
@@ -65,7 +63,20 @@ impl Witness {
         command.arg("--witness-key").arg(self.file("key"));
         command.arg("--memory").arg(self.file("memory"));
         command.arg("--out").arg(self.file("out"));
-        let process = Running::start(command);
+        command
+    }
+
+    /// It does not serve with these keys.
+    async fn refused(&self, log_keys: &[&str]) -> Ended {
+        let refused = ended(self.command(log_keys)).await.unwrap();
+        assert_ne!(refused.code, 0, "{}", refused.stderr);
+        refused
+    }
+
+    /// Serves, with these keys of the log.
+    async fn serve(&mut self, log_keys: &[&str]) {
+        self.process = None;
+        let process = Running::start(self.command(log_keys));
         until("a witness that listens", || {
             process.errors().contains("listens on")
         })
@@ -201,26 +212,47 @@ pub(crate) async fn witnesses_that_are_asked_cosign_what_grew(backend: Backend) 
     wallet.node.restart().await.unwrap();
     let shorter = cosign(&wallet, &key, &[&one], &[]).await;
     assert_eq!(shorter.code, 3, "{}{}", shorter.stdout, shorter.stderr);
-    assert!(
-        shorter.stdout.contains("the log was rolled back"),
-        "{}",
-        shorter.stdout
-    );
+    let told = &shorter.stderr;
+    // It may have grown beyond that size meanwhile.
+    let of_it = ["the log was rolled back", "the log was forked"];
+    assert!(of_it.iter().any(|what| told.contains(what)), "{told}");
     write(&wallet, 30).await;
     let other = attested(&wallet).await;
     let remembered = one.remembers();
     assert!(size_in(&remembered).unwrap() < other.size);
     let forked = cosign(&wallet, &key, &[&one], &[]).await;
     assert_eq!(forked.code, 3, "{}{}", forked.stdout, forked.stderr);
-    assert!(
-        forked.stdout.contains("the log was forked"),
-        "{}",
-        forked.stdout
-    );
-    // The witness has the evidence, and remembers the log that it saw.
-    assert!(one.told().contains("the log was forked"), "{}", one.told());
-    assert!(one.told().contains(&remembered));
+    let told = &forked.stderr;
+    assert!(told.contains("the log was forked"), "{told}");
+    // The witness remembers the log that it saw. What does not lead to another is no evidence by itself.
     assert_eq!(one.remembers(), remembered);
+    assert!(!one.told().contains("BROKEN"), "{}", one.told());
+    // One that does not object is enough where one is enough; nobody is shut out by another's word.
+    let three = Witness::new(&wallet, "witness.example/three", &[&key, &changed]).await;
+    let some = cosign(&wallet, &key, &[&one, &three], &["--at-least", "1"]).await;
+    let some = some.success().unwrap();
+    others::assert_cosigned(&some.stdout, &changed, &three.key);
+    assert!(
+        some.stderr.contains("the log was forked"),
+        "{}",
+        some.stderr
+    );
+    // A memory of another log, and one that is gone, are no memory to go on with.
+    let mut three = three;
+    three.process = None;
+    fs::remove_file(three.file("memory")).unwrap();
+    let lost = three.refused(&[&key, &changed]).await;
+    assert!(lost.stderr.contains("it is gone"), "{}", lost.stderr);
+    fs::write(three.file("memory"), one.remembers()).unwrap();
+    let other = others::vkey("billfold/00000000000000000000000000000000/1", [7; 32]);
+    let another = three.refused(&[&other]).await;
+    assert!(
+        another.stderr.contains("of another log"),
+        "{}",
+        another.stderr
+    );
+    let both = three.refused(&[&key, &other]).await;
+    assert!(both.stderr.contains("of several logs"), "{}", both.stderr);
 }
 
 /// Each answer of `add-checkpoint` as the specification has it.
@@ -283,14 +315,30 @@ pub(crate) async fn a_witness_answers_as_specified(backend: Backend) {
     // The same again, from where it is.
     let same = format!("old {}\n\n{}", first.size, first.note);
     assert_eq!(witness.post(same).await.0, 200);
-    let wrong = to_second.replacen(&lead[..10], &lead[..10].to_ascii_uppercase(), 1);
+    let other = if lead.starts_with('A') { "B" } else { "A" };
+    let wrong = to_second.replacen(&lead[..10], &format!("{other}{}", &lead[1..10]), 1);
     let nothing = format!("old {}\n\n{}", first.size, second.note);
     for bad in [wrong, nothing] {
         assert_eq!(witness.post(bad).await.0, 422);
     }
     assert_eq!(size_in(&witness.remembers()), Some(first.size));
-    assert!(witness.told().contains("the log was forked"));
-    let (status, _, signature) = witness.post(to_second).await;
+    assert!(!witness.told().contains("BROKEN"), "{}", witness.told());
+    // What others wrote beside it is neither remembered nor given out.
+    let line = signature.trim_end().rsplit_once(' ').unwrap();
+    let forged = format!("{} {}\n", line.0, line.1.replace(&line.1[40..44], "AAAA"));
+    let crowded = (0..60).map(|n| format!("— other.example/{n} AAAAAAAA\n"));
+    let crowded = format!("{to_second}{forged}{}", crowded.collect::<String>());
+    let (status, _, signature) = witness.post(crowded).await;
+    assert_eq!(status, 200, "{signature}");
+    assert_eq!(witness.remembers(), second.note);
+    let out = fs::read_to_string(witness.file("out")).unwrap();
+    assert_eq!(
+        others::assert_cosigned(&out, &key, &witness.key),
+        second.size
+    );
+    assert_eq!(out.matches("— ").count(), 2, "{out}");
+    let again = format!("old {}\n\n{}", second.size, second.note);
+    let (status, _, signature) = witness.post(again).await;
     assert_eq!(status, 200, "{signature}");
     let cosigned = format!("{}{signature}", second.note);
     assert_eq!(
