@@ -91,7 +91,7 @@ impl Args {
         if self.follow {
             source.require_all_keys_to_follow()?;
         }
-        let mut target = Target::open(&self.to, format, &reach)?;
+        let mut target = Target::open(&self.to, &plan, &reach)?;
         let (mut stop, mut notify) = (Stop::new()?, tell);
         let ended = tokio::select! {
             ended = export(source, &plan, &mut target, &mut notify) => ended,

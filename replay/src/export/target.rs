@@ -8,11 +8,12 @@ use std::{io::Write as _, path::PathBuf, str::FromStr};
 
 use billfold_core::Millis;
 use billfold_streams::jetstream::{Config, ConnectError, Credentials, Outlet};
+use sha2::{Digest as _, Sha256};
 
 pub use syslog::Syslog;
 
 use self::file::Appended;
-use super::{format::Format, ocsf};
+use super::{Plan, format::Format, ocsf};
 use crate::{Error, Row, csv_header, source::Nats};
 
 /// An event as it goes out.
@@ -169,15 +170,18 @@ enum Kind {
 struct Stream {
     nats: Nats,
     subject: String,
+    /// What tells the messages of this export apart from those of others in the same stream.
+    export: String,
     outlet: Option<Outlet>,
 }
 
 impl Target {
-    /// Opens a target. One over the network is reached once there is something for it.
+    /// Opens a target for what is planned. One over the network is reached once there is something for it.
     ///
     /// # Errors
     /// When a file cannot be opened, certificates cannot be read, or it is not said which NATS server.
-    pub fn open(address: &Address, format: Format, reach: &Reach) -> Result<Self, Error> {
+    pub fn open(address: &Address, plan: &Plan, reach: &Reach) -> Result<Self, Error> {
+        let format = plan.format;
         let kind = match address {
             Address::Stdout => Kind::Stdout { has_header: false },
             Address::File(path) => {
@@ -196,6 +200,7 @@ impl Target {
                 Kind::Nats(Box::new(Stream {
                     nats: nats.clone(),
                     subject: subject.clone(),
+                    export: mark(subject, plan),
                     outlet: None,
                 }))
             }
@@ -254,6 +259,22 @@ fn print(header: Option<String>, messages: &[Message], end: &str) -> std::io::Re
     out.flush()
 }
 
+/// Digits of what decides which messages go out, and what is in them. A range does not: a repeat up to
+/// another moment has the same messages.
+fn mark(subject: &str, plan: &Plan) -> String {
+    let (names, mut filter) = (plan.query.names, plan.query.filter.clone());
+    if !names {
+        // By its hash, a name can be guessed.
+        (filter.path, filter.execution) = (None, None);
+    }
+    let told = format!("{subject} {:?} {names} {filter:?}", plan.format);
+    let hash = Sha256::digest(told);
+    hash.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 impl Stream {
     async fn publish(&mut self, message: &Message) -> Result<(), Untaken> {
         use billfold_streams::jetstream::Untaken as Refused;
@@ -262,7 +283,8 @@ impl Stream {
             none => none.insert(connected(&self.nats).await?),
         };
         let bytes = bytes::Bytes::from(message.text.clone());
-        let taken = open.put(&self.subject, &message.id, bytes).await;
+        let id = format!("{}-{}", self.export, message.id);
+        let taken = open.put(&self.subject, &id, bytes).await;
         taken.map_err(|error| match error {
             Refused::TooLarge(_) => Untaken::Never(error.to_string()),
             other => Untaken::Yet(other.to_string()),
@@ -287,7 +309,55 @@ async fn connected(nats: &Nats) -> Result<Outlet, Untaken> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use billfold_core::{id::Seq, moment::Moment};
+
     use super::*;
+    use crate::log::{Filter, Query};
+
+    #[test]
+    fn exports_that_differ_have_other_messages() {
+        let plan = |format, query| Plan {
+            query,
+            format,
+            follow: false,
+            position: None,
+            patience: None,
+        };
+        let query = |names, kind: Option<&str>, path: Option<&str>| {
+            let filter = Filter {
+                kinds: kind.iter().map(|kind| kind.parse().unwrap()).collect(),
+                path: path.map(|path| path.parse().unwrap()),
+                ..Filter::default()
+            };
+            let (from, to) = (None, None);
+            Query {
+                from,
+                to,
+                names,
+                filter,
+            }
+        };
+        let [jsonl, csv] = [Format::Jsonl, Format::Csv];
+        let all = query(false, None, None);
+        let of_all = mark("audit", &plan(jsonl, all.clone()));
+        let different = [
+            mark("audit.b", &plan(jsonl, all.clone())),
+            mark("audit", &plan(csv, all.clone())),
+            mark("audit", &plan(jsonl, query(true, None, None))),
+            mark("audit", &plan(jsonl, query(false, Some("list"), None))),
+            mark("audit", &plan(jsonl, query(true, None, Some("a/b")))),
+        ];
+        let marks: BTreeSet<_> = different.iter().chain([&of_all]).collect();
+        assert_eq!(marks.len(), 6, "{marks:?}");
+        // A range, and a name that is not shown, make no difference.
+        let ranged = Query {
+            to: Some(Moment::Seq(Seq(7))),
+            ..query(false, None, Some("a/b"))
+        };
+        assert_eq!(mark("audit", &plan(jsonl, ranged)), of_all);
+    }
 
     #[test]
     fn targets_are_known_by_their_names() {

@@ -202,6 +202,39 @@ async fn stored(nats: &NatsServer) -> Vec<Place> {
     rows.collect().await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_into_one_stream_lose_nothing_to_each_other() {
+    within_reason(async {
+        let wallet = Wallet::dev(Backend::Embedded).await;
+        live(&wallet, 0..3).await;
+        let nats = NatsServer::start_with(&Settings::default(), None);
+        let mut made = stream(&nats).await;
+        let url = nats.url();
+        let mut export = async |format, to, more: &[&str]| {
+            let args = ["export", "--format", format, "--to", to, "--to-nats", &url];
+            let ended = wallet.replay(&[&args[..], more].concat()).await.unwrap();
+            ended.success().unwrap();
+            made.info().await.unwrap().state.messages as usize
+        };
+        let every = all(&wallet).await.len();
+        let written = ["--kind", "CredentialWritten"];
+        let mut expected = 0;
+        for (format, to, more, count) in [
+            ("jsonl", "nats:audit.all", &[][..], every),
+            ("jsonl", "nats:audit.written", &written, 3),
+            ("ocsf", "nats:audit.all", &[], every),
+            ("jsonl", "nats:audit.all", &["--names"], every),
+            ("jsonl", "nats:audit.all", &written, 3),
+        ] {
+            expected += count;
+            assert_eq!(export(format, to, more).await, expected, "{to} {more:?}");
+            // The same once more is a repeat.
+            assert_eq!(export(format, to, more).await, expected, "{to} {more:?}");
+        }
+    })
+    .await;
+}
+
 async fn a_stream_has_every_row_though_its_server_crashes(backend: Backend) {
     let mut wallet = Wallet::serve(backend).await;
     let own = match backend {
