@@ -11,7 +11,7 @@ mod target;
 
 use std::{path::PathBuf, time::Duration};
 
-use billfold_core::{commit::CommitHash, id::Seq};
+use billfold_core::{commit::CommitHash, id::Seq, moment::Moment};
 
 pub use format::Format;
 pub use ocsf::{Event as OcsfEvent, VERSION as OCSF_VERSION};
@@ -74,7 +74,11 @@ pub async fn export(
                 let row = Row::of(source.wallet(), line);
                 exporter.batch.push(Message::of(&row, plan.format)?);
             }
-            exporter.end = Some((told.sequence, hash));
+            // How far a time reaches is told by what passed: with a later one, the others may pass.
+            let is_timed = matches!(plan.query.to, Some(Moment::Time(_)));
+            if !is_timed || !told.lines.is_empty() {
+                exporter.end = Some((told.sequence, hash));
+            }
             if exporter.batch.len() >= AT_ONCE {
                 exporter.hand_over(notify).await?;
             }
@@ -101,8 +105,10 @@ struct Exporter<'a> {
     /// Where the last export ended, until it is seen again.
     before: Option<Position>,
     batch: Vec<Message>,
-    /// The last commit that is in the batch whole.
+    /// The last commit that was gone over, whose events are in the batch if any passed.
     end: Option<(Seq, String)>,
+    /// The last commit of the position.
+    saved: Seq,
 }
 
 impl<'a> Exporter<'a> {
@@ -133,6 +139,7 @@ impl<'a> Exporter<'a> {
             target,
             listing,
             wallet,
+            saved: before.as_ref().map_or(Seq::ZERO, |before| before.sequence),
             before,
             batch: Vec::new(),
             end: None,
@@ -151,11 +158,28 @@ impl<'a> Exporter<'a> {
         }
     }
 
-    /// Hands the batch over, however often that takes, and then writes the position.
+    /// Hands the batch over, if anything is in it, and then writes the position.
     async fn hand_over(&mut self, notify: &mut (dyn FnMut(Notice) + Send)) -> Result<(), Error> {
-        if self.batch.is_empty() {
-            return Ok(());
+        if !self.batch.is_empty() {
+            self.give(notify).await?;
+            self.batch.clear();
         }
+        if let (Some(file), Some((sequence, commit))) = (&self.plan.position, self.end.take())
+            && sequence > self.saved
+        {
+            let position = Position {
+                wallet: self.wallet.clone(),
+                sequence,
+                commit,
+            };
+            position.save(file)?;
+            self.saved = sequence;
+        }
+        Ok(())
+    }
+
+    /// Gives the batch to the target, however often that takes.
+    async fn give(&mut self, notify: &mut (dyn FnMut(Notice) + Send)) -> Result<(), Error> {
         let (mut taken, mut wait, mut waited) = (0, FIRST_WAIT, Duration::ZERO);
         loop {
             let why = match self.target.take(&self.batch, &mut taken).await {
@@ -180,15 +204,6 @@ impl<'a> Exporter<'a> {
         }
         if !waited.is_zero() {
             notify(Notice::Back);
-        }
-        self.batch.clear();
-        if let (Some(file), Some((sequence, commit))) = (&self.plan.position, self.end.take()) {
-            let position = Position {
-                wallet: self.wallet.clone(),
-                sequence,
-                commit,
-            };
-            position.save(file)?;
         }
         Ok(())
     }

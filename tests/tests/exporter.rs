@@ -288,7 +288,46 @@ async fn a_file_may_be_rotated_meanwhile(backend: Backend) {
     assert_eq!(found, all(&wallet).await[..found.len()]);
 }
 
-/// Each command of the audit page, with moments, files and a server that there are here.
+async fn a_position_moves_though_nothing_passes(backend: Backend) {
+    let wallet = Wallet::serve(backend).await;
+    let dir = tempfile::tempdir().unwrap();
+    let position = dir.path().join("position");
+    let export = async |more: &[&str]| {
+        let args = ["export", "--format", "jsonl", "--to", "stdout"];
+        let kept = ["--position", position.to_str().unwrap()];
+        let ended = wallet.replay(&[&args[..], &kept, more].concat()).await;
+        ended.unwrap().success().unwrap().stdout
+    };
+    let at =
+        || serde_json::from_str::<Value>(&read(&position)).map(|kept| kept["sequence"].clone());
+    let rare = ["--kind", "HoldPlaced"];
+    let mut last = json!(0);
+    for name in ["first", "second"] {
+        put(&wallet, name).await;
+        // The node may add something of its own meanwhile.
+        let head = all(&wallet).await.last().unwrap().0;
+        assert_eq!(export(&rare).await, "");
+        let now = at().expect("a position");
+        assert!(now.as_u64() >= Some(head), "{now}, not {head}");
+        last = now;
+    }
+    // It moves back for nobody.
+    assert_eq!(export(&["--until", "2"]).await, "");
+    assert_eq!(at().unwrap(), last);
+
+    // What stands behind a time may pass with a later one.
+    let listed = wallet.replay(&["log", "--json"]).await.unwrap();
+    let listed = listed.success().unwrap().stdout;
+    let first: Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+    fs::remove_file(&position).unwrap();
+    let until = ["--until", first["time"].as_str().unwrap()];
+    let before = places(&export(&until).await);
+    let expected = all(&wallet).await;
+    assert!(!before.is_empty() && before.len() < expected.len());
+    let after = places(&export(&[]).await);
+    assert_exported(&[before, after].concat(), &expected);
+}
+
 /// The first checkpoint that attests this sequence, as the server tells it.
 async fn attested(wallet: &Wallet, sequence: u64) -> Value {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
@@ -306,6 +345,7 @@ async fn attested(wallet: &Wallet, sequence: u64) -> Value {
     }
 }
 
+/// Each command of the audit page, with moments, files and a server that there are here.
 async fn every_command_of_the_audit_page_runs(backend: Backend) {
     let wallet = Wallet::serve_with(backend, |builder| {
         builder
@@ -409,4 +449,5 @@ on_both_backends! {
     the_log_is_followed_and_ends_when_asked,
     every_row_is_exported_though_the_exporter_is_killed,
     a_file_may_be_rotated_meanwhile,
+    a_position_moves_though_nothing_passes,
 }
