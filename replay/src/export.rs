@@ -72,7 +72,7 @@ pub async fn export(
             exporter.check(told.sequence, &hash)?;
             for line in &told.lines {
                 let row = Row::of(source.wallet(), line);
-                exporter.batch.push(Message::of(&row, plan.format)?);
+                exporter.batch.push(Message::of(row, plan.format)?);
             }
             // How far a time reaches is told by what passed: with a later one, the others may pass.
             let is_timed = matches!(plan.query.to, Some(Moment::Time(_)));
@@ -186,6 +186,11 @@ impl<'a> Exporter<'a> {
                 Ok(()) => break,
                 Err(Untaken::Gone(error)) => return Err(Error::Output(error)),
                 Err(Untaken::Never(why)) => return Err(Error::Usage(why)),
+                Err(Untaken::TooLarge(sequence)) => {
+                    return Err(Error::Unreachable(format!(
+                        "sequence {sequence}: an event is larger than a datagram can be, even without its lists"
+                    )));
+                }
                 Err(Untaken::Yet(why)) => why,
             };
             if self

@@ -120,10 +120,14 @@ pub struct Row {
     /// The execution that a request was made for. Only with names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
+    /// The lists that were left out since the target takes no row with them, each with how many members it
+    /// had: `records:2100`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// The fields of a [`Row`] in their order: the columns of the CSV.
-pub const FIELDS: [&str; 37] = [
+pub const FIELDS: [&str; 38] = [
     "wallet",
     "sequence",
     "index",
@@ -161,6 +165,7 @@ pub const FIELDS: [&str; 37] = [
     "path_erased",
     "client",
     "execution",
+    "left_out",
 ];
 
 impl Row {
@@ -208,6 +213,30 @@ impl Row {
             path_erased,
             client: line.client.clone(),
             execution: line.execution.clone(),
+            left_out: Vec::new(),
+        }
+    }
+
+    /// The same without its lists.
+    pub(crate) fn shortened(self) -> Self {
+        let lists = [
+            ("policies", self.policies.len()),
+            ("versions", self.versions.len()),
+            ("trimmed", self.trimmed.len()),
+            ("records", self.records.len()),
+            ("tokens", self.tokens.len()),
+        ];
+        let there = lists.iter().filter(|(_, length)| *length > 0);
+        Self {
+            left_out: there
+                .map(|(name, length)| format!("{name}:{length}"))
+                .collect(),
+            policies: Vec::new(),
+            versions: Vec::new(),
+            trimmed: Vec::new(),
+            records: Vec::new(),
+            tokens: Vec::new(),
+            ..self
         }
     }
 }

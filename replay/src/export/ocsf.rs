@@ -165,6 +165,8 @@ pub struct Unmapped {
     pub path_erased: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_bound: Option<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 impl Event {
@@ -222,6 +224,7 @@ impl Event {
                 execution: row.execution.clone(),
                 path_erased: row.path_erased,
                 over_bound: row.over_bound,
+                left_out: row.left_out.clone(),
             },
         }
     }

@@ -16,27 +16,39 @@ use self::file::Appended;
 use super::{Plan, format::Format, ocsf};
 use crate::{Error, Row, csv_header, source::Nats};
 
+/// A line of more bytes may be more than a datagram holds.
+const LONG: usize = 60_000;
+
 /// An event as it goes out.
 pub(super) struct Message {
     /// What tells it apart from all others.
     id: String,
+    sequence: u64,
     time: String,
     writer: String,
     event: &'static str,
     is_denied: bool,
     /// One line, without its end.
     text: String,
+    /// The same without the row's lists, if it is long.
+    short: Option<String>,
 }
 
 impl Message {
-    pub(super) fn of(row: &Row, format: Format) -> Result<Self, Error> {
+    pub(super) fn of(row: Row, format: Format) -> Result<Self, Error> {
+        let text = format.told(&row)?;
         Ok(Self {
-            id: ocsf::uid(row),
+            id: ocsf::uid(&row),
+            sequence: row.sequence,
             time: Millis::parse(&row.time).map_or_else(|| "-".to_owned(), |time| time.to_string()),
             writer: row.writer.clone(),
             event: row.event,
             is_denied: row.refused.is_some() || row.outcome == Some("denied"),
-            text: format.told(row)?,
+            short: match text.len() > LONG {
+                true => Some(format.told(&row.shortened())?),
+                false => None,
+            },
+            text,
         })
     }
 }
@@ -47,6 +59,8 @@ pub(super) enum Untaken {
     Yet(String),
     /// They never will be.
     Never(String),
+    /// The one of this sequence never will be, for its size.
+    TooLarge(u64),
     /// Whoever read them went away.
     Gone(std::io::Error),
 }

@@ -96,6 +96,6 @@ mod tests {
     #[test]
     fn each_row_has_all_columns() {
         assert_eq!(csv_header().split(',').count(), FIELDS.len());
-        assert!(csv_header().ends_with("client,execution\r\n"));
+        assert!(csv_header().ends_with("execution,left_out\r\n"));
     }
 }

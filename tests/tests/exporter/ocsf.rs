@@ -63,7 +63,8 @@ fn at_least_one(value: &Value, names: &[&str]) {
     assert!(names.iter().any(|name| value[*name].is_string()), "{value}");
 }
 
-fn check(event: &Value) {
+/// Whether an event has the shape of its class.
+pub fn check(event: &Value) {
     let number = |name: &str| event[name].as_u64().unwrap();
     let class = number("class_uid");
     let own = match class {

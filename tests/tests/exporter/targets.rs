@@ -176,6 +176,75 @@ async fn datagrams_hold_a_message_each() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_no_datagram_holds_goes_out_without_its_lists() {
+    const SECRETS: usize = 2_100;
+    within_reason(async {
+        let wallet = Wallet::dev(Backend::Embedded).await;
+        let names: Vec<_> = (0..SECRETS).map(|number| format!("app/{number}")).collect();
+        let puts = names.iter().map(|name| put(&wallet, name));
+        let _: Vec<()> = futures::stream::iter(puts)
+            .buffer_unordered(32)
+            .collect()
+            .await;
+        // A socket holds few datagrams.
+        let from = all(&wallet).await.last().unwrap().0.to_string();
+        let order = serde_json::json!({ "path": "secret/app/", "reason": "they left us" });
+        let url = "/api/internal/wallet/erase";
+        let erased = wallet.node.root("POST", url, order).await;
+        assert_eq!(erased.status, 200, "{}", erased.text());
+        put(&wallet, "behind").await;
+        let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        let to = format!("syslog:udp://{}", socket.local_addr().unwrap());
+        let mark = format!("records:{SECRETS}");
+        let export = async |to: &str, format: &str| {
+            let args = ["export", "--format", format, "--to", to];
+            let kinds = ["--kind", "ErasureOrdered,CredentialWritten"];
+            let from = ["--from", &from];
+            let ended = wallet.replay(&[&args[..], &kinds, &from].concat()).await;
+            ended.unwrap().success().unwrap().stdout
+        };
+        for format in ["jsonl", "csv", "ocsf"] {
+            let whole = export("stdout", format).await;
+            let whole = whole.lines().find(|line| line.contains("ErasureOrdered"));
+            assert!(whole.is_some_and(|line| line.len() > 65_507 && !line.contains(&mark)));
+            export(&to, format).await;
+            let next = || {
+                let mut bytes = [0; 65_536];
+                let length = socket.recv(&mut bytes).expect("a datagram");
+                String::from_utf8(bytes[..length].to_vec()).unwrap()
+            };
+            let mut message = next();
+            while !message.contains(" ErasureOrdered - ") {
+                message = next();
+            }
+            let text = message.split_once(" - billfold ").unwrap().1;
+            let text = text.split_once(" - ").unwrap().1;
+            if format == "csv" {
+                assert!(text.ends_with(&format!(",{mark}")), "{text}");
+                assert_eq!(text.split(',').count(), billfold_replay::FIELDS.len());
+            } else {
+                let row: serde_json::Value = serde_json::from_str(text).unwrap();
+                let told = match format {
+                    "ocsf" => {
+                        super::ocsf::check(&row);
+                        &row["unmapped"]
+                    }
+                    _ => &row,
+                };
+                assert_eq!(told["left_out"], serde_json::json!([mark]));
+                assert!(row["records"].is_null(), "{row}");
+            }
+            let behind = next();
+            assert!(behind.contains(" CredentialWritten - "), "{behind}");
+        }
+    })
+    .await;
+}
+
 async fn stream(nats: &NatsServer) -> async_nats::jetstream::stream::Stream {
     let client = async_nats::connect(nats.url()).await.unwrap();
     let context = async_nats::jetstream::new(client);

@@ -69,7 +69,7 @@ impl Syslog {
     async fn send_stream(&mut self, messages: &[Message]) -> Result<(), Untaken> {
         let mut frames = Vec::new();
         for message in messages {
-            let text = told(message);
+            let text = told(message, &message.text);
             frames.extend_from_slice(format!("{} ", text.len()).as_bytes());
             frames.extend_from_slice(text.as_bytes());
         }
@@ -130,12 +130,7 @@ impl Syslog {
             }
         };
         for message in messages {
-            let text = told(message);
-            if text.len() > LARGEST_DATAGRAM {
-                return Err(Untaken::Never(
-                    "an event is larger than a datagram can be: use TCP".to_owned(),
-                ));
-            }
+            let text = datagram(message).ok_or(Untaken::TooLarge(message.sequence))?;
             if let Err(error) = socket.send(text.as_bytes()).await {
                 self.socket = None;
                 return Err(yet(&error));
@@ -181,26 +176,28 @@ fn yet(error: &io::Error) -> Untaken {
     Untaken::Yet(error.to_string())
 }
 
+/// A message that fits into a datagram, by leaving lists out if it has to be.
+fn datagram(message: &Message) -> Option<String> {
+    let texts = [Some(&message.text), message.short.as_ref()];
+    let mut told = texts.into_iter().flatten().map(|text| told(message, text));
+    told.find(|told| told.len() <= LARGEST_DATAGRAM)
+}
+
 /// Priority, version, the commit's time, no host, the wallet's process, the event, no structured
 /// data, and the text, which holds no control characters.
-fn told(message: &Message) -> String {
+fn told(message: &Message, text: &str) -> String {
     let severity = match message.is_denied {
         true => NOTICE,
         false => INFORMATIONAL,
     };
     // A message that is not ASCII says by a mark that it is UTF-8.
-    let mark = if message.text.is_ascii() {
-        ""
-    } else {
-        "\u{feff}"
-    };
+    let mark = if text.is_ascii() { "" } else { "\u{feff}" };
     format!(
-        "<{}>1 {} - billfold {} {} - {mark}{}",
+        "<{}>1 {} - billfold {} {} - {mark}{text}",
         FACILITY * 8 + severity,
         message.time,
         message.writer,
         message.event,
-        message.text
     )
 }
 
@@ -208,26 +205,57 @@ fn told(message: &Message) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_message_is_one_of_rfc_5424() {
-        let mut message = Message {
+    fn message(text: String, short: Option<String>) -> Message {
+        Message {
             id: String::new(),
+            sequence: 7,
             time: "2027-01-15T08:00:00.000Z".to_owned(),
             writer: "0f".repeat(16),
             event: "CredentialWritten",
             is_denied: false,
-            text: "{}".to_owned(),
-        };
+            text,
+            short,
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_of_rfc_5424() {
+        let mut message = message("{}".to_owned(), None);
         let writer = &message.writer.clone();
         assert_eq!(
-            told(&message),
+            told(&message, &message.text),
             format!("<110>1 2027-01-15T08:00:00.000Z - billfold {writer} CredentialWritten - {{}}")
         );
-        (message.is_denied, message.text) = (true, "ü".to_owned());
-        let text = told(&message);
+        message.is_denied = true;
+        let text = told(&message, "ü");
         assert!(
             text.starts_with("<109>1 ") && text.ends_with(" - \u{feff}ü"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_datagram_has_the_short_text_if_the_long_one_does_not_fit() {
+        let head = told(&message(String::new(), None), "").len();
+        let longest = "x".repeat(LARGEST_DATAGRAM - head);
+        let short = || Some("short".to_owned());
+        let fits = datagram(&message(longest.clone(), short())).unwrap();
+        assert!(fits.len() == LARGEST_DATAGRAM && fits.ends_with('x'));
+        let longer = longest + "x";
+        let shortened = datagram(&message(longer.clone(), short())).unwrap();
+        assert!(shortened.ends_with(" - short"), "{shortened}");
+        assert_eq!(datagram(&message(longer.clone(), Some(longer))), None);
+    }
+
+    #[tokio::test]
+    async fn what_fits_into_no_datagram_is_told_by_its_sequence() {
+        let server = Server {
+            address: "127.0.0.1:9".to_owned(),
+            transport: Transport::Udp,
+        };
+        let mut syslog = Syslog::new(server, None).unwrap();
+        let long = "x".repeat(LARGEST_DATAGRAM);
+        let refused = syslog.send(&[message(long.clone(), Some(long))]).await;
+        assert!(matches!(refused, Err(Untaken::TooLarge(7))));
     }
 }
