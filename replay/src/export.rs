@@ -18,7 +18,10 @@ pub use ocsf::{Event as OcsfEvent, VERSION as OCSF_VERSION};
 pub use position::Position;
 pub use target::{Address, Reach, Server, Syslog, Target, Transport};
 
-use self::target::{Message, Untaken};
+use self::{
+    position::Kept,
+    target::{Message, Untaken},
+};
 use crate::{
     Check, Error, Finding, Row, Source,
     log::{Listing, Query},
@@ -102,6 +105,7 @@ struct Exporter<'a> {
     target: &'a mut Target,
     listing: Listing,
     wallet: String,
+    kept: Option<Kept>,
     /// Where the last export ended, until it is seen again.
     before: Option<Position>,
     batch: Vec<Message>,
@@ -114,8 +118,9 @@ struct Exporter<'a> {
 impl<'a> Exporter<'a> {
     async fn start(source: &Source, plan: &'a Plan, target: &'a mut Target) -> Result<Self, Error> {
         let wallet = source.wallet().to_string();
-        let before = match &plan.position {
-            Some(file) => Position::load(file)?,
+        let kept = plan.position.as_deref().map(Kept::new).transpose()?;
+        let before = match &kept {
+            Some(kept) => kept.load()?,
             None => None,
         };
         let mut listing = Listing::start(source, plan.query.clone()).await?;
@@ -139,6 +144,7 @@ impl<'a> Exporter<'a> {
             target,
             listing,
             wallet,
+            kept,
             saved: before.as_ref().map_or(Seq::ZERO, |before| before.sequence),
             before,
             batch: Vec::new(),
@@ -164,7 +170,7 @@ impl<'a> Exporter<'a> {
             self.give(notify).await?;
             self.batch.clear();
         }
-        if let (Some(file), Some((sequence, commit))) = (&self.plan.position, self.end.take())
+        if let (Some(kept), Some((sequence, commit))) = (&self.kept, self.end.take())
             && sequence > self.saved
         {
             let position = Position {
@@ -172,7 +178,7 @@ impl<'a> Exporter<'a> {
                 sequence,
                 commit,
             };
-            position.save(file)?;
+            kept.save(&position)?;
             self.saved = sequence;
         }
         Ok(())

@@ -288,6 +288,49 @@ async fn a_file_may_be_rotated_meanwhile(backend: Backend) {
     assert_eq!(found, all(&wallet).await[..found.len()]);
 }
 
+async fn two_exports_share_no_file(backend: Backend) {
+    let wallet = Wallet::serve(backend).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let to = |name: &str| format!("file:{}", file(name));
+    let (out, position) = (to("out"), file("position"));
+    let args = ["export", "--format", "jsonl", "--to", &out];
+    let kept = ["--position", &position];
+    let mut first =
+        Running::start(wallet.replay_command(&[&args[..], &kept, &["--follow"]].concat()));
+    put(&wallet, "first").await;
+    until("a position", || !read(Path::new(&position)).is_empty()).await;
+    let refused = async |args: &[&str], why: &str| {
+        let refused = wallet.replay(args).await.unwrap();
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    };
+    let other = to("other");
+    let beside = ["export", "--format", "jsonl", "--to", &other];
+    let keeps = "another export keeps its position in this file";
+    refused(&[&beside[..], &kept].concat(), keeps).await;
+    assert_eq!(read(Path::new(&file("other"))), "");
+    refused(&args, "another export writes to it").await;
+    // The lock follows what is moved, and is on what comes in its place.
+    fs::rename(file("out"), file("out.1")).unwrap();
+    put(&wallet, "second").await;
+    until("the second", || !read(Path::new(&file("out"))).is_empty()).await;
+    refused(&args, "another export writes to it").await;
+    let expected = all(&wallet).await;
+    let last = *expected.last().unwrap();
+    until("all", || {
+        read(Path::new(&file("out")))
+            .contains(&format!("\"sequence\":{},\"index\":{},", last.0, last.1))
+    })
+    .await;
+    // A process that was killed holds nothing.
+    first.kill();
+    let found = places(&(read(Path::new(&file("out.1"))) + &read(Path::new(&file("out")))));
+    assert_exported(&found, &expected);
+    let again = wallet.replay(&[&args[..], &kept].concat()).await;
+    again.unwrap().success().unwrap();
+}
+
 async fn a_position_moves_though_nothing_passes(backend: Backend) {
     let wallet = Wallet::serve(backend).await;
     let dir = tempfile::tempdir().unwrap();
@@ -450,4 +493,5 @@ on_both_backends! {
     every_row_is_exported_though_the_exporter_is_killed,
     a_file_may_be_rotated_meanwhile,
     a_position_moves_though_nothing_passes,
+    two_exports_share_no_file,
 }

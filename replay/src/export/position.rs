@@ -1,9 +1,9 @@
 //! Where an export ended: a small file that is replaced whole, and is on the disk before it counts.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use billfold_core::id::Seq;
@@ -22,6 +22,44 @@ pub struct Position {
     pub sequence: Seq,
     /// What that commit hashes to.
     pub commit: String,
+}
+
+/// A position that no other export keeps meanwhile.
+#[derive(Debug)]
+pub(super) struct Kept {
+    file: PathBuf,
+    /// Of a file beside it, for the position itself is replaced.
+    _lock: File,
+}
+
+impl Kept {
+    /// Takes this file for one export.
+    ///
+    /// # Errors
+    /// When another has it, or the file beside it cannot be made.
+    pub(super) fn new(file: &Path) -> Result<Self, Error> {
+        let mut beside = file.as_os_str().to_owned();
+        beside.push(".lock");
+        let lock = File::create(&beside).map_err(|error| failed("locked", &error))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                Error::Usage("another export keeps its position in this file".to_owned())
+            }
+            TryLockError::Error(error) => failed("locked", &error),
+        })?;
+        Ok(Self {
+            file: file.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn load(&self) -> Result<Option<Position>, Error> {
+        Position::load(&self.file)
+    }
+
+    pub(super) fn save(&self, position: &Position) -> Result<(), Error> {
+        position.save(&self.file)
+    }
 }
 
 impl Position {
@@ -72,6 +110,24 @@ fn failed(what: &str, error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_export_has_a_position() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("position");
+        let kept = Kept::new(&file).unwrap();
+        let position = Position {
+            wallet: "00".repeat(16),
+            sequence: Seq(7),
+            commit: "ab".repeat(32),
+        };
+        kept.save(&position).unwrap();
+        let refused = Kept::new(&file).unwrap_err();
+        assert!(matches!(refused, Error::Usage(_)), "{refused}");
+        drop(kept);
+        let again = Kept::new(&file).unwrap();
+        assert_eq!(again.load().unwrap(), Some(position));
+    }
 
     #[test]
     fn a_position_is_kept_whole_or_not_at_all() {

@@ -1,7 +1,7 @@
-//! A file that whole lines are appended to, and that may be moved away or cut meanwhile.
+//! A file that whole lines are appended to by one export alone, and that may be moved away or cut meanwhile.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::PathBuf,
@@ -78,10 +78,15 @@ fn open(path: &std::path::Path) -> io::Result<File> {
         .append(true)
         .mode(0o600)
         .open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() {
-        let whole = whole_lines(&mut file, metadata.len())?;
-        if whole < metadata.len() {
+    if file.metadata()?.is_file() {
+        // What another export is writing is no line that a crash left. The lock goes where the file is moved.
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::Error::other("another export writes to it"),
+            TryLockError::Error(error) => error,
+        })?;
+        let length = file.metadata()?.len();
+        let whole = whole_lines(&mut file, length)?;
+        if whole < length {
             file.set_len(whole)?;
         }
         // A file whose name is not on the disk is lost with it.
@@ -145,9 +150,29 @@ mod tests {
         fs::write(&path, "").unwrap();
         file.append(["e"].into_iter()).unwrap();
         assert_eq!(read(), "head\ne\n");
+        drop(file);
         let long = "x".repeat(3 * BLOCK as usize);
         fs::write(&path, format!("a\n{long}")).unwrap();
         Appended::open(path.clone(), None, "\n").unwrap();
         assert_eq!(read(), "a\n");
+    }
+
+    #[test]
+    fn nobody_else_writes_to_the_file_wherever_it_is_moved() {
+        let dir = tempfile::tempdir().unwrap();
+        let [path, moved] = ["out", "moved"].map(|name| dir.path().join(name));
+        let open = |path: &PathBuf| Appended::open(path.clone(), None, "\n");
+        let mut file = open(&path).unwrap();
+        fs::write(&path, "whole\nhal").unwrap();
+        let refused = open(&path).unwrap_err();
+        assert_eq!(refused.to_string(), "another export writes to it");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "whole\nhal");
+        fs::rename(&path, &moved).unwrap();
+        assert!(open(&moved).is_err());
+        file.append(["a"].into_iter()).unwrap();
+        assert!(open(&path).is_err());
+        open(&moved).unwrap();
+        drop(file);
+        open(&path).unwrap();
     }
 }
