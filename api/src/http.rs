@@ -294,12 +294,16 @@ async fn respond(
         false => caller,
     };
     let headers = parts.headers.clone();
+    let inside = match route.endpoint {
+        Endpoint::UiMount => up_to_mount(&wallet, &rest).await?,
+        _ => place(verb, path.strip_prefix("v1/").unwrap_or(&path)),
+    };
     let call = Call {
         wallet,
         caller,
         endpoint: route.endpoint,
         verb,
-        path: place(verb, path.strip_prefix("v1/").unwrap_or(&path)),
+        path: inside,
         token: token(&parts.headers)
             .and_then(|token| std::str::from_utf8(token).ok())
             .map(|token| Zeroizing::new(token.to_owned())),
@@ -375,6 +379,15 @@ fn place(verb: Verb, path: &str) -> String {
         Verb::List | Verb::Scan => format!("{}/", path.trim_end_matches('/')),
         _ => path.to_owned(),
     }
+}
+
+/// The path of what clients ask before they ask for a secret, without what is behind the mount: that
+/// is the secret's, and would stay on record when the secret is erased.
+async fn up_to_mount(wallet: &Wallet, rest: &str) -> Result<String, Failure> {
+    let found = wallet.mount_of(&format!("{rest}/")).await;
+    let found = found.map_err(|error| v1::failure(&error))?;
+    let mount = found.map(|(mount, _)| mount.path).unwrap_or_default();
+    Ok(format!("sys/internal/ui/mounts/{mount}"))
 }
 
 /// What a verb may come to.

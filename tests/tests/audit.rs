@@ -9,6 +9,8 @@
     unreachable_pub
 )]
 
+#[path = "audit/erased.rs"]
+mod erased;
 #[path = "audit/filters.rs"]
 mod filters;
 #[path = "audit/paging.rs"]
@@ -27,6 +29,7 @@ use billfold_tests::{
     on_both_backends,
     wallet::{Backend, Wallet},
 };
+use erased::inv07_no_record_of_a_request_keeps_the_path_of_what_is_erased;
 use filters::{
     inv03_every_filter_finds_what_the_record_says, inv07_what_is_erased_is_found_by_no_folder,
 };
@@ -40,6 +43,7 @@ on_both_backends! {
     inv03_verdicts_are_those_of_their_place_after_a_crash,
     inv03_every_filter_finds_what_the_record_says,
     inv07_what_is_erased_is_found_by_no_folder,
+    inv07_no_record_of_a_request_keeps_the_path_of_what_is_erased,
     pages_neither_miss_nor_repeat_while_others_write,
 }
 

@@ -220,7 +220,8 @@ pub(super) async fn remove(call: &Call) -> Outcome {
         Err(refused) => {
             // On record is only that it was looked for.
             if refused.status == StatusCode::FORBIDDEN {
-                let recorded = call.wallet.record_refusal(&call.caller, &call.path).await;
+                let place = format!("{}metadata/{path}", mount.path);
+                let recorded = call.wallet.record_refusal(&call.caller, &place).await;
                 recorded.map_err(|error| failure(&error))?;
             }
             return Err(refused);

@@ -7,7 +7,7 @@ use billfold_core::{
     access::{Need, need_of},
     event::{
         CiphertextHash,
-        v1::{Operation, ResolutionRequested},
+        v1::{MountKind, Operation, ResolutionRequested},
     },
     id::{MountId, RecordId, Seq},
     judge::Verdict,
@@ -349,14 +349,35 @@ impl Wallet {
         Ok(looked.seq)
     }
 
-    /// Records that someone was refused a change, by the path of the API.
+    /// Records that someone was refused a change, by the path of the API; the path of a secret that
+    /// there is stands in its own names alone, so that it can be erased.
     ///
     /// # Errors
     /// When that cannot be recorded.
     pub async fn record_refusal(&self, caller: &Caller, path: &str) -> Result<(), Error> {
-        let question = about_system(Operation::Refused, path)?;
+        let mut question = about_system(Operation::Refused, path)?;
+        if let Some((mount, record)) = self.secret_at(path).await? {
+            question.mount = Some(mount);
+            question.record = Some(record);
+            question.path = None;
+        }
         self.judged(caller, question).await?;
         Ok(())
+    }
+
+    /// The secret that a path of the API is about, if there is one.
+    async fn secret_at(&self, path: &str) -> Result<Option<(MountId, RecordId)>, Error> {
+        let Some((mount, below)) = self.mount_of(path).await? else {
+            return Ok(None);
+        };
+        let path = match mount.kind {
+            // What is to be done with it stands before its path.
+            MountKind::KvV2 => below.split_once('/').map_or("", |(_, path)| path),
+            MountKind::KvV1 => &below,
+        };
+        let record = self.record(mount.id, path.trim_end_matches('/'));
+        let exists = self.keychain.view().has_record(&record)?;
+        Ok(exists.then_some((mount.id, record)))
     }
 
     /// Records that someone looks at something of the wallet itself, by its path of the API.
