@@ -25,7 +25,7 @@ use futures::StreamExt as _;
 pub use index::{Added, Commit, Index, Told};
 pub use place::{NotAPlace, Place};
 pub use postings::Order;
-pub use query::{Page, Query, Row, STEPS};
+pub use query::{Page, Query, REST, Row, STEPS};
 pub use terms::{By, Outcome};
 
 use self::rule::Ruler;

@@ -21,6 +21,9 @@ use billfold_projector::{
 
 use super::{At, Caller, Error, Mount, Wallet, read::Question};
 
+/// How many events are looked at at once, where some of them are not told.
+const AT_ONCE: usize = 512;
+
 /// Which events are asked for: those that all of this fits.
 #[derive(Debug, Clone)]
 pub struct AuditFilter {
@@ -181,30 +184,43 @@ impl Wallet {
         };
         let asked = self.look(caller, question).await?;
         self.index_at(asked.value).await?;
-        let found = self
-            .in_index(Query {
-                by: filter.by(self),
-                from: filter.from.unwrap_or(Millis(0)),
-                to: filter.to.unwrap_or(Millis(u64::MAX)),
-                order,
-                after,
-                limit,
-                steps: STEPS,
-            })
-            .await?;
+        let mut query = Query {
+            by: filter.by(self),
+            from: filter.from.unwrap_or(Millis(0)),
+            to: filter.to.unwrap_or(Millis(u64::MAX)),
+            order,
+            after,
+            limit: limit.saturating_add(1),
+            steps: STEPS,
+        };
         let mut told = Telling::new(self).await?;
-        let mut rows = Vec::with_capacity(found.rows.len());
-        for row in found.rows {
-            let row = told.row(row).await?;
-            // Where something was that is erased nobody is told, not even by asking for its folder.
-            if row.is_in(&filter.what) {
-                rows.push(row);
+        let mut rows = Vec::new();
+        // One more than the page holds is looked for: there is a next page only for what is told.
+        let mut next = loop {
+            let found = self.in_index(query.clone()).await?;
+            let is_tired = found.rows.len() < query.limit;
+            for row in found.rows {
+                let row = told.row(row).await?;
+                // Where something was that is erased nobody is told, not even by asking for its folder.
+                if row.is_in(&filter.what) {
+                    rows.push(row);
+                }
+                if rows.len() > limit {
+                    break;
+                }
             }
+            if rows.len() > limit || is_tired || found.next.is_none() {
+                break found.next;
+            }
+            query.after = found.next;
+            query.limit = query.limit.max(AT_ONCE);
+            query.steps = query.steps.saturating_sub(found.steps);
+        };
+        if rows.len() > limit {
+            rows.truncate(limit);
+            next = rows.last().map(|last| last.row.place);
         }
-        Ok(asked.map(|_| AuditPage {
-            rows,
-            next: found.next,
-        }))
+        Ok(asked.map(|_| AuditPage { rows, next }))
     }
 
     /// Asks the index on a thread of its own: a question may take a while.

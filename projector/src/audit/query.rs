@@ -3,7 +3,7 @@
 use billfold_core::{
     Millis, cbor,
     event::Fact,
-    id::{FactKeyId, RequestId},
+    id::{FactKeyId, RequestId, Seq},
     names::{RequestNames, request_names_place},
 };
 use billfold_streams::custody::Custody;
@@ -20,6 +20,10 @@ use crate::view;
 /// event.
 pub const STEPS: usize = 100_000;
 
+/// A question that took too many steps rests where the sequence is a multiple of this: the place where
+/// it rests tells nobody where an event stands that he may not find.
+pub const REST: u64 = 64;
+
 /// A question to the index.
 #[derive(Debug, Clone)]
 pub struct Query {
@@ -35,7 +39,7 @@ pub struct Query {
     pub after: Option<Place>,
     /// How many rows at most.
     pub limit: usize,
-    /// How many steps at most: [`STEPS`].
+    /// How many steps at most, [`STEPS`], and those that it takes from there to the next [`REST`].
     pub steps: usize,
 }
 
@@ -47,6 +51,8 @@ pub struct Page {
     /// Behind which place to go on; none when there is no more. A page may be short, or empty, and
     /// go on all the same: a question takes so many steps at most.
     pub next: Option<Place>,
+    /// How many steps it took.
+    pub steps: usize,
 }
 
 /// One event.
@@ -88,6 +94,7 @@ impl Index {
             query,
             lists,
             steps: 0,
+            tired: None,
             open: None,
             page: Page::default(),
         };
@@ -130,6 +137,8 @@ struct Search<'a> {
     query: &'a Query,
     lists: Vec<Postings<'a>>,
     steps: usize,
+    /// Where it had taken too many steps.
+    tired: Option<Place>,
     /// The events that were opened last.
     open: Option<(Place, Events)>,
     page: Page,
@@ -141,7 +150,7 @@ enum Next {
     Found(Place),
     /// Nothing any more.
     Nothing,
-    /// Too many steps: nothing stands before this place.
+    /// Too many steps: what stands behind this place is for the next page.
     Tired(Place),
 }
 
@@ -153,8 +162,7 @@ impl Search<'_> {
                 Next::Found(found) => found,
                 Next::Nothing => break,
                 Next::Tired(place) => {
-                    // What the place itself has is for the next page.
-                    self.page.next = self.back(place);
+                    self.page.next = Some(place);
                     break;
                 }
             };
@@ -168,6 +176,7 @@ impl Search<'_> {
             }
             from = self.forward(found);
         }
+        self.page.steps = self.steps;
         Ok(self.page)
     }
 
@@ -176,9 +185,6 @@ impl Search<'_> {
     fn agree(&mut self, place: Place, end: Place) -> Result<Next, view::Error> {
         let (mut place, mut agreed, mut turn) = (place, 0, 0);
         while agreed < self.lists.len() {
-            if self.steps >= self.query.steps {
-                return Ok(Next::Tired(place));
-            }
             self.steps += 1;
             let list = self.lists.get_mut(turn);
             let Some(found) = list.map(|list| list.seek(place)).transpose()?.flatten() else {
@@ -194,6 +200,11 @@ impl Search<'_> {
             agreed = if found == place { agreed + 1 } else { 1 };
             place = found;
             turn = (turn + 1) % self.lists.len();
+            if self.steps >= self.query.steps
+                && let Some(rest) = self.rest(place)
+            {
+                return Ok(Next::Tired(rest));
+            }
         }
         Ok(Next::Found(place))
     }
@@ -206,11 +217,16 @@ impl Search<'_> {
         }
     }
 
-    /// The place before this one, in the question's order.
-    fn back(&self, place: Place) -> Option<Place> {
+    /// Where to rest, once it is tired and has come past such a place: nothing stands between that and
+    /// the place where it is.
+    fn rest(&mut self, place: Place) -> Option<Place> {
+        let tired = *self.tired.get_or_insert(place);
+        let stretch = |place: Place| place.seq.0 / REST;
+        let first = |stretch: u64| Place::first_of(Seq(stretch.saturating_mul(REST)));
+        (stretch(place) != stretch(tired)).then_some(())?;
         match self.query.order {
-            Order::Oldest => place.before(),
-            Order::Newest => Some(place.next()),
+            Order::Oldest => first(stretch(place)).before(),
+            Order::Newest => Some(first(stretch(place).saturating_add(1))),
         }
     }
 

@@ -192,6 +192,31 @@ pub async fn inv03_every_filter_finds_what_the_record_says(backend: Backend) {
     wallet.assert_sound().await;
 }
 
+/// The rows of a folder, each a page of its own: no page is empty, and none tells a place but its own.
+async fn one_by_one(wallet: &Wallet, order: &str, folder: &[Value]) {
+    let to = format!(
+        "to={}",
+        folder.last().unwrap()["occurred_at"].as_str().unwrap()
+    );
+    let (mut places, mut after) = (Vec::new(), String::new());
+    loop {
+        let query = format!("path=secret/team/&order={order}&{to}&limit=1{after}");
+        let (rows, next) = page(&wallet.node, &query).await;
+        let [row] = &rows[..] else {
+            panic!("a page of {} rows behind {after}", rows.len());
+        };
+        places.push(place(row));
+        let Some(next) = next else { break };
+        assert_eq!(next, row["audit_id"], "{query}");
+        after = format!("&after={next}");
+    }
+    if order == "newest" {
+        places.reverse();
+    }
+    let told: Vec<_> = folder.iter().map(place).collect();
+    assert!(places.len() > 10 && told.starts_with(&places));
+}
+
 /// An index that is made anew comes to the same verdicts; what is erased meanwhile is told by neither.
 pub async fn inv07_what_is_erased_is_found_by_no_folder(backend: Backend) {
     let mut wallet = Wallet::serve(backend).await;
@@ -238,6 +263,9 @@ pub async fn inv07_what_is_erased_is_found_by_no_folder(backend: Backend) {
         let (folder, _) = page(&wallet.node, "path=secret/team/").await;
         let record = &of_x[0]["record"];
         assert!(folder.len() > 10 && folder.iter().all(|row| row["record"] != *record));
+        for order in ["oldest", "newest"] {
+            one_by_one(&wallet, order, &folder).await;
+        }
     }
     wallet.assert_sound().await;
 }

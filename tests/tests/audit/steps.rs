@@ -17,7 +17,7 @@ use billfold_core::{
     subject::{Generation, Subject},
 };
 use billfold_projector::{
-    audit::{self, Added, By, Commit, Index, Order, Outcome, Place, Query, STEPS, Told},
+    audit::{self, Added, By, Commit, Index, Order, Outcome, Place, Query, REST, STEPS, Told},
     chain::Chains,
     keychain::Progress,
 };
@@ -141,6 +141,13 @@ fn all(index: &Index, custody: &Custody, query: &Query) -> (Vec<Place>, usize) {
         assert!(page.rows.len() <= query.limit);
         found.extend(page.rows.iter().map(|row| row.place));
         pages += 1;
+        // A page that is not full rests at a place that nothing has.
+        if let Some(next) = page.next
+            && page.rows.len() < query.limit
+        {
+            assert!(next.number == u16::MAX || next.number == 0);
+            assert_eq!((next.seq.0 + u64::from(next.number != 0)) % REST, 0);
+        }
         match page.next {
             None => return (found, pages),
             next => query.after = next,
@@ -215,8 +222,9 @@ async fn a_question_of_few_steps_goes_on_until_all_is_found() {
                         found, wanted,
                         "{by:?} {from} {to} {steps} {limit} {order:?}"
                     );
-                    // No page takes more steps than it may.
-                    assert!(pages >= found.len() / limit.min(steps));
+                    // No page takes more steps than it may, and those to where it may rest.
+                    let most = steps + usize::try_from(REST * OF_COMMIT).unwrap();
+                    assert!(pages >= found.len() / limit.min(most));
                 }
             }
         }
