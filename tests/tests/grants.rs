@@ -31,13 +31,14 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use auditor::{Auditor, lines};
-use everything::{every_ciphertext, keys_granted};
+use everything::{every_ciphertext, keys_granted, names_granted};
 use quick_start::the_auditors_quick_start_runs_as_written;
 
 on_both_backends! {
     inv04_an_auditors_key_opens_facts_of_its_epochs_and_nothing_else,
     auditors_read_what_the_wallet_says_and_no_more_than_their_epochs,
     a_standing_grant_has_each_further_epoch_until_it_is_revoked,
+    names_are_granted_with_their_epochs_and_no_further,
     a_live_grant_has_the_epoch_that_goes_on,
     inv10_granting_is_for_who_may,
     inv12_grants_that_are_none_change_nothing,
@@ -366,6 +367,65 @@ async fn a_standing_grant_has_each_further_epoch_until_it_is_revoked(backend: Ba
     let all = every_ciphertext(&wallet).await;
     let epochs = |auditor| keys_granted(&all, auditor).len();
     assert_eq!((epochs(&standing), epochs(&revoked)), (3, 1));
+}
+
+/// Something with a name, of each kind that has one.
+async fn name_something(wallet: &Wallet, name: &str) {
+    let mount = json!({ "type": "kv", "options": { "version": "2" } });
+    ok(
+        wallet,
+        "POST",
+        &format!("/v1/sys/mounts/{name}-mount"),
+        mount,
+    )
+    .await;
+    let data = json!({ "data": { "x": "y" } });
+    ok(wallet, "POST", &format!("/v1/secret/data/{name}"), data).await;
+    let wish = json!({ "policies": ["default"], "display_name": name });
+    ok(wallet, "POST", "/v1/auth/token/create", wish).await;
+    // What has the time of an epoch's end belongs to it.
+    sleep(Duration::from_millis(20)).await;
+}
+
+async fn names_are_granted_with_their_epochs_and_no_further(backend: Backend) {
+    let mut wallet = Wallet::serve(backend).await;
+    let (early, standing, past) = (Auditor::new(), Auditor::new(), Auditor::new());
+    name_something(&wallet, "first").await;
+    let ended_before = grant(&wallet, &early, json!({})).await;
+    assert!(ended_before["named_until"].is_null(), "no epoch is granted");
+    let path = format!("{GRANTS}/{}", ended_before["id"].as_str().unwrap());
+    ok(&wallet, "DELETE", &path, Value::Null).await;
+    end_epoch(&wallet).await;
+    sleep(Duration::from_millis(20)).await;
+    name_something(&wallet, "second").await;
+    end_epoch(&wallet).await;
+    sleep(Duration::from_millis(20)).await;
+    name_something(&wallet, "third").await;
+    let epochs = everything::epochs_by_time(&wallet).await;
+    let until = grant(&wallet, &past, json!({ "to": epochs[0].1 })).await;
+    assert_eq!(until["named_until"], epochs[0].1.as_str());
+    let whole = grant(&wallet, &standing, json!({})).await;
+    assert_eq!(whole["named_until"], epochs[1].1.as_str());
+    wallet.assert_sound().await;
+    wallet.node.stop().await.unwrap();
+
+    let all = every_ciphertext(&wallet).await;
+    for (auditor, names) in [
+        (&early, &[][..]),
+        (&past, &["first"]),
+        (&standing, &["first", "second"]),
+    ] {
+        let table = names_granted(&all, auditor);
+        for name in ["first", "second", "third"] {
+            let mount = format!("{name}-mount/");
+            let told = [
+                table.mounts.iter().any(|(_, path)| *path == mount),
+                table.records.iter().any(|(_, _, path)| path == name),
+                table.tokens.iter().any(|(_, path)| path.ends_with(name)),
+            ];
+            assert_eq!(told, [names.contains(&name); 3], "{name} {names:?}");
+        }
+    }
 }
 
 async fn a_live_grant_has_the_epoch_that_goes_on(backend: Backend) {

@@ -168,8 +168,8 @@ impl Wallet {
             let due = self.due(&grant)?;
             if !due.is_empty() {
                 last = Some(self.grant_epochs(id, &grant, due).await?);
-            } else if grant.wants_names() {
-                last = Some(self.grant_names(id, &grant).await?);
+            } else if let Some(up_to) = grant.names_due() {
+                last = Some(self.grant_names(id, &grant, up_to).await?);
             } else {
                 return Ok(last);
             }

@@ -57,10 +57,19 @@ impl Grant {
         epoch.number > self.last_epoch && begins_in_time && ends_in_time
     }
 
-    /// Whether names are to be granted: there are none yet, or epochs came after them.
+    /// Whether a table of names may be granted: there is none yet, or epochs came after it.
     #[must_use]
     pub fn wants_names(&self) -> bool {
         self.names && self.named.is_none_or(|named| named < self.covers)
+    }
+
+    /// Up to when names are to be granted that are not yet: of what came to be by the end of the last
+    /// epoch that is granted, and of the span. Without an epoch there is nothing to be named.
+    #[must_use]
+    pub fn names_due(&self) -> Option<Millis> {
+        let end = self.to.map_or(self.covers, |to| to.min(self.covers));
+        let is_due = self.last_epoch > 0 && self.named.is_none_or(|named| named < end);
+        (self.names && is_due).then_some(end)
     }
 }
 
@@ -111,5 +120,38 @@ mod tests {
         assert!(!named.wants_names());
         named.covers = Millis(51);
         assert!(named.wants_names(), "a later epoch is granted");
+    }
+
+    #[test]
+    fn names_are_due_as_far_as_epochs_are_granted_and_the_span_goes() {
+        let grant = |to, last_epoch, named, covers| Grant {
+            recipient: ByteArray::new([1; 32]),
+            from: Millis(100),
+            to,
+            live: false,
+            names: true,
+            granted: Millis(150),
+            actor: Actor::System,
+            parts: 0,
+            last_epoch,
+            named,
+            covers: Millis(covers),
+        };
+        let due = |to: Option<u64>, last, named: Option<u64>, covers| {
+            let due = grant(to.map(Millis), last, named.map(Millis), covers).names_due();
+            due.map(|due| due.0)
+        };
+        assert_eq!(due(None, 0, None, 0), None, "no epoch is granted");
+        assert_eq!(due(None, 1, None, 300), Some(300));
+        assert_eq!(due(None, 1, Some(300), 300), None, "they are complete");
+        assert_eq!(due(None, 2, Some(300), 400), Some(400));
+        assert_eq!(due(Some(350), 2, Some(300), 400), Some(350));
+        assert_eq!(due(Some(350), 2, Some(350), 400), None, "the span is over");
+        assert_eq!(due(Some(900), 2, None, 400), Some(400));
+        let without = Grant {
+            names: false,
+            ..grant(None, 1, None, 300)
+        };
+        assert_eq!(without.names_due(), None);
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use billfold_core::{
-    Millis,
+    Millis, SecretBytes,
     commit::Sealed,
     event::Event,
-    grant::Address,
+    grant::{Address, NameTable},
     id::{FactKeyId, Seq, WalletId},
     subject::Generation,
 };
@@ -207,26 +207,39 @@ fn commits_anywhere(key: &[u8; 32], label: &str, stored: &[u8]) -> bool {
     at.into_iter().any(|at| commits(key, label, &stored[at..]))
 }
 
-/// What the log grants to an auditor.
-pub fn keys_granted(all: &Everything, auditor: &Auditor) -> Vec<Granted> {
+/// The plaintexts of all parts of this kind that the log has for an auditor.
+fn parts(all: &Everything, auditor: &Auditor, kind: u16) -> Vec<SecretBytes> {
     let secret = auditor.secret();
     let public = secret.public().unwrap();
+    let sealed = all.ciphertexts.iter();
+    let opened = sealed
+        .filter_map(|sealed| Address::open(&secret, &public, all.wallet, &sealed.bytes))
+        .map(|opened| opened.unwrap());
+    let of_kind = opened.filter(|(address, _)| address.kind == kind);
+    of_kind.map(|(_, plain)| plain).collect()
+}
+
+/// What the log grants to an auditor.
+pub fn keys_granted(all: &Everything, auditor: &Auditor) -> Vec<Granted> {
     let mut granted = Vec::new();
-    for sealed in &all.ciphertexts {
-        let Some(opened) = Address::open(&secret, &public, all.wallet, &sealed.bytes) else {
-            continue;
-        };
-        let (address, plain) = opened.unwrap();
-        if address.kind == Event::EPOCHS_GRANTED {
-            let rows = plain.expose().chunks_exact(84);
-            granted.extend(rows.map(|row| Granted {
-                epoch: FactKeyId::from_bytes(row[..16].try_into().unwrap()),
-                facts: row[20..52].try_into().unwrap(),
-                names: row[52..].try_into().unwrap(),
-            }));
-        }
+    for plain in parts(all, auditor, Event::EPOCHS_GRANTED) {
+        let rows = plain.expose().chunks_exact(84);
+        granted.extend(rows.map(|row| Granted {
+            epoch: FactKeyId::from_bytes(row[..16].try_into().unwrap()),
+            facts: row[20..52].try_into().unwrap(),
+            names: row[52..].try_into().unwrap(),
+        }));
     }
     granted
+}
+
+/// All names that the log grants to an auditor.
+pub fn names_granted(all: &Everything, auditor: &Auditor) -> NameTable {
+    let mut table = NameTable::default();
+    for plain in parts(all, auditor, Event::NAMES_GRANTED) {
+        table.merge(NameTable::decode(plain.expose()).unwrap());
+    }
+    table
 }
 
 /// When each epoch began and ended, in the order in which they began.

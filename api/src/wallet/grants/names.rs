@@ -27,10 +27,15 @@ struct Sending<'a> {
 }
 
 impl Wallet {
-    /// Grants the names of what came to be since the last table: a record's path never changes.
-    /// Another node may do the same meanwhile: whoever finds that its part is not the next one leaves
-    /// it.
-    pub(super) async fn grant_names(&self, id: GrantId, grant: &Grant) -> Result<Seq, Error> {
+    /// Grants the names of what came to be since the last table, and up to this time: a record's path
+    /// never changes. Another node may do the same meanwhile: whoever finds that its part is not the
+    /// next one leaves it.
+    pub(super) async fn grant_names(
+        &self,
+        id: GrantId,
+        grant: &Grant,
+        up_to: Millis,
+    ) -> Result<Seq, Error> {
         let mut sending = Sending {
             wallet: self,
             id,
@@ -38,16 +43,16 @@ impl Wallet {
             table: NameTable::default(),
             seq: Seq::ZERO,
         };
-        // What comes to be meanwhile is for the next table.
-        let up_to = self.keychain.view().head().time;
-        let since = grant.named.unwrap_or_default();
-        for mount in self.all_mounts().await? {
+        let span = grant.named.unwrap_or_default()..=up_to;
+        let mounts = self.all_mounts().await?.into_iter();
+        // Mounts can be renamed: each table has all of them.
+        for mount in mounts.filter(|mount| mount.created <= up_to) {
             sending.table.mounts.push((mount.id, mount.path));
         }
         let view = self.keychain.view();
         let tokens: Vec<(TokenId, Token)> = view.tokens().collect::<Result<_, _>>()?;
         let tokens = tokens.into_iter();
-        for (token, stored) in tokens.filter(|(_, token)| token.created >= since) {
+        for (token, stored) in tokens.filter(|(_, token)| span.contains(&token.created)) {
             if let Some(names) = self.granted_token(&token, &stored).await? {
                 sending.table.tokens.push((token, names.display));
             }
@@ -63,7 +68,7 @@ impl Wallet {
             }
             for (record, stored) in records {
                 after = Some(record);
-                if stored.record.created < since {
+                if !span.contains(&stored.record.created) {
                     continue;
                 }
                 if let Some(names) = self.names_of(record, &stored).await? {
