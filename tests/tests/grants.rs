@@ -40,6 +40,7 @@ on_both_backends! {
     a_standing_grant_has_each_further_epoch_until_it_is_revoked,
     names_are_granted_with_their_epochs_and_no_further,
     a_live_grant_has_the_epoch_that_goes_on,
+    who_had_the_epoch_that_goes_on_has_no_more_of_it_once_it_is_revoked,
     inv10_granting_is_for_who_may,
     inv12_grants_that_are_none_change_nothing,
     the_commands_grant_list_and_revoke,
@@ -426,6 +427,31 @@ async fn names_are_granted_with_their_epochs_and_no_further(backend: Backend) {
             assert_eq!(told, [names.contains(&name); 3], "{name} {names:?}");
         }
     }
+}
+
+async fn who_had_the_epoch_that_goes_on_has_no_more_of_it_once_it_is_revoked(backend: Backend) {
+    let mut wallet = Wallet::serve(backend).await;
+    live(&wallet, 1).await;
+    let (auditor, over) = (Auditor::new(), Auditor::new());
+    let granted = grant(&wallet, &auditor, json!({ "live": true })).await;
+    assert_eq!(granted["granted_epoch"], 1);
+    let path = format!("{GRANTS}/{}", granted["id"].as_str().unwrap());
+    ok(&wallet, "DELETE", &path, Value::Null).await;
+    assert_eq!(everything::epochs_by_time(&wallet).await.len(), 2);
+    // Whose span is over has nothing of the epoch that goes on.
+    let to = everything::epochs_by_time(&wallet).await[1].0.clone();
+    let granted = grant(&wallet, &over, json!({ "live": true, "to": to })).await;
+    let path = format!("{GRANTS}/{}", granted["id"].as_str().unwrap());
+    ok(&wallet, "DELETE", &path, Value::Null).await;
+    assert_eq!(everything::epochs_by_time(&wallet).await.len(), 2);
+    live(&wallet, 2).await;
+    wallet.assert_sound().await;
+    wallet.node.stop().await.unwrap();
+    let all = every_ciphertext(&wallet).await;
+    let keys = keys_granted(&all, &auditor);
+    let granted: Vec<_> = keys.iter().map(|key| key.epoch).collect();
+    assert_eq!(granted, all.epochs()[..1]);
+    assert_eq!(all.epochs().len(), 2);
 }
 
 async fn a_live_grant_has_the_epoch_that_goes_on(backend: Backend) {

@@ -131,10 +131,12 @@ impl Wallet {
         Ok(looked.map(|_| all))
     }
 
-    /// Ends a grant: nothing more is granted by it. What was granted stays granted.
+    /// Ends a grant: nothing more is granted by it. What was granted stays granted; an epoch that goes
+    /// on and was granted ends with it.
     ///
     /// # Errors
-    /// When it is refused, there is no such grant, or the outcome is not known.
+    /// When it is refused, there is no such grant, the epoch cannot be ended, or the outcome is not
+    /// known.
     pub async fn revoke_grant(
         &self,
         caller: &Caller,
@@ -143,8 +145,27 @@ impl Wallet {
         command: Option<CommandId>,
     ) -> Result<Written, Error> {
         let needs = vec![caller.asks(needed(Operation::Delete, path))];
-        self.carry_out(command, caller.actor, needs, Action::EndGrant(id))
-            .await
+        let grant = self.state().grants()?.get(&id).cloned();
+        let ended = self
+            .carry_out(command, caller.actor, needs, Action::EndGrant(id))
+            .await?;
+        if let Some(grant) = grant
+            && self.has_current(&grant)?
+            && let Err(error) = self.begin_epoch().await
+        {
+            tracing::warn!(%error, "the epoch of a grant that was revoked could not be ended");
+            let told = "the grant is ended, but its auditor has the key of the epoch that goes on: \
+                        rotate the wallet's keys to end it";
+            return Err(Error::Unavailable(told.to_owned()));
+        }
+        Ok(ended)
+    }
+
+    /// Whether a grant has the epoch that goes on, or is about to.
+    fn has_current(&self, grant: &Grant) -> Result<bool, Error> {
+        let current = self.epoch()?.map(|(_, epoch)| epoch.began);
+        let in_span = current.is_some_and(|began| grant.to.is_none_or(|to| began < to));
+        Ok(grant.live && in_span)
     }
 
     /// Brings every grant to where it should be. Every node looks; whoever is first does it.
