@@ -524,8 +524,12 @@ async fn inv10_granting_is_for_who_may(backend: Backend) {
 async fn the_commands_grant_list_and_revoke(backend: Backend) {
     let wallet = Wallet::serve(backend).await;
     let auditor = Auditor::new();
-    end_epoch(&wallet).await;
     let cli = Cli::root(&wallet.node);
+    let secret = "secret/persons/jane-doe";
+    let put = cli.run_with(&["put", secret, "k=-"], "v").await;
+    put.success().unwrap();
+    cli.ok(&["get", secret]).await;
+    end_epoch(&wallet).await;
     let run = async |args: &[&str]| cli.run(&[args, &["--format", "json"]].concat()).await;
     let recipient = ["grant-auditor", "--recipient", &auditor.public];
     let span = [
@@ -551,11 +555,21 @@ async fn the_commands_grant_list_and_revoke(backend: Backend) {
     let refused = run(&["grant-auditor", "--recipient", &slip[..40]]).await;
     assert_ne!(refused.code, 0);
     assert!(!refused.stderr.contains(&slip[..40]), "{}", refused.stderr);
-    // Without names there is no path and no name of a token, and all facts are there.
+    // Without names there is no path of a secret and no name of a token, and all facts are there.
     let seen = auditor.replay(&wallet, &["log", "--json", "--names"]).await;
     let seen = lines(&seen.success().unwrap().stdout);
-    assert!(seen.iter().any(|line| line["event"] == "WalletCreated"));
-    assert!(seen.iter().all(|line| line["token_name"].is_null()));
+    for event in ["WalletCreated", "CredentialWritten"] {
+        assert!(seen.iter().any(|line| line["event"] == event));
+    }
+    assert!(seen.iter().any(|line| line["operation"] == "read-data"));
+    for line in &seen {
+        assert!(line["token_name"].is_null(), "{line}");
+        let has_path = line["record"].is_string() && line["path"].is_string();
+        assert!(
+            !has_path && !line.to_string().contains("jane-doe"),
+            "{line}"
+        );
+    }
 }
 
 async fn inv12_grants_that_are_none_change_nothing(backend: Backend) {
