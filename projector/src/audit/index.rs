@@ -47,6 +47,9 @@ const POSTING: usize = 1024;
 /// How many events of a commit are sealed together: whoever wants one opens all of them.
 const TOGETHER: u16 = 16;
 const SECOND: u64 = 1000;
+/// How far the time of a void commit may be from the latest before it, in milliseconds, for the commit
+/// to be found by times: whoever has the key of an epoch that ended can give such a commit any time.
+const BELIEVED: u64 = 10 * SECOND;
 
 /// The audit index. Only one process has it open.
 pub struct Index {
@@ -71,9 +74,9 @@ impl std::fmt::Debug for Index {
 struct At {
     /// The last sequence that was read.
     seq: Seq,
-    /// The latest time of any commit so far.
+    /// The latest time of any commit so far that is not void.
     latest: Millis,
-    /// How far a commit's time was before the latest so far, at most: commits of several subjects are
+    /// How far the time of one was before the latest so far, at most: commits of several subjects are
     /// not in the order of their times.
     lag: u64,
 }
@@ -102,6 +105,15 @@ pub struct Commit {
     pub epochs: Vec<FactKeyId>,
     /// Its events.
     pub events: Vec<Added>,
+}
+
+impl Commit {
+    /// Whether it came behind the end of its epoch: then all of it did.
+    fn is_void(&self) -> bool {
+        let told = self.events.iter().filter_map(|event| event.told.as_ref());
+        told.map(|told| told.outcome)
+            .any(|outcome| outcome == Outcome::Void)
+    }
 }
 
 /// An event as the index takes it in.
@@ -317,14 +329,15 @@ impl Index {
     }
 
     /// The first sequence that may have this time or a later one; none while the log is before it.
+    /// Void commits count as far as their times are believed.
     pub(super) fn first_of(&self, time: Millis) -> Result<Option<Seq>, view::Error> {
-        self.first_in(time.0 / SECOND)
+        self.first_in(time.0.saturating_sub(BELIEVED) / SECOND)
     }
 
     /// The first sequence from which on every commit has this time or a later one; none while that
     /// may still change.
     pub(super) fn end_of(&self, time: Millis) -> Result<Option<Seq>, view::Error> {
-        let lag = self.at.borrow().lag;
+        let lag = self.at.borrow().lag.max(BELIEVED);
         match time.0.checked_add(lag) {
             Some(time) => self.first_in(time.div_ceil(SECOND)),
             None => Ok(None),
@@ -418,6 +431,10 @@ impl Index {
 impl At {
     /// Goes past a commit, and notes where the log came to another second.
     fn pass(&mut self, commit: &Commit, batch: &mut sled::Batch) {
+        if commit.is_void() {
+            self.seq = commit.seq;
+            return;
+        }
         let begins = self.seq == Seq::ZERO || commit.time.0 / SECOND > self.latest.0 / SECOND;
         if begins {
             let second = commit.time.0 / SECOND;

@@ -230,3 +230,54 @@ async fn a_question_of_few_steps_goes_on_until_all_is_found() {
         }
     }
 }
+
+/// Void commits: one as it comes about, the others by whoever has the key of an epoch that ended.
+#[tokio::test]
+async fn what_is_void_costs_no_question_its_bounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let (index, custody) = made(dir.path()).await;
+    let ask = |from: u64, to: u64| {
+        let query = Query {
+            by: Vec::new(),
+            from: Millis(from),
+            to: Millis(to),
+            order: Order::Oldest,
+            after: None,
+            limit: 10_000,
+            steps: STEPS,
+        };
+        index.find(&custody, &query).unwrap()
+    };
+    let before = ask(START + 40_000, START + 42_000);
+    assert!(before.rows.len() > 100);
+
+    let subject = Subject::Observed(Generation::FIRST, custody.process());
+    let late = time(COMMITS - 1).0;
+    let voids = [late + 3_000, 0, u64::MAX / 2];
+    for (seq, time) in (COMMITS + 1..).zip(voids) {
+        let mut void = event(seq);
+        void.told.as_mut().unwrap().outcome = Outcome::Void;
+        let commit = Commit {
+            seq: Seq(seq),
+            time: Millis(time),
+            subject,
+            epochs: Vec::new(),
+            events: vec![void],
+        };
+        let head = Head {
+            seq: Seq(seq),
+            ..Head::default()
+        };
+        let chains = Chains::from_heads([(subject, head)], Seq(seq));
+        index.add(&[commit], &chains).unwrap();
+    }
+    let after = ask(START + 40_000, START + 42_000);
+    assert_eq!(
+        (after.rows.len(), after.steps),
+        (before.rows.len(), before.steps)
+    );
+    let found = ask(late + 3_000, late + 3_001);
+    let places: Vec<_> = found.rows.iter().map(|row| row.place.seq.0).collect();
+    assert_eq!(places, [COMMITS + 1]);
+    assert_eq!(ask(0, u64::MAX).rows.len() as u64, COMMITS * OF_COMMIT + 3);
+}
