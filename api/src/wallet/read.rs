@@ -370,14 +370,18 @@ impl Wallet {
         let Some((mount, below)) = self.mount_of(path).await? else {
             return Ok(None);
         };
-        let path = match mount.kind {
-            // What is to be done with it stands before its path.
-            MountKind::KvV2 => below.split_once('/').map_or("", |(_, path)| path),
-            MountKind::KvV1 => &below,
+        // What is to be done with it stands before its path, unless that was forgotten.
+        let behind = match mount.kind {
+            MountKind::KvV2 => below.split_once('/').map(|(_, path)| path),
+            MountKind::KvV1 => None,
         };
-        let record = self.record(mount.id, path.trim_end_matches('/'));
-        let exists = self.keychain.view().has_record(&record)?;
-        Ok(exists.then_some((mount.id, record)))
+        for path in behind.into_iter().chain([below.as_str()]) {
+            let record = self.record(mount.id, path.trim_end_matches('/'));
+            if self.keychain.view().has_record(&record)? {
+                return Ok(Some((mount.id, record)));
+            }
+        }
+        Ok(None)
     }
 
     /// Records that someone looks at something of the wallet itself, by its path of the API.

@@ -61,6 +61,7 @@ async fn ask_everything(node: &Billfold, clerk: &str) {
             format!("/v1/secret/data/persons/{NAME}?version=no"),
             403,
         ),
+        ("POST", format!("/v1/secret/persons/{NAME}"), 403),
         ("POST", format!("/v1/kv1/{NAME}"), 403),
         ("DELETE", format!("/v1/kv1/{NAME}"), 403),
         ("DELETE", format!("/api/credentials/persons/{NAME}"), 403),
