@@ -464,19 +464,35 @@ async fn keep_audit(
     generation: Generation,
     keychain: Arc<Keychain>,
 ) {
-    let custody = Arc::clone(keychain.custody());
-    let now = Arc::clone(keychain.view());
-    let Err(error) = audit::follow(Arc::clone(&audit), tree, log, generation, custody, now).await;
-    if let audit::Error::Index(view::Error::Unusable(_)) = &error {
-        audit.condemn();
-    }
-    match error {
-        audit::Error::Broken(_)
-        | audit::Error::Evidence { .. }
-        | audit::Error::Tree(tree::Error::Broken(_) | tree::Error::Evidence(_)) => {
-            keychain.stop(error.to_string());
+    /// Before it goes on after something failed: a disk that was full may have room again.
+    const PAUSE: Duration = Duration::from_secs(2);
+    loop {
+        let followed = audit::follow(
+            Arc::clone(&audit),
+            Arc::clone(&tree),
+            Arc::clone(&log),
+            generation,
+            Arc::clone(keychain.custody()),
+            Arc::clone(keychain.view()),
+        );
+        let Err(error) = followed.await;
+        match error {
+            audit::Error::Broken(_)
+            | audit::Error::Evidence { .. }
+            | audit::Error::Log(log::Error::Damaged { .. })
+            | audit::Error::Tree(
+                tree::Error::Broken(_)
+                | tree::Error::Evidence(_)
+                | tree::Error::Log(log::Error::Damaged { .. }),
+            ) => return keychain.stop(error.to_string()),
+            audit::Error::Index(view::Error::Unusable(_)) => {
+                audit.condemn();
+                tracing::error!(%error, "the audit index is not kept until the next start");
+                return;
+            }
+            error => tracing::error!(%error, "the audit index cannot go on; trying again"),
         }
-        other => tracing::error!(error = %other, "the audit index is not kept any more"),
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -16,17 +16,18 @@ use billfold_core::{
     grant::{Address, AuditorKey, AuditorSecret, NameTable, epochs_of},
     id::{FactKeyId, MountId, RecordId, Seq, TokenId, WalletId},
     keys::wallet::Epoch,
+    proof::{KeyName, Note, Statement, VerifierKey, statement::KeyChange},
     subject::Subject,
 };
 use billfold_streams::{
     EventLog,
     custody::Custody,
     entropy::Os,
-    log::{Message, Tail},
+    log::{Filter, Message, Tail},
 };
 use futures::StreamExt as _;
 
-use crate::{Check, Error, Finding, source::EVERYTHING};
+use crate::{Check, Error, Finding, integrity, source::EVERYTHING};
 
 /// Makes an auditor's key in a file that only its owner reads, and returns the public one.
 ///
@@ -61,20 +62,33 @@ pub(crate) fn read_key(file: &Path) -> Result<AuditorSecret, Error> {
 /// What was granted besides the keys of epochs, and what was not.
 #[derive(Debug, Default)]
 pub(crate) struct Granted {
-    records: HashMap<RecordId, String>,
-    mounts: HashMap<MountId, String>,
+    records: HashMap<RecordId, (MountId, String)>,
+    /// By the mount, and what facts call its path: a mount may have moved.
+    mounts: HashMap<MountId, HashMap<RecordId, String>>,
     tokens: HashMap<TokenId, String>,
     /// The sequences whose facts the key does not open, as spans from first to last.
     closed: Vec<(Seq, Seq)>,
 }
 
 impl Granted {
-    pub(crate) fn path(&self, record: RecordId) -> Option<&String> {
+    /// The mount that a record is in, and its path below.
+    pub(crate) fn record(&self, record: RecordId) -> Option<&(MountId, String)> {
         self.records.get(&record)
     }
 
-    pub(crate) fn mount_path(&self, mount: MountId) -> Option<&String> {
-        self.mounts.get(&mount)
+    pub(crate) fn path(&self, record: RecordId) -> Option<&String> {
+        self.record(record).map(|(_, path)| path)
+    }
+
+    /// The path of a mount that facts call so.
+    pub(crate) fn mount_path(&self, mount: MountId, blinded: &RecordId) -> Option<&String> {
+        self.mounts.get(&mount)?.get(blinded)
+    }
+
+    /// The path of a mount where it is not known what facts call it; none if it had several.
+    pub(crate) fn only_path(&self, mount: MountId) -> Option<&String> {
+        let mut paths = self.mounts.get(&mount)?.values();
+        paths.next().filter(|_| paths.next().is_none())
     }
 
     pub(crate) fn token(&self, token: TokenId) -> Option<&String> {
@@ -91,25 +105,30 @@ impl Granted {
     }
 
     fn name(&mut self, table: NameTable) {
-        self.mounts.extend(table.mounts);
+        for (mount, blinded, path) in table.mounts {
+            self.mounts.entry(mount).or_default().insert(blinded, path);
+        }
         self.tokens.extend(table.tokens);
         let records = table.records.into_iter();
         self.records
-            .extend(records.map(|(record, _, path)| (record, path)));
+            .extend(records.map(|(record, mount, path)| (record, (mount, path))));
     }
 }
 
-/// Goes over the log and takes up what was granted to this key.
+/// Goes over the log and takes up what was granted to this key: as far as the log's own checkpoints
+/// attest it, for anybody can seal something to a public key. Whose checkpoints they are is for
+/// `verify --checkpoint-key` to say.
 ///
 /// # Errors
-/// When nothing was, when commits are missing or not in order, or when the log cannot be reached.
+/// When nothing was, when the log is not what its checkpoints attest, or when it cannot be reached.
 pub(crate) async fn take_up(
-    log: &dyn EventLog,
+    log: &Arc<dyn EventLog>,
     secret: &AuditorSecret,
     patience: Duration,
 ) -> Result<(Arc<Custody>, Granted), Error> {
     let public = secret.public();
     let public = public.map_err(|error| Error::Unreachable(error.to_string()))?;
+    let attested = attested(log).await?;
     let end = log.head(EVERYTHING).await?;
     let mut frames = Frames::default();
     let mut reading = Reading {
@@ -119,6 +138,9 @@ pub(crate) async fn take_up(
     while frames.last < end {
         let message = reading.next().await?;
         let commit = frames.follow(&message)?;
+        if message.seq > attested || !message.subject.is_decided() {
+            continue;
+        }
         let wallet = commit.header.wallet;
         let payloads = commit.ciphertexts().filter_map(|event| event.payload);
         for payload in payloads {
@@ -136,6 +158,33 @@ pub(crate) async fn take_up(
         }
     }
     frames.finish()
+}
+
+/// How far the log's own checkpoints speak for it.
+async fn attested(log: &Arc<dyn EventLog>) -> Result<Seq, Error> {
+    let checkpoints = Filter::Checkpoints(EVERYTHING.generation());
+    if log.head(checkpoints).await? == Seq::ZERO {
+        return Ok(Seq::ZERO);
+    }
+    let first = log.read(checkpoints, Seq::ZERO).await?.next().await;
+    let gone = || Error::Unreachable("the log gives none of its checkpoints".to_owned());
+    let first = first.ok_or_else(gone)??;
+    let key = first_key(&first).ok_or_else(|| wrong(first.seq, "it names no checkpoint key"))?;
+    let report = integrity::verify(log, &[key], &[], &mut |_, _| ()).await?;
+    match report.findings.into_iter().next() {
+        Some(finding) => Err(finding.into()),
+        None => Ok(Seq(report.attested)),
+    }
+}
+
+fn first_key(first: &Message) -> Option<VerifierKey> {
+    let sealed = Sealed::parse(&first.bytes).ok()?;
+    let origin = KeyName::origin(sealed.header.wallet, first.subject.generation());
+    let Statement::KeyChange(note) = sealed.statements().first()? else {
+        return None;
+    };
+    let note = Note::parse(note.as_bytes()).ok()?;
+    Some(KeyChange::verified(&note, &origin).ok()?.new)
 }
 
 struct Reading {
@@ -227,7 +276,8 @@ impl Frames {
             }
         }
         let nothing = || {
-            let told = "nothing in this log is granted to this auditor's key";
+            let told = "nothing in this log is granted to this auditor's key, as far as its \
+                        checkpoints attest it";
             Error::Unreachable(told.to_owned())
         };
         let wallet = self.wallet.ok_or_else(nothing)?;

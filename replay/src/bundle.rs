@@ -8,7 +8,7 @@ use std::{collections::HashMap, fs, path::Path, sync::Arc};
 
 use billfold_core::{
     id::{Seq, WalletId},
-    proof::Note,
+    proof::{Checkpoint, KeyName, Note},
     subject::Subject,
 };
 use billfold_streams::{
@@ -79,7 +79,11 @@ pub async fn write(
         progress(last, end);
     }
     let nothing = || Error::Usage("there is nothing in the log".to_owned());
-    let wallet = writer.ok_or_else(nothing)?.end(last, notes)?;
+    let writer = writer.ok_or_else(nothing)?;
+    for note in notes {
+        require_of(writer.head(), last, note)?;
+    }
+    let wallet = writer.end(last, notes)?;
     file.as_file().sync_all()?;
     let kept = file.persist_noclobber(to);
     kept.map_err(|error| Error::Output(error.error))?;
@@ -88,6 +92,22 @@ pub async fn write(
         wallet,
         sequence: last,
     })
+}
+
+/// Refuses a checkpoint that does not fit the bundle: it would be found wrong by whoever gets that.
+fn require_of(head: &Head, last: Seq, note: &Note) -> Result<(), Error> {
+    let usage = |why: String| Error::Usage(format!("the checkpoint is not put beside it: {why}"));
+    let checkpoint = Checkpoint::parse(note.text()).map_err(|error| usage(error.to_string()))?;
+    if checkpoint.origin != KeyName::origin(head.wallet, head.generation) {
+        return Err(usage("it is of another log".to_owned()));
+    }
+    if checkpoint.size > last.0 {
+        return Err(usage(format!(
+            "it attests {} sequences, and the bundle ends at {last}",
+            checkpoint.size
+        )));
+    }
+    Ok(())
 }
 
 /// Where a log ends now.

@@ -128,7 +128,7 @@ impl Source {
     /// # Errors
     /// When nothing is granted to the key, or the log is broken or cannot be reached.
     pub async fn of_granted(log: Arc<dyn EventLog>, secret: &AuditorSecret) -> Result<Self, Error> {
-        let (custody, granted) = auditor::take_up(&*log, secret, PATIENCE).await?;
+        let (custody, granted) = auditor::take_up(&log, secret, PATIENCE).await?;
         Ok(Self {
             granted: Some(Arc::new(granted)),
             ..Self::of(log, custody)

@@ -16,6 +16,8 @@ mod everything;
 #[path = "docs/markdown.rs"]
 #[allow(dead_code, reason = "the tests of the documentation use more of it")]
 mod markdown;
+#[path = "grants/moved.rs"]
+mod moved;
 #[path = "grants/quick_start.rs"]
 mod quick_start;
 
@@ -32,6 +34,7 @@ use tokio::time::sleep;
 
 use auditor::{Auditor, lines};
 use everything::{every_ciphertext, keys_granted, names_granted};
+use moved::a_mount_that_moved_inverts_no_verdict;
 use quick_start::the_auditors_quick_start_runs_as_written;
 
 on_both_backends! {
@@ -45,6 +48,7 @@ on_both_backends! {
     inv12_grants_that_are_none_change_nothing,
     the_commands_grant_list_and_revoke,
     the_auditors_quick_start_runs_as_written,
+    a_mount_that_moved_inverts_no_verdict,
 }
 
 pub const GRANTS: &str = "/api/internal/wallet/auditor-grants";
@@ -64,6 +68,16 @@ pub async fn ok(wallet: &Wallet, method: &str, path: &str, body: Value) -> Value
 async fn end_epoch(wallet: &Wallet) {
     let rotate = "/api/internal/wallet/rotate-kek";
     ok(wallet, "POST", rotate, json!({})).await;
+}
+
+/// A wallet whose log is attested soon: an auditor takes up what checkpoints attest.
+pub async fn serve(backend: Backend) -> Wallet {
+    Wallet::serve_with(backend, |builder| {
+        builder
+            .env("BILLFOLD_CHECKPOINT_COMMITS", "1")
+            .env("BILLFOLD_CHECKPOINT_SECONDS", "1")
+    })
+    .await
 }
 
 async fn grant(wallet: &Wallet, auditor: &Auditor, wish: Value) -> Value {
@@ -147,7 +161,7 @@ async fn live(wallet: &Wallet, round: u32) {
 }
 
 async fn inv04_an_auditors_key_opens_facts_of_its_epochs_and_nothing_else(backend: Backend) {
-    let mut wallet = Wallet::serve(backend).await;
+    let mut wallet = serve(backend).await;
     let (first, second, none) = (Auditor::new(), Auditor::new(), Auditor::new());
     live(&wallet, 1).await;
     end_epoch(&wallet).await;
@@ -180,7 +194,7 @@ async fn inv04_an_auditors_key_opens_facts_of_its_epochs_and_nothing_else(backen
 }
 
 async fn auditors_read_what_the_wallet_says_and_no_more_than_their_epochs(backend: Backend) {
-    let mut wallet = Wallet::serve(backend).await;
+    let mut wallet = serve(backend).await;
     let (whole, later, nobody) = (Auditor::new(), Auditor::new(), Auditor::new());
     live(&wallet, 1).await;
     end_epoch(&wallet).await;
@@ -336,7 +350,7 @@ async fn other_commands_reach_as_far(wallet: &Wallet, auditor: &Auditor, closed:
 }
 
 async fn a_standing_grant_has_each_further_epoch_until_it_is_revoked(backend: Backend) {
-    let mut wallet = Wallet::serve(backend).await;
+    let mut wallet = serve(backend).await;
     let (standing, revoked) = (Auditor::new(), Auditor::new());
     let stays = grant(&wallet, &standing, json!({})).await;
     let goes = grant(&wallet, &revoked, json!({})).await;
@@ -389,7 +403,7 @@ async fn name_something(wallet: &Wallet, name: &str) {
 }
 
 async fn names_are_granted_with_their_epochs_and_no_further(backend: Backend) {
-    let mut wallet = Wallet::serve(backend).await;
+    let mut wallet = serve(backend).await;
     let (early, standing, past) = (Auditor::new(), Auditor::new(), Auditor::new());
     name_something(&wallet, "first").await;
     let ended_before = grant(&wallet, &early, json!({})).await;
@@ -420,7 +434,7 @@ async fn names_are_granted_with_their_epochs_and_no_further(backend: Backend) {
         for name in ["first", "second", "third"] {
             let mount = format!("{name}-mount/");
             let told = [
-                table.mounts.iter().any(|(_, path)| *path == mount),
+                table.mounts.iter().any(|(_, _, path)| *path == mount),
                 table.records.iter().any(|(_, _, path)| path == name),
                 table.tokens.iter().any(|(_, path)| path.ends_with(name)),
             ];
@@ -430,7 +444,7 @@ async fn names_are_granted_with_their_epochs_and_no_further(backend: Backend) {
 }
 
 async fn who_had_the_epoch_that_goes_on_has_no_more_of_it_once_it_is_revoked(backend: Backend) {
-    let mut wallet = Wallet::serve(backend).await;
+    let mut wallet = serve(backend).await;
     live(&wallet, 1).await;
     let (auditor, over) = (Auditor::new(), Auditor::new());
     let granted = grant(&wallet, &auditor, json!({ "live": true })).await;
@@ -455,7 +469,7 @@ async fn who_had_the_epoch_that_goes_on_has_no_more_of_it_once_it_is_revoked(bac
 }
 
 async fn a_live_grant_has_the_epoch_that_goes_on(backend: Backend) {
-    let wallet = Wallet::serve(backend).await;
+    let wallet = serve(backend).await;
     live(&wallet, 1).await;
     let live_one = Auditor::new();
     let granted = grant(&wallet, &live_one, json!({ "live": true })).await;
@@ -476,7 +490,7 @@ async fn a_live_grant_has_the_epoch_that_goes_on(backend: Backend) {
 }
 
 async fn inv10_granting_is_for_who_may(backend: Backend) {
-    let wallet = Wallet::serve(backend).await;
+    let wallet = serve(backend).await;
     let auditor = Auditor::new();
     let policy = |paths: &[(&str, &str)]| {
         let rules = paths
@@ -522,7 +536,7 @@ async fn inv10_granting_is_for_who_may(backend: Backend) {
 }
 
 async fn the_commands_grant_list_and_revoke(backend: Backend) {
-    let wallet = Wallet::serve(backend).await;
+    let wallet = serve(backend).await;
     let auditor = Auditor::new();
     let cli = Cli::root(&wallet.node);
     let secret = "secret/persons/jane-doe";
@@ -573,7 +587,7 @@ async fn the_commands_grant_list_and_revoke(backend: Backend) {
 }
 
 async fn inv12_grants_that_are_none_change_nothing(backend: Backend) {
-    let wallet = Wallet::serve(backend).await;
+    let wallet = serve(backend).await;
     let auditor = Auditor::new();
     let before = wallet.settled().await;
     let key = &auditor.public;

@@ -214,7 +214,8 @@ impl Wallet {
         }
     }
 
-    fn blinded(&self, path: &str) -> Vec<RecordId> {
+    /// What facts call a mount's path, the folders above it first.
+    pub(super) fn blinded(&self, path: &str) -> Vec<RecordId> {
         let ends = path.match_indices('/').map(|(at, _)| at + 1);
         let folders = ends.filter_map(|end| path.get(..end));
         let keys = self.keychain.custody().keys();

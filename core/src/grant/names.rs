@@ -13,8 +13,8 @@ pub const TABLE_BYTES: usize = 256 << 10;
 /// Names as they were when they were granted; those that were erased are not in it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NameTable {
-    /// The mounts and their paths.
-    pub mounts: Vec<(MountId, String)>,
+    /// The mounts, and each path with what facts call it: its blinded id. A mount may move.
+    pub mounts: Vec<(MountId, RecordId, String)>,
     /// The records, the mounts that they are in, and their paths below.
     pub records: Vec<(RecordId, MountId, String)>,
     /// The accessors of tokens and their display names.
@@ -53,7 +53,7 @@ impl NameTable {
     #[must_use]
     pub fn weight(&self) -> usize {
         const IDS: usize = 48;
-        let mounts = self.mounts.iter().map(|(_, path)| path.len());
+        let mounts = self.mounts.iter().map(|(_, _, path)| path.len());
         let records = self.records.iter().map(|(_, _, path)| path.len());
         let tokens = self.tokens.iter().map(|(_, name)| name.len());
         mounts

@@ -60,6 +60,10 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
+    pub(super) const fn head(&self) -> &Head {
+        &self.head
+    }
+
     pub(super) fn message(&mut self, message: &Message) -> Result<(), Error> {
         let wire: WireMessage = (
             MESSAGE,

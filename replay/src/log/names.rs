@@ -30,7 +30,7 @@ use crate::{Error, Walk};
 pub(super) struct Names<'a> {
     walk: &'a Walk,
     records: HashMap<RecordId, Sealed>,
-    mounts: HashMap<MountId, Sealed>,
+    mounts: HashMap<MountId, MountNamed>,
     /// What the commit's own events say of the records that it changes.
     changed: HashMap<RecordId, Changed>,
 }
@@ -39,6 +39,13 @@ pub(super) struct Names<'a> {
 struct Sealed {
     key: KeyRef,
     version: u32,
+    bytes: Bytes,
+}
+
+/// A mount's names, and what facts call its path.
+struct MountNamed {
+    key: KeyRef,
+    blinded: Option<RecordId>,
     bytes: Bytes,
 }
 
@@ -140,20 +147,20 @@ impl<'a> Names<'a> {
         let bytes = entry.names.clone().unwrap_or_default();
         match &entry.fact.event {
             Event::MountEnabled(event) => {
-                let sealed = Sealed {
+                let named = MountNamed {
                     key: event.names.key,
-                    version: 0,
+                    blinded: event.path.last().copied(),
                     bytes,
                 };
-                self.mounts.insert(event.mount, sealed);
+                self.mounts.insert(event.mount, named);
             }
             Event::MountRenamed(event) => {
-                let sealed = Sealed {
+                let named = MountNamed {
                     key: event.names.key,
-                    version: 0,
+                    blinded: event.path.last().copied(),
                     bytes,
                 };
-                self.mounts.insert(event.mount, sealed);
+                self.mounts.insert(event.mount, named);
             }
             Event::CredentialWritten(event) => {
                 let changed = Changed {
@@ -345,30 +352,29 @@ impl<'a> Names<'a> {
     }
 
     async fn mount_path(&self, mount: MountId) -> Result<Option<Name>, Error> {
-        if let Some(path) = self.walk.granted().and_then(|g| g.mount_path(mount)) {
-            return Ok(Some(Name::Open(path.clone())));
-        }
         let custody = self.walk.custody();
-        let sealed = match self.mounts.get(&mount) {
-            Some(sealed) => Some((sealed.key, sealed.bytes.clone())),
+        let named = match self.mounts.get(&mount) {
+            Some(named) => Some((named.key, named.blinded, named.bytes.clone())),
             None => {
                 let found = self.walk.state().mount(&mount)?;
                 found
                     .zip(self.walk.view().mount_names(&mount)?)
-                    .map(|(mount, bytes)| (mount.names.key, bytes))
+                    .map(|(mount, bytes)| (mount.names.key, mount.path.last().copied(), bytes))
             }
         };
         // A mount that is gone took its names with it; one that never was had none.
-        let Some((key, bytes)) = sealed else {
+        let Some((key, blinded, bytes)) = named else {
             return Ok(None);
         };
         let names = match custody.dek(key).await? {
             Some(dek) => open_mount_names(custody, mount, &dek, &bytes),
             None => None,
         };
-        Ok(Some(
-            names.map_or(Name::Erased, |names| Name::Open(names.path)),
-        ))
+        let granted = || {
+            let granted = self.walk.granted()?;
+            granted.mount_path(mount, &blinded?).cloned()
+        };
+        Ok(Some(told(names.map(|names| names.path).or_else(granted))))
     }
 }
 

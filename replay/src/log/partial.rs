@@ -58,8 +58,14 @@ pub(super) async fn tell(
 
 fn name(source: &Source, granted: &Granted, opened: &Opened, entry: &Entry, line: &mut Line) {
     let open = |name: Option<&String>| name.map(|name| Name::Open(name.clone()));
-    line.path = line.record.and_then(|record| open(granted.path(record)));
-    line.mount_path = line.mount.and_then(|mount| open(granted.mount_path(mount)));
+    let of_record = |record| match granted.record(record) {
+        Some((mount, path)) => (Some(*mount), Name::Open(path.clone())),
+        None => (None, Name::Erased),
+    };
+    let (mount, path) = line.record.map(of_record).unzip();
+    line.path = path;
+    let mount = line.mount.or(mount.flatten());
+    line.mount_path = mount.and_then(|mount| open(granted.only_path(mount)));
     line.token_name = line.token.and_then(|token| granted.token(token).cloned());
     if let Event::ResolutionRequested(asked) = &entry.fact.event
         && let Some(names) = open_request(source, opened, entry, asked.request)

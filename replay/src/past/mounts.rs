@@ -29,8 +29,11 @@ pub(super) async fn open(walk: &Walk) -> Result<HashMap<MountId, Open>, Error> {
             .zip(sealed)
             .and_then(|(dek, sealed)| open_mount_names(walk.custody(), *id, &dek, &sealed));
         let (path, description) = names.map(|names| (names.path, names.description)).unzip();
-        let granted = walk.granted().and_then(|granted| granted.mount_path(*id));
-        let path = path.or_else(|| granted.cloned());
+        let granted = || {
+            let granted = walk.granted()?;
+            granted.mount_path(*id, mount.path.last()?).cloned()
+        };
+        let path = path.or_else(granted);
         open.insert(*id, Open { path, description });
     }
     Ok(open)

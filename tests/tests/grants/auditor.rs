@@ -42,6 +42,9 @@ impl Auditor {
 
     /// Runs `billfold-replay` with nothing but the log and the auditor's key.
     pub async fn replay(&self, wallet: &Wallet, args: &[&str]) -> Ended {
+        if wallet.node.pid().is_some() {
+            attested(wallet).await;
+        }
         let mut command = Command::new(tools::replay_bin());
         command.args(args);
         command
@@ -60,6 +63,20 @@ impl Auditor {
             }
         }
         ended(command).await.unwrap()
+    }
+}
+
+/// Waits until a checkpoint attests all that was decided up to now.
+pub async fn attested(wallet: &Wallet) {
+    let decided = wallet.state().await.sequence;
+    let deadline = std::time::Instant::now() + crate::WITHIN;
+    loop {
+        let told = crate::ok(wallet, "GET", "/api/audit/checkpoint", Value::Null).await;
+        if told["size"].as_u64() >= Some(decided) {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "it is never attested");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }
 

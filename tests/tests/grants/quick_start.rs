@@ -2,14 +2,10 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
-use billfold_tests::{
-    billfold::ended,
-    tools,
-    wallet::{Backend, Wallet},
-};
-use serde_json::{Value, json};
+use billfold_tests::{billfold::ended, tools, wallet::Backend};
+use serde_json::json;
 
-use crate::{end_epoch, lines, markdown, ok};
+use crate::{auditor::attested, end_epoch, lines, markdown, ok, serve};
 
 /// The page's blocks as one script, in which only what it cannot know is another.
 fn script(backend: Backend, known: &[(&str, String)]) -> String {
@@ -30,12 +26,7 @@ fn script(backend: Backend, known: &[(&str, String)]) -> String {
 }
 
 pub async fn the_auditors_quick_start_runs_as_written(backend: Backend) {
-    let wallet = Wallet::serve_with(backend, |builder| {
-        builder
-            .env("BILLFOLD_CHECKPOINT_COMMITS", "1")
-            .env("BILLFOLD_CHECKPOINT_SECONDS", "1")
-    })
-    .await;
+    let wallet = serve(backend).await;
     let data = json!({ "data": { "password": "hunter" } });
     ok(&wallet, "POST", "/v1/secret/data/app/db", data.clone()).await;
     let earlier = wallet.state().await.sequence;
@@ -58,7 +49,7 @@ pub async fn the_auditors_quick_start_runs_as_written(backend: Backend) {
     let listed = lines(&listed.unwrap().success().unwrap().stdout);
     let seq = listed.last().unwrap()["sequence"].as_u64().unwrap();
     end_epoch(&wallet).await;
-    attested(&wallet, seq).await;
+    attested(&wallet).await;
 
     let dir = tempfile::tempdir().unwrap();
     let (bin, home) = (dir.path().join("bin"), dir.path().join("home"));
@@ -121,16 +112,4 @@ pub async fn the_auditors_quick_start_runs_as_written(backend: Backend) {
     assert!(!told.stdout.contains("hunter"), "inv04");
     let kept: Vec<_> = fs::read_dir(&home).unwrap().collect();
     assert!(kept.len() >= 7, "{kept:?}");
-}
-
-async fn attested(wallet: &Wallet, seq: u64) {
-    let deadline = std::time::Instant::now() + crate::WITHIN;
-    loop {
-        let told = ok(wallet, "GET", "/api/audit/checkpoint", Value::Null).await;
-        if told["size"].as_u64() >= Some(seq) {
-            return;
-        }
-        assert!(std::time::Instant::now() < deadline, "it is never attested");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
 }

@@ -210,6 +210,16 @@ pub(crate) async fn a_bundle_is_the_log_in_one_file(backend: Backend) {
             "{}",
             again.stderr
         );
+        // A checkpoint of what is not in it would be found wrong by whoever gets it.
+        let short = at("short");
+        let cut = [&["bundle", text(&short), "--until", "3"], &made[2..]].concat();
+        let refused = public_keys_alone(&wallet, &cut).await;
+        assert!(
+            refused.code == 1 && refused.stderr.contains("the bundle ends at 3"),
+            "{}",
+            refused.stderr
+        );
+        assert!(!short.exists());
         // Whoever gets it verifies it as if it were the log, with the checkpoint that came with it.
         let verify = [
             "verify",

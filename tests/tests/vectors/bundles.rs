@@ -5,6 +5,7 @@ use std::fs;
 use billfold_core::{
     id::Seq,
     keys::wallet::WalletKeys,
+    proof::{Checkpoint, leaf::Leaves},
     subject::{Generation, Subject},
     test_entropy::Counter,
 };
@@ -15,8 +16,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     file::Vector,
-    handed_over::{WRITER, message, receipt},
+    handed_over::{WRITER, message},
     made::{Made, NO_PARSE, OPENS, WALLET},
+    notes::{origin, signer},
     read::{Outcome, Read},
 };
 
@@ -36,9 +38,17 @@ async fn written() -> Vec<u8> {
     let message = message(&keys.epochs.remove(0));
     let folder = tempfile::tempdir().unwrap();
     let log = Embedded::open(&folder.path().join("data")).unwrap().log();
-    log.append(&SUBJECT, Seq::ZERO, message).await.unwrap();
+    log.append(&SUBJECT, Seq::ZERO, message.clone())
+        .await
+        .unwrap();
     let file = folder.path().join("bundle");
-    let notes = [receipt(false).checkpoint];
+    let leaf = Leaves::of(WALLET, Generation::FIRST).hash(Seq(1), &SUBJECT, &message);
+    let checkpoint = Checkpoint {
+        origin: origin(),
+        size: 1,
+        root: leaf,
+    };
+    let notes = [checkpoint.sign(&signer(0xc1)).unwrap()];
     let told = bundle::write(&log, Seq(1), &notes, &file, &mut |_, _| ()).await;
     assert_eq!(told.unwrap().sequence, Seq(1));
     fs::read(file).unwrap()
@@ -67,7 +77,7 @@ pub(crate) fn bundles() -> Made {
     let plain = Vector::new("one commit, and a checkpoint", OPENS, now(written()))
         .with("wallet", WALLET)
         .with("subject", SUBJECT)
-        .with("note", "billfold/55555555555555555555555555555555/1 3");
+        .with("note", "billfold/55555555555555555555555555555555/1 1");
     let [head, first, end] = items(&plain.body)[..] else {
         panic!("a head, a commit and an end");
     };

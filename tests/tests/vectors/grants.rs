@@ -82,7 +82,11 @@ pub(crate) fn grants() -> Made {
         [&[number; 16][..], &u32::from(number).to_be_bytes(), &keys].concat()
     };
     let table = NameTable {
-        mounts: vec![(MountId::from_bytes([0x22; 16]), "secret/".to_owned())],
+        mounts: vec![(
+            MountId::from_bytes([0x22; 16]),
+            RecordId::from_bytes([0x33; 16]),
+            "secret/".to_owned(),
+        )],
         records: vec![(
             RecordId::from_bytes([0x11; 16]),
             MountId::from_bytes([0x22; 16]),

@@ -47,7 +47,9 @@ impl Wallet {
         let mounts = self.all_mounts().await?.into_iter();
         // Mounts can be renamed: each table has all of them.
         for mount in mounts.filter(|mount| mount.created <= up_to) {
-            sending.table.mounts.push((mount.id, mount.path));
+            if let Some(blinded) = self.blinded(&mount.path).pop() {
+                sending.table.mounts.push((mount.id, blinded, mount.path));
+            }
         }
         let view = self.keychain.view();
         let tokens: Vec<(TokenId, Token)> = view.tokens().collect::<Result<_, _>>()?;
