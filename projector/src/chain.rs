@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use billfold_core::{
     commit::{self, CommitHash, Entry, Header, Sealed},
     event::Event,
-    id::{FactKeyId, Seq, WalletId},
+    id::{FactKeyId, ProcessId, Seq, WalletId},
     proof::Statement,
     subject::Subject,
 };
@@ -110,6 +110,22 @@ pub enum Fault {
         stated: FactKeyId,
         /// The epoch at its place.
         current: FactKeyId,
+    },
+    /// An event stands where none of its kind does.
+    #[error("{event} does not belong on {subject}")]
+    Misplaced {
+        /// What it is.
+        event: &'static str,
+        /// Where it stands.
+        subject: Subject,
+    },
+    /// It was written by another process than the one whose subject it stands on.
+    #[error("process {writer} wrote on the subject of process {process}")]
+    Writer {
+        /// Who wrote it.
+        writer: ProcessId,
+        /// Whose subject it is.
+        process: ProcessId,
     },
     /// Its events do not follow from the state.
     #[error(transparent)]
@@ -248,6 +264,12 @@ impl Chains {
             Some(_) => Standing::Void,
             None => Standing::Valid,
         };
+        // What is void is nobody's word: it may hold anything.
+        if standing == Standing::Valid
+            && let Err(fault) = belongs(opened)
+        {
+            return broken(fault);
+        }
         if subject.is_decided() {
             let began = opened.entries.iter().filter_map(epoch_of).next_back();
             self.epoch = began.or(self.epoch);
@@ -255,6 +277,69 @@ impl Chains {
         self.heads.insert(subject, opened.head());
         self.last = opened.seq;
         Ok(standing)
+    }
+}
+
+/// Requests stand under their process's own subject, and everything else under `decided`: the fold
+/// leaves out what stands under another, so it would be lost unseen.
+fn belongs(opened: &Opened) -> Result<(), Fault> {
+    let subject = opened.header.subject;
+    for entry in &opened.entries {
+        let event = &entry.fact.event;
+        let observed = match event {
+            Event::ResolutionRequested(_) | Event::RequestsRefused(_) => true,
+            Event::WalletCreated(_)
+            | Event::KekCreated(_)
+            | Event::EpochBegan(_)
+            | Event::AuditorGranted(_)
+            | Event::EpochsGranted(_)
+            | Event::NamesGranted(_)
+            | Event::GrantEnded(_)
+            | Event::KeyPageClosed(_)
+            | Event::KeysDestroyed(_)
+            | Event::KeysRewrapped(_)
+            | Event::GenerationReplaced(_)
+            | Event::KeksRetired(_)
+            | Event::KeksDestroyed(_)
+            | Event::WalletSealed(_)
+            | Event::RotationPolicySet(_)
+            | Event::MountEnabled(_)
+            | Event::MountTuned(_)
+            | Event::MountDisabled(_)
+            | Event::MountRenamed(_)
+            | Event::TokenCreated(_)
+            | Event::TokenRenewed(_)
+            | Event::TokenUsed(_)
+            | Event::TokensEnded(_)
+            | Event::PolicyWritten(_)
+            | Event::PolicyDeleted(_)
+            | Event::CubbyholeWritten(_)
+            | Event::CubbyholeDeleted(_)
+            | Event::TokenRoleWritten(_)
+            | Event::TokenRoleDeleted(_)
+            | Event::ErasureOrdered(_)
+            | Event::HoldPlaced(_)
+            | Event::HoldLifted(_)
+            | Event::CredentialWritten(_)
+            | Event::VersionsDeleted(_)
+            | Event::VersionsUndeleted(_)
+            | Event::VersionsDestroyed(_)
+            | Event::MetadataChanged(_)
+            | Event::MetadataDeleted(_)
+            | Event::PayloadResealed(_)
+            | Event::NamesResealed(_) => false,
+        };
+        if observed == subject.is_decided() {
+            let event = event.name();
+            return Err(Fault::Misplaced { event, subject });
+        }
+    }
+    match subject {
+        Subject::Observed(_, process) if process != opened.header.writer => Err(Fault::Writer {
+            writer: opened.header.writer,
+            process,
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -5,11 +5,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use billfold_core::{
     access::Need,
-    event::{Event, Fact, v1::ResolutionRequested},
+    event::{Fact, v1::ResolutionRequested},
     id::{RecordId, Seq},
     judge::{Ruling, judge, time_of},
     state::State,
-    subject::Subject,
 };
 use billfold_projector::{
     Fold, View,
@@ -245,10 +244,6 @@ impl Walk {
         }
         let opened = opened?;
         self.standing = self.chains.follow(&opened)?;
-        // What is void is nobody's word: it may hold anything.
-        if !self.is_void() {
-            belongs(&opened)?;
-        }
         self.last = opened.seq;
         Ok(Some(opened))
     }
@@ -340,68 +335,5 @@ impl Walk {
     ) -> Result<Ruling, Error> {
         let time = time_of(opened.header.time, self.head().time);
         Ok(judge(self.state(), time, fact, asked, need)?)
-    }
-}
-
-/// Requests stand under their process's own subject, and everything else under `decided`: the fold
-/// leaves out what stands under another, so it would be lost unseen.
-fn belongs(opened: &Opened) -> Result<(), Finding> {
-    let wrong = |what: String| Err(Finding::new(Check::Commit, opened.seq, what));
-    for entry in &opened.entries {
-        let event = &entry.fact.event;
-        let observed = match event {
-            Event::ResolutionRequested(_) | Event::RequestsRefused(_) => true,
-            Event::WalletCreated(_)
-            | Event::KekCreated(_)
-            | Event::EpochBegan(_)
-            | Event::AuditorGranted(_)
-            | Event::EpochsGranted(_)
-            | Event::NamesGranted(_)
-            | Event::GrantEnded(_)
-            | Event::KeyPageClosed(_)
-            | Event::KeysDestroyed(_)
-            | Event::KeysRewrapped(_)
-            | Event::GenerationReplaced(_)
-            | Event::KeksRetired(_)
-            | Event::KeksDestroyed(_)
-            | Event::WalletSealed(_)
-            | Event::RotationPolicySet(_)
-            | Event::MountEnabled(_)
-            | Event::MountTuned(_)
-            | Event::MountDisabled(_)
-            | Event::MountRenamed(_)
-            | Event::TokenCreated(_)
-            | Event::TokenRenewed(_)
-            | Event::TokenUsed(_)
-            | Event::TokensEnded(_)
-            | Event::PolicyWritten(_)
-            | Event::PolicyDeleted(_)
-            | Event::CubbyholeWritten(_)
-            | Event::CubbyholeDeleted(_)
-            | Event::TokenRoleWritten(_)
-            | Event::TokenRoleDeleted(_)
-            | Event::ErasureOrdered(_)
-            | Event::HoldPlaced(_)
-            | Event::HoldLifted(_)
-            | Event::CredentialWritten(_)
-            | Event::VersionsDeleted(_)
-            | Event::VersionsUndeleted(_)
-            | Event::VersionsDestroyed(_)
-            | Event::MetadataChanged(_)
-            | Event::MetadataDeleted(_)
-            | Event::PayloadResealed(_)
-            | Event::NamesResealed(_) => false,
-        };
-        if observed == opened.header.subject.is_decided() {
-            let subject = opened.header.subject;
-            return wrong(format!("{} does not belong on {subject}", event.name()));
-        }
-    }
-    match opened.header.subject {
-        Subject::Observed(_, process) if process != opened.header.writer => wrong(format!(
-            "process {} wrote on the subject of process {process}",
-            opened.header.writer
-        )),
-        _ => Ok(()),
     }
 }
