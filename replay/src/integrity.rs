@@ -413,6 +413,7 @@ impl Going {
             .iter()
             .filter_map(|key| self.keys.iter().position(|known| known == key));
         let what = match (self.signed_by, places.min()) {
+            (None, _) if self.checkpoints > 0 => Some("none of its checkpoints holds"),
             (None, _) => Some("there is no checkpoint: nothing outside the log speaks for it"),
             (_, None) => Some("its checkpoints are not signed by the key that was given"),
             (Some(signed_by), Some(place)) if signed_by < place => {

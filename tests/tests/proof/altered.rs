@@ -42,12 +42,23 @@ const ANOTHER: [&str; 2] = [
     "but it stands at that size or before",
 ];
 
+/// The same bytes, the last of them changed.
+fn flipped(bytes: &[u8]) -> Bytes {
+    let mut bytes = bytes.to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    bytes.into()
+}
+
 /// Each thing that can be done to a log of more than ten decided commits.
 fn tamperings(whole: &Messages) -> Vec<Tampering> {
     let on = |at: usize, kind: &str| whole[at].0.ends_with(kind);
     let decided: Vec<usize> = (0..whole.len()).filter(|at| on(*at, ".decided")).collect();
-    // The one that it is done to, an older one, and the next on its subject.
-    let (older, at, next) = (decided[2], decided[4], decided[5]);
+    // The one that it is done to, an older one, and the next on its subject. It ends with a payload, of
+    // which a byte can be changed so that it is still a commit.
+    let with_payload = |at: &usize| Sealed::parse(&flipped(&whole[*at].1)).is_ok();
+    let chosen = (4..).find(|n| with_payload(&decided[*n])).unwrap();
+    let (older, before) = (decided[2], decided[chosen - 1]);
+    let (at, next) = (decided[chosen], decided[chosen + 1]);
     let tail = decided[decided.len() - 5];
     let seq = |at: usize| at as u64 + 1;
     let with = |change: &dyn Fn(&mut Messages)| {
@@ -64,9 +75,7 @@ fn tamperings(whole: &Messages) -> Vec<Tampering> {
         Tampering {
             what: "one byte of a commit is changed",
             log: with(&|log| {
-                let mut bytes = log[at].1.to_vec();
-                *bytes.last_mut().unwrap() ^= 1;
-                log[at].1 = bytes.into();
+                log[at].1 = flipped(&log[at].1);
             }),
             told: (seq(next), broken(at)),
             met: seq(at),
@@ -76,7 +85,7 @@ fn tamperings(whole: &Messages) -> Vec<Tampering> {
         Tampering {
             what: "two are swapped",
             log: with(&|log| log.swap(at, next)),
-            told: (seq(at), broken(decided[3])),
+            told: (seq(at), broken(before)),
             met: seq(at),
             stops: seq(at),
             attests: true,
@@ -84,7 +93,7 @@ fn tamperings(whole: &Messages) -> Vec<Tampering> {
         Tampering {
             what: "one is replaced by an older one of its subject",
             log: with(&|log| log[at].1 = log[older].1.clone()),
-            told: (seq(at), broken(decided[3])),
+            told: (seq(at), broken(before)),
             met: seq(at),
             stops: seq(at),
             attests: true,
@@ -103,7 +112,7 @@ fn tamperings(whole: &Messages) -> Vec<Tampering> {
         Tampering {
             what: "one is left out",
             log: with(&|log| drop(log.remove(at))),
-            told: (seq(next) - 1, broken(decided[3])),
+            told: (seq(next) - 1, broken(before)),
             met: seq(next) - 1,
             stops: seq(next) - 1,
             attests: true,
@@ -290,9 +299,7 @@ pub(crate) async fn inv09_what_was_altered_long_ago_is_found_at_the_next_start(b
     let last = whole.len();
     for at in [0, 6, last / 2] {
         let mut log = whole.clone();
-        let mut bytes = log[at].1.to_vec();
-        *bytes.last_mut().unwrap() ^= 1;
-        log[at].1 = bytes.into();
+        log[at].1 = flipped(&log[at].1);
         store.write(&log).await;
         let before = wallet.node.log().len();
         let told = format!("sequence {} ", at + 1);
