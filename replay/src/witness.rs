@@ -20,7 +20,7 @@ use billfold_streams::{
 
 pub use key::{WitnessKey, generate};
 pub use memory::Memory;
-pub use served::{Answer, Served, router, serve};
+pub use served::{Answer, Served, serve};
 pub use server::Server;
 pub use submit::{Remote, Reply};
 
