@@ -62,6 +62,8 @@ pub(super) struct Keys {
     failed: HashMap<PageId, Failed>,
     /// Pages that do not open at all.
     damaged: Vec<PageId>,
+    /// Where the log says that each page came under its KEK version, if it was rewrapped.
+    rewrapped: HashMap<PageId, Seq>,
 }
 
 impl Keys {
@@ -71,6 +73,7 @@ impl Keys {
             open: VecDeque::new(),
             failed: HashMap::new(),
             damaged: Vec::new(),
+            rewrapped: HashMap::new(),
         }
     }
 
@@ -92,6 +95,10 @@ impl Keys {
     ) -> Result<(), Error> {
         let keys = self.custody.keys();
         for entry in &opened.entries {
+            if let Event::KeysRewrapped(event) = &entry.fact.event {
+                let pages = event.pages.iter();
+                self.rewrapped.extend(pages.map(|page| (*page, opened.seq)));
+            }
             for used in used(entry) {
                 self.try_key(walk, &used).await?;
             }
@@ -213,7 +220,8 @@ impl Keys {
                      under {}: an older writing was put back",
                     using.kek
                 );
-                findings.push(Finding::new(Check::Key, None, what));
+                let at = self.rewrapped.get(&id).copied();
+                findings.push(Finding::new(Check::Key, at, what));
             }
         }
         Ok(())

@@ -63,6 +63,19 @@ async fn harmed(backend: Backend, harm: Harm) {
     let verified = wallet.replay(&["verify"]).await.unwrap();
     let named = verified.stdout.contains(&page.to_string());
     assert!(verified.code != 0 && named, "{harm:?}: {}", verified.stdout);
+    if let Harm::PutBack = harm {
+        // Where the log says that the page came under the version that it is not under.
+        let listed = ["log", "--json", "--kind", "KeysRewrapped"];
+        let listed = wallet.replay(&listed).await.unwrap().success().unwrap();
+        let rewrapped = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let mut places = listed
+            .stdout
+            .lines()
+            .map(|line| rewrapped(line)["sequence"].clone());
+        let told = |seq| format!("sequence {seq}: key page {page} is under KEK version 1");
+        let is_told = places.any(|seq| verified.stdout.contains(&told(seq)));
+        assert!(is_told, "{}", verified.stdout);
+    }
     restart(&mut wallet).await;
     let node = &wallet.node;
     let (first, second) = (get(node, "first").await, get(node, "second").await);
