@@ -26,6 +26,7 @@ use std::{
 };
 
 use billfold_tests::tools::{self, Rng};
+use serde_json::json;
 use tokio::{task::JoinSet, time::sleep};
 
 use self::cluster::{Cluster, Digests, Door, Put};
@@ -327,7 +328,7 @@ async fn a_read_with_an_index_sees_the_write_of_another_node() {
     let doors = cluster.doors();
     let mut index = String::new();
     for number in 0..scaled(6, 200) {
-        let body = serde_json::json!({ "data": { "value": number.to_string() } });
+        let body = json!({ "data": { "value": number.to_string() } });
         let written = doors[0].call("POST", "data/indexed", Some(body)).await;
         let written = written.unwrap();
         assert_eq!(written.status, 200, "{}", written.text());
@@ -345,4 +346,47 @@ async fn a_read_with_an_index_sees_the_write_of_another_node() {
         .with("X-Vault-Index", "")
         .with("X-Vault-Index", &index);
     assert!(both.read("indexed").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn inv03_a_mount_is_as_another_node_has_just_made_it() {
+    let cluster = Cluster::start(&[FAST, Duration::from_millis(50)]).await;
+    let doors = cluster.doors();
+    let (one, other) = (&doors[0], &doors[1]);
+    assert_eq!(one.put("tuned", None, "x").await, Put::Version(1));
+    for round in 0..scaled(4, 100) {
+        for (keeps, oldest, warnings) in [(1, 1, 1), (0, 0, 0)] {
+            let tuned = json!({ "max_versions": keeps, "cas_required": keeps == 1 });
+            let told = one.call("PUT", "config", Some(tuned)).await.unwrap();
+            assert_eq!(told.status, 204, "{}", told.text());
+            let read = other.call("GET", "metadata/tuned", None).await.unwrap();
+            assert_eq!(read.json()["data"]["oldest_version"], oldest);
+
+            let told = one.call("PUT", "config", Some(json!({ "max_versions": 0 })));
+            assert_eq!(told.await.unwrap().status, 204);
+            let listed = other.call("LIST", "detailed-metadata", None).await.unwrap();
+            let line = &listed.json()["data"]["key_info"]["tuned"];
+            assert_eq!(line["oldest_version"], 0, "{}", listed.text());
+
+            let none = json!({ "cas_required": false });
+            let told = other
+                .call("PUT", "metadata/tuned", Some(none))
+                .await
+                .unwrap();
+            let told = match told.status {
+                204 => 0,
+                _ => told.json()["warnings"].as_array().unwrap().len(),
+            };
+            assert_eq!(told, warnings);
+        }
+        let mount = format!("/v1/sys/mounts/team{round}");
+        let kind = json!({ "type": "kv-v2" });
+        let enabled = one.send("POST", &mount, Some(kind)).await.unwrap();
+        assert_eq!(enabled.status, 204, "{}", enabled.text());
+        let path = format!("/v1/team{round}/data/first");
+        let secret = json!({ "data": { "value": "x" } });
+        let written = other.send("POST", &path, Some(secret)).await.unwrap();
+        assert_eq!(written.status, 200, "{}", written.text());
+    }
+    cluster.assert_agreement().await;
 }

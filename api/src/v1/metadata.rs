@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     http::{Call, Failure, Outcome, endpoints::Verb, json::Object, reply::Reply},
-    wallet::{Error, Mount, NewCustom, NewMetadata, NewSettings, SecretMetadata, VersionFacts},
+    wallet::{Error, NewCustom, NewMetadata, NewSettings, SecretMetadata, VersionFacts, Written},
 };
 
 #[derive(Serialize)]
@@ -32,7 +32,8 @@ struct Metadata<'a> {
 }
 
 impl<'a> Metadata<'a> {
-    fn of(SecretMetadata { record, custom }: &'a SecretMetadata, mount: &Mount) -> Self {
+    fn of(metadata: &'a SecretMetadata) -> Self {
+        let SecretMetadata { record, custom, .. } = metadata;
         Self {
             cas_required: record.settings.cas_required,
             created_time: Time(Some(record.created)),
@@ -42,7 +43,7 @@ impl<'a> Metadata<'a> {
             delete_version_after: duration::told(record.settings.delete_version_after),
             max_versions: record.settings.max_versions,
             metadata_cas_required: record.settings.metadata_cas_required,
-            oldest_version: record.oldest(mount.settings.max_versions),
+            oldest_version: metadata.oldest,
             updated_time: Time(Some(record.updated)),
             versions: record
                 .versions
@@ -101,7 +102,7 @@ pub(super) async fn details(call: &Call) -> Outcome {
         .filter(|(name, _)| keys.binary_search(name).is_ok())
         .map(|(name, metadata)| {
             let detail = metadata.as_ref().map_or(Detail::Folder {}, |metadata| {
-                Detail::Secret(Box::new(Metadata::of(metadata, mount)))
+                Detail::Secret(Box::new(Metadata::of(metadata)))
             });
             (name.as_str(), detail)
         })
@@ -116,7 +117,7 @@ pub(super) async fn read(call: &Call) -> Outcome {
     let mount = call.mount()?;
     let read = call.wallet.read_metadata(&call.caller, mount, path).await;
     let read = read.map_err(|error| failure(&error))?;
-    let data = Metadata::of(&read.value, mount);
+    let data = Metadata::of(&read.value);
     Ok(Reply::json(StatusCode::OK, &Envelope::of(call.caller.request, data)).at(read.seq))
 }
 
@@ -195,7 +196,7 @@ async fn changed(call: &Call, change: &NewMetadata, is_patch: bool) -> Outcome {
         )
         .await;
     let changed = changed.map_err(|error| failure(&error))?;
-    let overruled = overruled(change.settings, call.mount()?);
+    let overruled = overruled(call, change.settings, &changed).await?;
     let reply = match overruled.is_empty() {
         true => Reply::empty(StatusCode::NO_CONTENT),
         false => {
@@ -207,8 +208,19 @@ async fn changed(call: &Call, change: &NewMetadata, is_patch: bool) -> Outcome {
 }
 
 /// Warnings about checks that a secret is to go without although its mount asks for them.
-fn overruled(change: NewSettings, mount: &Mount) -> Vec<String> {
-    let asks = &mount.settings;
+async fn overruled(
+    call: &Call,
+    change: NewSettings,
+    changed: &Written,
+) -> Result<Vec<String>, Failure> {
+    if change.cas_required != Some(false) && change.metadata_cas_required != Some(false) {
+        return Ok(Vec::new());
+    }
+    let asks = match call.wallet.settings_at(call.mount()?, changed).await {
+        // Of a mount that went since, nothing asks for anything.
+        Err(Error::Absent) => return Ok(Vec::new()),
+        asks => asks.map_err(|error| failure(&error))?,
+    };
     let checks = [
         ("cas_required", change.cas_required, asks.cas_required),
         (
@@ -217,15 +229,16 @@ fn overruled(change: NewSettings, mount: &Mount) -> Vec<String> {
             asks.metadata_cas_required,
         ),
     ];
-    checks
+    let overruled = checks
         .iter()
-        .filter(|(_, own, asked)| *own == Some(false) && *asked)
+        .filter(|(_, own, asked)| *own == Some(false) && *asked);
+    Ok(overruled
         .map(|(name, ..)| {
             format!(
                 "\"{name}\" set to false, but is mandated by backend config. This value will be ignored."
             )
         })
-        .collect()
+        .collect())
 }
 
 #[derive(Serialize)]

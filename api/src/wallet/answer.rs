@@ -46,6 +46,9 @@ pub struct SecretMetadata {
     pub record: state::Record,
     /// Its custom metadata.
     pub custom: BTreeMap<String, String>,
+    /// The oldest version that is kept, by what the mount went by when it was read; 0 while none
+    /// had to go.
+    pub oldest: u32,
 }
 
 /// A secret as the credentials door shows it.

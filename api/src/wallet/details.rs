@@ -40,6 +40,7 @@ impl Wallet {
             need: asked(operation, mount, path),
         };
         let judged = self.put_on_record(caller, question).await?;
+        let kept = self.settings_of(mount)?.max_versions;
         let mut found = Vec::new();
         for line in lines_of(judged.verdict, judged.material)? {
             let Some(names) = self.names_of(line.record, &line.stored).await? else {
@@ -56,6 +57,7 @@ impl Wallet {
             let metadata = SecretMetadata {
                 record: line.stored.record.clone(),
                 custom: names.custom.clone(),
+                oldest: line.stored.record.oldest(kept),
             };
             found.push((name.to_owned(), is_secret.then_some(metadata)));
         }

@@ -277,8 +277,17 @@ impl Wallet {
         })
     }
 
+    /// What a mount's secrets go by once a write has come to this node.
+    ///
+    /// # Errors
+    /// When this node cannot come to the write, or there is no such mount any more.
+    pub async fn settings_at(&self, mount: &Mount, written: &Written) -> Result<Settings, Error> {
+        self.come_to(written).await?;
+        self.settings_of(mount)
+    }
+
     /// What a mount's secrets go by now.
-    fn settings_of(&self, mount: &Mount) -> Result<Settings, Error> {
+    pub(super) fn settings_of(&self, mount: &Mount) -> Result<Settings, Error> {
         match self.keychain.view().get(&Key::Mounts)? {
             Some(Value::Mounts(mounts)) => mounts.get(&mount.id).map(|mount| mount.settings),
             _ => None,

@@ -31,8 +31,6 @@ pub struct Mount {
     pub path: String,
     /// Free text.
     pub description: String,
-    /// What its secrets go by.
-    pub settings: Settings,
     /// When it was enabled.
     pub created: Millis,
     /// The hash of its names as they were looked up.
@@ -89,7 +87,6 @@ impl Mounts {
                 kind: mount.kind,
                 path: names.path.clone(),
                 description: names.description,
-                settings: mount.settings,
                 created: mount.created,
                 names: mount.names.hash,
             };
@@ -128,11 +125,17 @@ fn changed(keychain: &Keychain, known: &Stored) -> Result<Option<Stored>, Error>
 }
 
 impl Wallet {
-    /// The mount that a path leads into, and the rest of the path.
+    /// The mount that a path leads into, and the rest of the path. That there is none is said by what
+    /// the log holds by now: another node may have enabled it a moment ago.
     ///
     /// # Errors
-    /// When the mounts cannot be read.
+    /// When the mounts cannot be read, or the log cannot say where it ends.
     pub async fn mount_of(&self, path: &str) -> Result<Option<(Mount, String)>, Error> {
+        self.mounts.refresh(&self.keychain).await?;
+        if let Some(found) = self.mounts.find(path) {
+            return Ok(Some(found));
+        }
+        self.come_to_the_end().await?;
         self.mounts.refresh(&self.keychain).await?;
         Ok(self.mounts.find(path))
     }

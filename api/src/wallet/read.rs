@@ -144,9 +144,15 @@ impl Wallet {
             .map(|names| names.custom)
             .unwrap_or_default();
         let record = stored.record;
+        let oldest = record.oldest(self.settings_of(mount)?.max_versions);
+        let value = SecretMetadata {
+            record,
+            custom,
+            oldest,
+        };
         Ok(At {
             seq: judged.seq,
-            value: SecretMetadata { record, custom },
+            value,
         })
     }
 

@@ -151,11 +151,20 @@ impl Door {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<Reply> {
-        let path = format!("/v1/secret/{path}");
+        self.send(method, &format!("/v1/secret/{path}"), body).await
+    }
+
+    /// Sends a request to a path of the whole API.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Reply> {
         let token = Some(self.token.as_str());
         match body {
-            Some(body) => self.client.call(method, &path, token, body).await,
-            None => self.client.call(method, &path, token, ()).await,
+            Some(body) => self.client.call(method, path, token, body).await,
+            None => self.client.call(method, path, token, ()).await,
         }
     }
 
