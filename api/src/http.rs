@@ -4,6 +4,7 @@
 //! token is checked, its source is held to its bound, and only then is its body read.
 
 mod compress;
+mod connections;
 mod describe;
 #[doc(hidden)]
 pub mod edge;

@@ -22,6 +22,10 @@ pub fn install() {
             metrics::Unit::Seconds,
             "How long requests took."
         );
+        metrics::describe_counter!(
+            "billfold_connections_refused_total",
+            "Connections that there was no room for."
+        );
         metrics::describe_gauge!(
             "billfold_applied_sequence",
             "The last decided sequence applied."

@@ -14,6 +14,8 @@
 mod doors;
 #[path = "operation/evidence.rs"]
 mod evidence;
+#[path = "operation/flood.rs"]
+mod flood;
 #[path = "operation/index.rs"]
 mod index;
 #[path = "operation/process.rs"]

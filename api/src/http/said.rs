@@ -1,5 +1,7 @@
 //! What a request says besides its path: headers, verb, query and body.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{HeaderMap, StatusCode, Uri, request::Parts},
@@ -9,6 +11,9 @@ use zeroize::Zeroizing;
 
 use super::{Failure, endpoints::Verb};
 use crate::v1;
+
+/// How long a body may take.
+const BODY: Duration = Duration::from_secs(60);
 
 pub(super) fn token(headers: &HeaderMap) -> Option<&[u8]> {
     if let Some(token) = headers.get("x-vault-token") {
@@ -179,7 +184,15 @@ pub(super) fn parameters(
 
 /// Reads a body into memory that is wiped afterwards. What the network layer buffers meanwhile is
 /// outside the promise (`docs/threat-model.md`).
-pub(super) async fn read(mut body: Body, largest: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(super) async fn read(body: Body, largest: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let read = tokio::time::timeout(BODY, read_slowly(body, largest)).await;
+    read.unwrap_or_else(|_| {
+        let told = format!("the body did not come within {} seconds", BODY.as_secs());
+        Err(Failure::new(StatusCode::REQUEST_TIMEOUT, told))
+    })
+}
+
+async fn read_slowly(mut body: Body, largest: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut bytes = Zeroizing::new(Vec::new());
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Failure::bad("the body ended early"))?;

@@ -6,7 +6,7 @@ use axum::Router;
 use axum_server::Handle;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{Door, TlsFiles, compress, handle, tls};
+use super::{Door, TlsFiles, compress, connections, handle, tls};
 
 /// How long open requests may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -60,17 +60,19 @@ pub async fn serve(
         .layer(CatchPanicLayer::new());
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     let handle = Handle::new();
+    let connections = connections::Connections::new()?;
     let task = match tls_files {
         None => {
             tokio::spawn(tls::ignore_hangup());
-            let server = axum_server::from_tcp(listener)?.handle(handle.clone());
-            tokio::spawn(server.serve(app))
+            let server = axum_server::from_tcp(listener)?.acceptor(connections);
+            tokio::spawn(connections::bound(server).handle(handle.clone()).serve(app))
         }
         Some(files) => {
             let config = tls::config(&files).await?;
             tokio::spawn(tls::reload_on_hangup(Arc::new(config.clone()), files));
-            let server = axum_server::from_tcp_rustls(listener, config)?.handle(handle.clone());
-            tokio::spawn(server.serve(app))
+            let server = axum_server::from_tcp_rustls(listener, config)?
+                .map(|tls| tls.acceptor(connections));
+            tokio::spawn(connections::bound(server).handle(handle.clone()).serve(app))
         }
     };
     Ok(Serving {

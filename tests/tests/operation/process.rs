@@ -19,7 +19,18 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Settings in the environment, and nothing else of the tests' own.
 pub fn command(name: &str, settings: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(tools::billfold_bin());
+    with(Command::new(tools::billfold_bin()), name, settings)
+}
+
+/// The same, where it may open no more files than these.
+pub fn command_with_files(files: u32, name: &str, settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={files}:{files}"));
+    command.arg(tools::billfold_bin());
+    with(command, name, settings)
+}
+
+fn with(mut command: Command, name: &str, settings: &[(&str, &str)]) -> Command {
     for (variable, _) in std::env::vars_os() {
         if variable.to_string_lossy().starts_with("BILLFOLD_") {
             command.env_remove(variable);
@@ -41,10 +52,13 @@ pub struct Process {
 
 impl Process {
     pub fn spawn(name: &str, settings: &[(&str, &str)]) -> Self {
+        Self::of(command(name, settings))
+    }
+
+    pub fn of(mut command: Command) -> Self {
         let home = tempfile::tempdir().unwrap();
         let log = home.path().join("log");
         let output = fs::File::create(&log).unwrap();
-        let mut command = command(name, settings);
         command
             .current_dir(home.path())
             .stdout(output.try_clone().unwrap())
