@@ -191,39 +191,46 @@ impl From<view::Error> for Error {
     }
 }
 
+/// The parts of a node that the use cases work with.
+pub(crate) struct Parts {
+    /// The view.
+    pub(crate) keychain: Arc<Keychain>,
+    /// What decides commands.
+    pub(crate) committer: committer::Handle,
+    /// What puts requests on record.
+    pub(crate) recorder: recorder::Handle,
+    /// The audit index.
+    pub(crate) audit: Arc<billfold_projector::audit::Index>,
+    /// What knows the tree and its checkpoints.
+    pub(crate) notary: Arc<Notary>,
+    /// The key managers that the settings name.
+    pub(crate) managers: Managers,
+    /// How long a request may wait for the log.
+    pub(crate) patience: Duration,
+    /// How many keys may be wrapped anew in a second.
+    pub(crate) rewrap_pace: Option<NonZeroU32>,
+}
+
 impl Wallet {
     /// Opens the use cases over a node's parts.
     ///
     /// # Errors
     /// When the wallet's root or mounts cannot be read.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "these are the parts of a node, each of a type of its own"
-    )]
-    pub(crate) async fn open(
-        keychain: Arc<Keychain>,
-        committer: committer::Handle,
-        recorder: recorder::Handle,
-        audit: Arc<billfold_projector::audit::Index>,
-        notary: Arc<Notary>,
-        managers: Managers,
-        patience: Duration,
-        rewrap_pace: Option<NonZeroU32>,
-    ) -> Result<Self, Error> {
-        let root = access::open_root(&keychain).await?;
+    pub(crate) async fn open(parts: Parts) -> Result<Self, Error> {
+        let root = access::open_root(&parts.keychain).await?;
         let mounts = Mounts::default();
-        mounts.refresh(&keychain).await?;
+        mounts.refresh(&parts.keychain).await?;
         Ok(Self {
-            keychain,
-            committer,
-            recorder,
-            audit,
-            notary,
+            keychain: parts.keychain,
+            committer: parts.committer,
+            recorder: parts.recorder,
+            audit: parts.audit,
+            notary: parts.notary,
             mounts,
             root,
-            managers,
-            patience,
-            rewrap_pace,
+            managers: parts.managers,
+            patience: parts.patience,
+            rewrap_pace: parts.rewrap_pace,
         })
     }
 

@@ -6,10 +6,7 @@ use billfold_core::keys::{
     RecoveryKey,
     manager::{self, KeyManager},
 };
-use billfold_streams::{
-    custody::{self, Custody},
-    keys, log,
-};
+use billfold_streams::custody::{self, Custody};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{
@@ -91,7 +88,7 @@ impl<'a> Life<'a> {
                     return Ok(node);
                 }
                 Ok(None) => {}
-                Err(error) if may_pass(&error) => {
+                Err(error) if error.may_pass() => {
                     self.say(format!("the wallet is not opened yet: {error}"));
                     tokio::time::sleep(LOOK).await;
                 }
@@ -260,15 +257,6 @@ fn unavailable(error: &dyn std::fmt::Display) -> seal::Error {
 fn is_recovery(known: &Known, custody: &Custody, key: &RecoveryKey) -> bool {
     let kept = known.recovery.as_ref();
     kept.is_some_and(|kept| kept.is(key, &custody.keys().token_mac))
-}
-
-/// Whether it is a dependency that may come back.
-const fn may_pass(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Custody(custody::Error::Store(keys::Error::Unavailable(_)))
-            | Error::Log(log::Error::Unavailable(_))
-    )
 }
 
 /// A lock for what the settings say, with the orders that it gives.

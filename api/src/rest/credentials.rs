@@ -1,7 +1,7 @@
 //! `/api/credentials`.
 
 use axum::http::StatusCode;
-use billfold_core::{id::RecordId, names::CredentialNames};
+use billfold_core::{decide::Refusal, id::RecordId, names::CredentialNames};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -13,7 +13,7 @@ use crate::{
         reply::Reply,
     },
     v1::failure,
-    wallet::{Credential, Mount, Put, Step},
+    wallet::{Credential, Error, Mount, Put, Step, Written},
 };
 
 /// The members of a credential that a client writes.
@@ -117,7 +117,7 @@ pub(super) async fn write(call: &Call) -> Outcome {
         .wallet
         .change(&call.caller, &mount, name, put, call.command()?)
         .await;
-    let written = written.map_err(|error| conflict(failure(&error)))?;
+    let written = written.map_err(|error| refused(&error))?;
     let told = call
         .wallet
         .written_credential(&mount, name, names, &written)
@@ -127,9 +127,10 @@ pub(super) async fn write(call: &Call) -> Outcome {
 }
 
 /// This door tells a version that does not match as a conflict.
-pub(super) fn conflict(failure: Failure) -> Failure {
-    match failure.told.as_deref() {
-        Some(told) if told.starts_with("check-and-set") => Failure {
+pub(super) fn refused(error: &Error) -> Failure {
+    let failure = failure(error);
+    match error {
+        Error::Refused(Refusal::CasMismatch | Refusal::CasRequired) => Failure {
             status: StatusCode::CONFLICT,
             ..failure
         },
@@ -204,6 +205,10 @@ struct Removed {
 
 pub(super) async fn remove(call: &Call) -> Outcome {
     let mount = mount(call).await?;
+    let is_done = call.wallet.is_done(call.command()?).await;
+    if is_done.map_err(|error| failure(&error))? {
+        return removed_before(call, &mount).await;
+    }
     let (id, path) = record(call, &mount).await?;
     // Removing what is not there is no error of the wallet's, but this door tells it.
     let known = call
@@ -227,26 +232,52 @@ pub(super) async fn remove(call: &Call) -> Outcome {
             return Err(refused);
         }
     };
+    Ok(told_removed(id, &removed))
+}
+
+/// The answer to a removal that is sent again: what it removed is not there to be asked for.
+async fn removed_before(call: &Call, mount: &Mount) -> Outcome {
+    let name = checked_name(&call.rest)?;
+    // Which of both was meant shows the command itself.
+    let by_id = id_of(&call.rest);
+    for id in by_id
+        .into_iter()
+        .chain([call.wallet.record(mount.id, name)])
+    {
+        let command = call.command()?;
+        let removed = call.wallet.remove(&call.caller, mount, id, name, command);
+        match removed.await {
+            Err(Error::Refused(Refusal::CommandReused)) => {}
+            Ok(removed) => return Ok(told_removed(id, &removed)),
+            Err(error) => return Err(failure(&error)),
+        }
+    }
+    Err(failure(&Error::Refused(Refusal::CommandReused)))
+}
+
+fn told_removed(id: RecordId, removed: &Written) -> Reply {
     let told = Removed {
         message: "the credential is deleted",
         id: id.to_string(),
     };
-    Ok(Reply::json(StatusCode::OK, &told).at(removed.seq))
+    Reply::json(StatusCode::OK, &told).at(removed.seq)
 }
 
 /// The record that a path means, and its own path: by its id, which is 32 hexadecimal digits, or by
 /// its name. Policies speak of names, so whoever comes with an id is held to the name behind it.
 async fn record(call: &Call, mount: &Mount) -> Result<(RecordId, String), Failure> {
-    let text = &call.rest;
-    let is_id = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if let Ok(id) = text.parse::<RecordId>()
-        && is_id
-    {
+    if let Some(id) = id_of(&call.rest) {
         let path = call.wallet.path_of(mount, id).await;
         if let Some(path) = path.map_err(|error| failure(&error))? {
             return Ok((id, path));
         }
     }
-    let name = checked_name(text)?;
+    let name = checked_name(&call.rest)?;
     Ok((call.wallet.record(mount.id, name), name.to_owned()))
+}
+
+/// The id that a path may be: 32 hexadecimal digits.
+fn id_of(text: &str) -> Option<RecordId> {
+    let is_id = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| text.parse().ok()).flatten()
 }

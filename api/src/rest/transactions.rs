@@ -5,7 +5,7 @@ use billfold_core::{access::Need, policy::Operation};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{checked_name, credentials::conflict};
+use super::{checked_name, credentials::refused};
 use crate::{
     http::{
         Call, Failure, Outcome,
@@ -86,7 +86,7 @@ pub(super) async fn transact(call: &Call) -> Outcome {
         .wallet
         .transact(&call.caller, steps, call.command()?)
         .await;
-    let done = done.map_err(|error| conflict(failure(&error)))?;
+    let done = done.map_err(|error| refused(&error))?;
     let told = Done {
         time: done.done.time.to_string(),
         versions: done.done.versions,

@@ -68,7 +68,7 @@ impl Wallet {
         self.check(caller, wish)?;
         // What another node was told is written must be found here.
         self.come_to_the_end().await?;
-        let found = match self.was_done(command)? {
+        let found = match self.is_done(command).await? {
             // What was written since is not what was meant.
             true => Vec::new(),
             false => self.found(wish).await?,
@@ -80,6 +80,9 @@ impl Wallet {
         let (first, mut written) = self.erase_these(caller, wish, &found, command).await?;
         let mut receipts = vec![self.receipt(first).await?.ok_or(Error::Absent)?];
         let mut paths: BTreeMap<_, _> = found.into_iter().collect();
+        if !is_folder(path) {
+            paths.insert(self.record(mount.id, path), path.to_owned());
+        }
         let mut left = 0;
         for round in 1..=again {
             let more = self.found(wish).await?;
@@ -107,12 +110,6 @@ impl Wallet {
                 left,
             },
         })
-    }
-
-    /// Whether this very command was done before.
-    fn was_done(&self, command: Option<CommandId>) -> Result<bool, Error> {
-        let known = command.map(|id| self.state().command(&id)).transpose()?;
-        Ok(known.flatten().is_some())
     }
 
     fn check(&self, caller: &Caller, wish: Wish<'_>) -> Result<(), Error> {

@@ -327,6 +327,22 @@ impl Wallet {
         })
     }
 
+    /// Whether a command with this id was done before, on whatever node. What it was worked out from
+    /// may have changed since, and is not to be asked again.
+    ///
+    /// # Errors
+    /// When this node cannot come to where the log ends.
+    pub async fn is_done(&self, command: Option<CommandId>) -> Result<bool, Error> {
+        let Some(id) = command else {
+            return Ok(false);
+        };
+        if self.state().command(&id)?.is_some() {
+            return Ok(true);
+        }
+        self.come_to_the_end().await?;
+        Ok(self.state().command(&id)?.is_some())
+    }
+
     /// Waits until this node's view has come to a write.
     pub(super) async fn come_to(&self, written: &Written) -> Result<(), Error> {
         let reached = self.keychain.caught_up(written.seq).await;
