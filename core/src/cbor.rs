@@ -22,6 +22,28 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     bytes
 }
 
+/// How many bytes [`encode`] makes of the value, without a copy of it.
+pub(crate) fn size<T: Serialize>(value: &T) -> usize {
+    let mut count = Count(0);
+    let written = ciborium::into_writer(value, &mut count);
+    debug_assert!(written.is_ok());
+    count.0
+}
+
+/// Counts what is written.
+struct Count(usize);
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The value of these bytes.
 ///
 /// # Errors

@@ -5,9 +5,12 @@
 
 mod access;
 mod erasure;
+mod weight;
 
 use serde_bytes::{ByteBuf, Bytes};
 use zeroize::{Zeroize, Zeroizing};
+
+pub use weight::weight;
 
 use crate::{
     Millis, SecretBytes,
@@ -23,6 +26,9 @@ use crate::{
 };
 
 const FORMAT: u16 = 7;
+
+/// How many bytes stand before the commands at most.
+const HEAD: usize = 16;
 
 /// Where a hand-over is sealed.
 #[must_use]
@@ -84,6 +90,14 @@ type OwnedChange = (
     Option<WireNames>,
     Option<WireBasis>,
     ByteBuf,
+);
+
+/// A command as it is sent; without its action if no other node can do that.
+type WireCommand<'a> = (
+    Option<CommandId>,
+    Actor,
+    Vec<WireNeed>,
+    Option<WireAction<'a>>,
 );
 
 type OwnedCommand = (Option<CommandId>, Actor, Vec<WireNeed>, OwnedAction);
@@ -255,24 +269,14 @@ pub fn can_go(command: &Command) -> bool {
 pub fn encode<'a>(
     commands: impl Iterator<Item = &'a Command> + Clone,
 ) -> Option<Zeroizing<Vec<u8>>> {
-    let room: usize = commands.clone().map(room_for).sum();
-    let wire: Option<Vec<_>> = commands
-        .map(|command| {
-            let action = can_go(command).then(|| match &command.action {
-                Action::Change(changes) => {
-                    Some(WireAction::Change(changes.iter().map(wire).collect()))
-                }
-                other => access::sent(other)
-                    .map(WireAction::Access)
-                    .or_else(|| erasure::sent(other).map(WireAction::Erasure)),
-            });
-            let needs: Vec<_> = command.needs.iter().map(WireNeed::of).collect();
-            Some((command.id, command.actor, needs, action??))
-        })
-        .collect();
+    if !commands.clone().all(can_go) {
+        return None;
+    }
+    let room = HEAD + commands.clone().map(weight).sum::<usize>();
+    let wire: Vec<_> = commands.map(|command| sent(command, command.id)).collect();
     // Grown in place it would leave pieces of secrets behind: take room for all of it at once.
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    ciborium::into_writer(&(FORMAT, wire?), &mut *bytes).ok()?;
+    ciborium::into_writer(&(FORMAT, wire), &mut *bytes).ok()?;
     Some(bytes)
 }
 
@@ -318,29 +322,15 @@ pub fn decode_answers(bytes: &[u8]) -> Result<Vec<Answer>, cbor::Malformed> {
     }
 }
 
-/// An upper bound of a command's bytes.
-fn room_for(command: &Command) -> usize {
-    const REST: usize = 512;
-    let needs = command.needs.iter().map(|need| need.path.len() + REST);
-    let needs = needs.sum::<usize>();
-    let Action::Change(changes) = &command.action else {
-        let room = access::room_for(&command.action) + erasure::room_for(&command.action);
-        return REST + needs + room;
+fn sent(command: &Command, id: Option<CommandId>) -> WireCommand<'_> {
+    let action = match &command.action {
+        Action::Change(changes) => Some(WireAction::Change(changes.iter().map(wire).collect())),
+        other => access::sent(other)
+            .map(WireAction::Access)
+            .or_else(|| erasure::sent(other).map(WireAction::Erasure)),
     };
-    let room = |change: &Change| match &change.what {
-        What::Put { payload, names, .. } => {
-            payload.len() + cbor::encode(names.names()).len() + REST
-        }
-        What::Restore { payload, .. } => payload.len() + REST,
-        What::ChangeMetadata { names, .. } => cbor::encode(names.names()).len() + REST,
-        What::Delete(versions) | What::Undelete(versions) | What::Destroy(versions) => {
-            versions.len() * 5 + REST
-        }
-        What::DeleteCurrent | What::DeleteMetadata => REST,
-    };
-    let folders = |change: &Change| change.folders.len() * 24;
-    let rooms = changes.iter().map(|change| room(change) + folders(change));
-    REST + needs + rooms.sum::<usize>()
+    let needs = command.needs.iter().map(WireNeed::of).collect();
+    (id, command.actor, needs, action)
 }
 
 fn wire(change: &Change) -> WireChange<'_> {

@@ -11,8 +11,8 @@ mod handover;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use billfold_core::{
-    Millis, cbor,
-    command::{Action, Command, Done, Reseal, ResealContent, What},
+    Millis,
+    command::{Command, Done},
     commit::CommitHash,
     decide::Refusal,
     id::Seq,
@@ -120,46 +120,6 @@ impl Waiting {
         };
         // Whoever gave up waiting is not told any more.
         let _ = self.reply.send(answer);
-    }
-
-    /// About how many bytes it takes, here and on its way to another node.
-    fn weight(&self) -> usize {
-        const REST: usize = 128;
-        let changes = match &self.command.action {
-            Action::Change(changes) => changes,
-            Action::WriteCubbyhole { path, payload, .. } => {
-                return path.len() + payload.len() + REST;
-            }
-            Action::Wrap(new) => {
-                return new.answer.len() + cbor::encode(&new.names).len() + REST;
-            }
-            Action::GrantEpochs { sealed, .. } | Action::GrantNames { sealed, .. } => {
-                return sealed.len() + REST;
-            }
-            Action::Reseal(reseals) => {
-                let weight = |reseal: &Reseal| match &reseal.content {
-                    ResealContent::Payload(_, payload) => payload.len() + REST,
-                    ResealContent::Names(names) => cbor::encode(names).len() + REST,
-                };
-                return REST + reseals.iter().map(weight).sum::<usize>();
-            }
-            _ => return REST,
-        };
-        let weight = |what: &What| match what {
-            What::Put { payload, names, .. } => {
-                payload.len() + cbor::encode(names.names()).len() + REST
-            }
-            What::ChangeMetadata { names, .. } => cbor::encode(names.names()).len() + REST,
-            What::Delete(versions) | What::Undelete(versions) | What::Destroy(versions) => {
-                versions.len() * size_of::<u32>() + REST
-            }
-            What::Restore { payload, .. } => payload.len() + REST,
-            What::DeleteCurrent | What::DeleteMetadata => REST,
-        };
-        REST + changes
-            .iter()
-            .map(|change| weight(&change.what))
-            .sum::<usize>()
     }
 }
 

@@ -28,7 +28,7 @@ pub trait Courier: fmt::Debug + Send + Sync + 'static {
     /// Hands a parcel to `to` and waits, for a bounded time, for its answer.
     ///
     /// # Errors
-    /// When nobody answered; whether the parcel arrived is then not known.
+    /// When nobody answered: see [`Lost`].
     async fn hand_over(&self, to: ProcessId, bytes: Bytes) -> Result<Bytes, Lost>;
 
     /// What others hand to `me`, from now on.
@@ -40,5 +40,11 @@ pub trait Courier: fmt::Debug + Send + Sync + 'static {
 
 /// No answer came.
 #[derive(Debug, thiserror::Error)]
-#[error("the hand-over was not answered: {0}")]
-pub struct Lost(pub String);
+pub enum Lost {
+    /// Nothing has reached anybody, and nothing will.
+    #[error("the hand-over was not sent: {0}")]
+    Unsent(String),
+    /// Whether it arrived is not known.
+    #[error("the hand-over was not answered: {0}")]
+    Unanswered(String),
+}

@@ -227,23 +227,3 @@ pub(super) fn received(action: Received) -> Result<Action, cbor::Malformed> {
         },
     })
 }
-
-/// An upper bound of an action's bytes, as it is sent.
-pub(super) fn room_for(action: &Action) -> usize {
-    const REST: usize = 512;
-    let names = |names: &TokenNames| cbor::encode(names).len();
-    REST + match action {
-        Action::CreateToken(new) | Action::CreateRootToken(new) => {
-            names(&new.names) + cbor::encode(&new.wish).len()
-        }
-        Action::EndTokens { tokens, .. } => cbor::encode(tokens).len(),
-        Action::WritePolicy { written, .. } => cbor::encode(&**written).len(),
-        Action::DeletePolicy(name) | Action::DeleteTokenRole(name) => name.len(),
-        Action::WriteCubbyhole { path, payload, .. } => path.len() + payload.len(),
-        Action::Wrap(new) => names(&new.names) + new.answer.len(),
-        Action::WriteTokenRole { basis, written } => {
-            cbor::encode(&**written).len() + basis.as_ref().map_or(0, |b| cbor::encode(&**b).len())
-        }
-        _ => 0,
-    }
-}

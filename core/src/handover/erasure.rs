@@ -1,7 +1,7 @@
 //! Commands about erasures and legal holds on their way to another node.
 
 use crate::{
-    cbor::{self, as_array},
+    cbor::as_array,
     command::{Action, NewErasure, NewHold, Target},
     id::HoldId,
 };
@@ -57,15 +57,6 @@ pub(super) fn received(action: Received) -> Action {
         Received::Erase(new) => Action::Erase(Box::new(new)),
         Received::PlaceHold(new) => Action::PlaceHold(Box::new(new)),
         Received::LiftHold(hold) => Action::LiftHold(hold),
-    }
-}
-
-/// An upper bound of an action's bytes, as it is sent.
-pub(super) fn room_for(action: &Action) -> usize {
-    match action {
-        Action::Erase(new) => cbor::encode(&**new).len(),
-        Action::PlaceHold(new) => cbor::encode(&**new).len(),
-        _ => 0,
     }
 }
 

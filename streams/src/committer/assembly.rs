@@ -7,6 +7,7 @@ use billfold_core::{
     command::Done,
     commit::{self, Entry, Header},
     decide::{self, Decision, Refusal, Sealer},
+    handover,
     id::Seq,
     state::{At, Digest, Source, State},
     subject::Subject,
@@ -135,7 +136,7 @@ impl<S: Source<Error: std::fmt::Display>> Assembly<S> {
             Err(decide::Error::Broken(broken)) => Err(Error::Stopped(broken.to_string())),
             Err(decide::Error::Source(error)) => Err(Error::Stopped(error.to_string())),
         };
-        self.batch.idle_bytes += waiting.weight();
+        self.batch.idle_bytes += handover::weight(&waiting.command);
         self.join(waiting, verdict)
     }
 

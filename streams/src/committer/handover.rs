@@ -20,7 +20,7 @@ use crate::{
     backoff::Backoff,
     clock::Clock,
     committer::{Committed, Committer, Error, Waiting},
-    courier::Parcel,
+    courier::{Lost, Parcel},
     custody::Custody,
     entropy::Os,
     replica::Replica,
@@ -55,7 +55,11 @@ impl<R: Replica> Committer<R> {
         let answers = match courier.hand_over(winner, Bytes::from(parcel)).await {
             Ok(sealed) => key.open_answer(&place, &sealed).ok(),
             Err(lost) => {
-                tracing::debug!(%lost, "a hand-over was not answered");
+                tracing::debug!(%lost, "a hand-over came to nothing");
+                // What never left this node cannot have been done elsewhere.
+                if matches!(lost, Lost::Unsent(_)) {
+                    return;
+                }
                 None
             }
         };
@@ -95,7 +99,7 @@ impl<R: Replica> Committer<R> {
         let mut entropy = Os::new();
         self.again.retain(|waiting| !waiting.reply.is_closed());
         for mut waiting in self.again.drain(..) {
-            let weight = waiting.weight();
+            let weight = handover::weight(&waiting.command);
             let fits = match chosen.len() {
                 0 => weight <= alone,
                 count => count < COMMANDS && size + weight <= PARCEL,

@@ -37,13 +37,20 @@ impl Courier for NatsCourier {
         let sent = self.link.client.send_request(subject(to), request);
         match tokio::time::timeout(ANSWER_WITHIN, sent).await {
             Ok(Ok(answer)) => Ok(answer.payload),
-            Ok(Err(error)) => Err(Lost(error.to_string())),
-            Err(_) => Err(Lost("no answer in time".into())),
+            Ok(Err(error)) => Err(match error.kind() {
+                RequestErrorKind::MaxPayloadExceeded
+                | RequestErrorKind::InvalidSubject
+                | RequestErrorKind::NoResponders => Lost::Unsent(error.to_string()),
+                RequestErrorKind::TimedOut | RequestErrorKind::Other => {
+                    Lost::Unanswered(error.to_string())
+                }
+            }),
+            Err(_) => Err(Lost::Unanswered("no answer in time".into())),
         }
     }
 
     async fn inbox(&self, me: ProcessId) -> Result<BoxStream<'static, Parcel>, Lost> {
-        let lost = |error: &dyn std::fmt::Display| Lost(error.to_string());
+        let lost = |error: &dyn std::fmt::Display| Lost::Unanswered(error.to_string());
         let client = self.link.client.clone();
         let messages = client
             .subscribe(subject(me))

@@ -13,12 +13,12 @@ use std::{
 use billfold_core::{
     command::{Action, NewErasure, NewHold, Target},
     decide::Refusal,
-    id::{ErasureId, HoldId, MountId, PageId, ProcessId},
+    id::{ErasureId, HoldId, MountId, PageId, ProcessId, RecordId},
     names::{ErasureNames, HoldNames},
 };
 use billfold_streams::{
     Courier,
-    committer::Error,
+    committer::{Committed, Error},
     courier::{Lost, Parcel},
 };
 use billfold_tests::{nats::NatsServer, tools};
@@ -37,13 +37,25 @@ const DELAY: Duration = Duration::from_millis(5);
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Brings every parcel, and loses the answer to every second one if it is told to.
+/// What the courier is told to lose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loses {
+    Nothing,
+    /// Every second answer.
+    Answers,
+    /// Every parcel, before anybody has it.
+    Parcels,
+}
+
+/// Brings parcels, as far as it is not told to lose them.
 #[derive(Debug)]
 struct Lossy {
     inner: Arc<dyn Courier>,
-    loses: bool,
+    loses: Loses,
+    tried: AtomicUsize,
     handed_over: AtomicUsize,
     lost: AtomicUsize,
+    unsent: AtomicUsize,
 }
 
 impl Courier for Lossy {
@@ -57,11 +69,19 @@ impl Courier for Lossy {
         Self: 'b,
     {
         Box::pin(async move {
-            let answer = self.inner.hand_over(to, bytes).await?;
-            let before = self.handed_over.fetch_add(1, Ordering::SeqCst);
-            if self.loses && before.is_multiple_of(2) {
+            let tried = self.tried.fetch_add(1, Ordering::SeqCst);
+            if self.loses == Loses::Parcels {
+                return Err(Lost::Unsent("the test has it".to_owned()));
+            }
+            let answer = self.inner.hand_over(to, bytes).await;
+            if matches!(answer, Err(Lost::Unsent(_))) {
+                self.unsent.fetch_add(1, Ordering::SeqCst);
+            }
+            let answer = answer?;
+            self.handed_over.fetch_add(1, Ordering::SeqCst);
+            if self.loses == Loses::Answers && tried.is_multiple_of(2) {
                 self.lost.fetch_add(1, Ordering::SeqCst);
-                return Err(Lost("the test has it".to_owned()));
+                return Err(Lost::Unanswered("the test has it".to_owned()));
             }
             Ok(answer)
         })
@@ -93,7 +113,7 @@ struct Race {
 }
 
 impl Race {
-    async fn start(loses: bool) -> Self {
+    async fn start(loses: Loses) -> Self {
         let (nats, dir) = (NatsServer::start(), TempDir::new().unwrap());
         let key_file = dir.path().join("wallet.key");
         let fast = Setup::jetstream(&nats.url(), &key_file).await;
@@ -103,8 +123,10 @@ impl Race {
         let courier = Arc::new(Lossy {
             inner: setup.courier.take().unwrap(),
             loses,
+            tried: AtomicUsize::new(0),
             handed_over: AtomicUsize::new(0),
             lost: AtomicUsize::new(0),
+            unsent: AtomicUsize::new(0),
         });
         setup.courier = Some(courier.clone());
         let slow = Arc::new(setup.start().await);
@@ -130,6 +152,21 @@ impl Race {
         self.load.take().unwrap().await.unwrap()
     }
 
+    /// Orders all of these on the slow node at once. The fast one rests once a hand-over was tried, so
+    /// that the slow node comes to decide what was not handed over.
+    async fn order_at_once(&mut self, actions: Vec<Action>) -> Vec<Result<Committed, Error>> {
+        let mut ordering = JoinSet::new();
+        for action in actions {
+            let slow = self.slow.clone();
+            ordering.spawn(async move { slow.order(None, slow.root(), action).await });
+        }
+        while self.courier.tried.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.end_load().await;
+        ordering.join_all().await
+    }
+
     fn handed_over(&self) -> usize {
         self.courier.handed_over.load(Ordering::SeqCst)
     }
@@ -153,7 +190,7 @@ async fn in_time<T>(future: impl Future<Output = T>) -> T {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_are_done_once_when_the_answer_to_a_hand_over_is_lost() {
-    let mut race = Race::start(true).await;
+    let mut race = Race::start(Loses::Answers).await;
     let (tasks, each) = if tools::full() { (16, 60) } else { (8, 15) };
     let mut writing = JoinSet::new();
     for task in 0..tasks {
@@ -200,7 +237,7 @@ async fn commands_are_done_once_when_the_answer_to_a_hand_over_is_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_race_has_one_winner_when_the_answer_to_a_hand_over_is_lost() {
-    let mut race = Race::start(true).await;
+    let mut race = Race::start(Loses::Answers).await;
     let id = race.fast.custody.keys().id.record(race.mount, "race");
     let (mut slow_won, mut unknown) = (0, 0);
     for round in 0..if tools::full() { 400 } else { 60 } {
@@ -234,7 +271,7 @@ async fn a_race_has_one_winner_when_the_answer_to_a_hand_over_is_lost() {
 /// Orders and holds of a slow node are decided by the fast one like anything else.
 #[tokio::test(flavor = "multi_thread")]
 async fn inv07_orders_and_holds_are_handed_over() {
-    let mut race = Race::start(false).await;
+    let mut race = Race::start(Loses::Nothing).await;
     let (slow, mount) = (race.slow.clone(), race.mount);
     let ids = &slow.custody.keys().id;
     let target = || Target {
@@ -299,11 +336,63 @@ async fn inv07_orders_and_holds_are_handed_over() {
     }
 }
 
+/// Several that are large do not go into one parcel: it would be too large to be sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_orders_go_one_by_one() {
+    let mut race = Race::start(Loses::Nothing).await;
+    let folder = race.slow.custody.keys().id.folder(race.mount, "team/");
+    let erase = |_| {
+        let absent = || Target {
+            record: RecordId::from_bytes(tools::random()),
+            folders: vec![folder],
+        };
+        Action::Erase(Box::new(NewErasure {
+            erasure: ErasureId::from_bytes(tools::random()),
+            mount: race.mount,
+            place: folder,
+            versions: None,
+            records: std::iter::repeat_with(absent).take(5_000).collect(),
+            names: ErasureNames {
+                reason: "they left".to_owned(),
+            },
+        }))
+    };
+    let erasures = (0..12).map(erase).collect();
+    for outcome in in_time(race.order_at_once(erasures)).await {
+        let refused = outcome.unwrap_err();
+        assert!(
+            matches!(refused, Error::Refused(Refusal::NothingThere)),
+            "{refused}"
+        );
+    }
+    assert_eq!(race.courier.unsent.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_left_the_node_is_known_to_be_refused() {
+    let mut race = Race::start(Loses::Parcels).await;
+    let write = |_| {
+        let change = race
+            .slow
+            .change(race.mount, "cas", put("cas", Some(999), b"x"));
+        Action::Change(vec![change])
+    };
+    let writes = (0..8).map(write).collect();
+    for outcome in in_time(race.order_at_once(writes)).await {
+        let refused = outcome.unwrap_err();
+        assert!(
+            matches!(refused, Error::Refused(Refusal::CasMismatch)),
+            "{refused}"
+        );
+    }
+    assert_eq!(race.handed_over(), 0);
+}
+
 /// What no other node can do, and what is large, holds nothing else up; and a refusal gets through
 /// as well as a success does.
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_gets_through_from_a_slow_node() {
-    let mut race = Race::start(false).await;
+    let mut race = Race::start(Loses::Nothing).await;
     let (slow, mount) = (race.slow.clone(), race.mount);
     let closing = slow.clone();
     let closing = tokio::spawn(async move {
