@@ -43,7 +43,7 @@ impl std::fmt::Debug for Need {
 }
 
 /// What is to be done at a path.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Wanted {
     /// This.
     Is(Operation),

@@ -434,7 +434,7 @@ pub enum What {
 
 /// A record's metadata as someone saw it. A change that was worked out from it must not undo
 /// another that came between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Basis {
     /// There was no record.
     Absent,
@@ -459,7 +459,7 @@ impl Basis {
 }
 
 /// What a change does to the names of its record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum NewNames {
     /// These are for a record that is new; one that exists keeps its own.
     IfNew(Names),

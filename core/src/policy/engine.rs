@@ -16,7 +16,7 @@ pub trait Engine {
 }
 
 /// What someone wants to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Operation {
     /// Makes what is not there.
     Create,
