@@ -61,6 +61,14 @@ impl Place {
 pub struct Unopened;
 
 /// Seals `plaintext` under a key for one use and place.
+///
+/// # Panics
+/// When the plaintext is over 64 GiB: what did not get sealed must not get into a log that is for
+/// ever.
+#[expect(
+    clippy::expect_used,
+    reason = "AES-GCM refuses only what is over 64 GiB, and no such plaintext gets here"
+)]
 pub(crate) fn seal(
     key: &KeyBytes,
     label: Label,
@@ -69,10 +77,7 @@ pub(crate) fn seal(
     entropy: &mut dyn Entropy,
 ) -> Vec<u8> {
     let mut sealed = vec![0; OVERHEAD + plaintext.len()];
-    if seal_into(key, label, place, plaintext, entropy, &mut sealed).is_err() {
-        // AES-GCM refuses only what is over 64 GiB, and no such plaintext fits into memory here.
-        sealed.clear();
-    }
+    seal_into(key, label, place, plaintext, entropy, &mut sealed).expect("it is sealed");
     sealed
 }
 
@@ -240,11 +245,14 @@ fn derive(key: &KeyBytes, salt: &[u8], label: Label) -> Derived {
     expand(&Hkdf::<Sha256>::new(Some(salt), key.expose()), label)
 }
 
+#[expect(
+    clippy::expect_used,
+    reason = "HKDF-SHA256 gives up to 8,160 bytes; without these the key would be all zeros"
+)]
 fn expand(hkdf: &Hkdf<Sha256>, label: Label) -> Derived {
     let mut okm = Zeroizing::new([0; 64]);
-    let expanded = hkdf.expand(label.as_bytes(), okm.as_mut_slice());
-    // HKDF-SHA256 gives up to 8,160 bytes, so 64 never fail.
-    debug_assert!(expanded.is_ok());
+    hkdf.expand(label.as_bytes(), okm.as_mut_slice())
+        .expect("HKDF-SHA256 gives 64 bytes");
     Derived(okm)
 }
 
