@@ -225,7 +225,7 @@ impl<S: Source> State<S> {
     ///
     /// # Errors
     /// When the source cannot be read.
-    pub fn wallet(&self) -> Result<Option<Wallet>, S::Error> {
+    pub fn wallet(&self) -> Result<Option<Arc<Wallet>>, S::Error> {
         Ok(self.get(&Key::Wallet)?.and_then(Value::into_wallet))
     }
 

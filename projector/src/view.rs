@@ -144,7 +144,7 @@ impl View {
     /// When the view is damaged.
     pub fn wallet(&self) -> Result<Option<Wallet>, Error> {
         match self.get(&Key::Wallet)? {
-            Some(Value::Wallet(wallet)) => Ok(Some(wallet)),
+            Some(Value::Wallet(wallet)) => Ok(Some(Arc::unwrap_or_clone(wallet))),
             _ => Ok(None),
         }
     }

@@ -10,6 +10,8 @@ mod keychain;
 mod mounts;
 mod then;
 
+use std::sync::Arc;
+
 use billfold_core::{Millis, id::Seq, moment::Moment, state::Wallet, state::key_status::KeyStatus};
 use billfold_projector::chain::Opened;
 use serde::Serialize;
@@ -221,7 +223,7 @@ impl Past {
         })
     }
 
-    fn wallet(&self) -> Result<Wallet, Error> {
+    fn wallet(&self) -> Result<Arc<Wallet>, Error> {
         let wallet = self.walk.state().wallet()?;
         wallet.ok_or_else(|| {
             let at = self.at.map_or_else(String::new, |at| format!("at {at} "));

@@ -1,6 +1,8 @@
 //! Deciding about the wallet's own keys. What these events say was made so before, in the key
 //! store; whoever comes second finds that nothing is left to say.
 
+use std::sync::Arc;
+
 use super::{Decided, Deciding, Error, Refusal, Sealer};
 use crate::{
     cbor,
@@ -233,7 +235,7 @@ impl<S: Source> Deciding<'_, S> {
         self.happen(Event::GenerationReplaced(event), None, None)
     }
 
-    fn wallet(&self) -> Result<Wallet, Error<S::Error>> {
+    fn wallet(&self) -> Result<Arc<Wallet>, Error<S::Error>> {
         let wallet = self.state.wallet().map_err(Error::Source)?;
         wallet.ok_or_else(|| Refusal::NoWallet.into())
     }

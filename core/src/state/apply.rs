@@ -74,7 +74,7 @@ impl<S: Source> State<S> {
             Event::KeksDestroyed(event) => self.keks_destroyed(at, event)?,
             Event::RotationPolicySet(event) => {
                 let mut wallet = self.require_wallet()?;
-                wallet.rotation = event.policy;
+                Arc::make_mut(&mut wallet).rotation = event.policy;
                 self.put(Key::Wallet, Value::Wallet(wallet));
             }
             Event::AuditorGranted(event) => self.auditor_granted(at, fact.actor, event)?,

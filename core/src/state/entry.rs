@@ -87,7 +87,7 @@ impl Serialize for Key {
     reason = "each variant is documented where its struct is"
 )]
 pub enum Value {
-    Wallet(Wallet),
+    Wallet(Arc<Wallet>),
     Mounts(Arc<BTreeMap<MountId, Mount>>),
     Record(Record),
     Page(PageUse),
@@ -107,7 +107,7 @@ impl Value {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Wallet(value) => cbor::encode(value),
+            Self::Wallet(value) => cbor::encode(&**value),
             Self::Mounts(value) => cbor::encode(&value.iter().collect::<Vec<_>>()),
             Self::Record(value) => cbor::encode(value),
             Self::Page(value) => cbor::encode(value),
@@ -129,7 +129,7 @@ impl Value {
     /// When the bytes are no such value.
     pub fn decode(key: &Key, bytes: &[u8]) -> Result<Self, cbor::Malformed> {
         Ok(match key {
-            Key::Wallet => Self::Wallet(cbor::decode(bytes)?),
+            Key::Wallet => Self::Wallet(Arc::new(cbor::decode(bytes)?)),
             Key::Mounts => {
                 let mounts: Vec<(MountId, Mount)> = cbor::decode(bytes)?;
                 Self::Mounts(Arc::new(mounts.into_iter().collect()))
@@ -160,7 +160,7 @@ impl Value {
         })
     }
 
-    pub(super) fn into_wallet(self) -> Option<Wallet> {
+    pub(super) fn into_wallet(self) -> Option<Arc<Wallet>> {
         if let Self::Wallet(value) = self {
             Some(value)
         } else {

@@ -104,7 +104,7 @@ pub async fn keks(
         progress(opened.seq, end);
     }
     let wallet = walk.state().wallet()?;
-    let status = wallet.as_ref().map(KeyStatus::of);
+    let status = wallet.as_deref().map(KeyStatus::of);
     Ok(story.tell(walk.head().seq, status))
 }
 

@@ -18,7 +18,7 @@ use billfold_core::{
     id::{CommandId, MountId, PrincipalId, ProcessId, RecordId, RequestId, Seq, TokenId},
     names::{MountNames, Names, RequestNames},
     policy,
-    state::{Key, Source as _, Value, Wallet},
+    state::{Key, Source as _, Value},
     subject::Generation,
 };
 use billfold_projector::{
@@ -192,13 +192,10 @@ pub struct Node {
 impl Node {
     /// Who may do everything.
     pub fn root(&self) -> Actor {
-        let Some(Value::Wallet(Wallet {
-            root, root_token, ..
-        })) = self.keychain.view().get(&Key::Wallet).unwrap()
-        else {
+        let Some(Value::Wallet(wallet)) = self.keychain.view().get(&Key::Wallet).unwrap() else {
             panic!("the wallet is there")
         };
-        Actor::Principal(root, root_token)
+        Actor::Principal(wallet.root, wallet.root_token)
     }
 
     /// The mount of this path, whose blinded path ends with it.

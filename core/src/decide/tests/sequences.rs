@@ -353,7 +353,7 @@ impl Accounts {
         }
         let Ok(wallet) = world.decider.wallet();
         let (mut taken, mut erased) = (0, 0);
-        for kek in wallet.unwrap().keks {
+        for kek in &wallet.unwrap().keks {
             let counted = under.remove(&kek.version).unwrap_or_default();
             assert_eq!([kek.live, kek.dying, kek.pages], counted, "{}", kek.version);
             assert!(kek.retired.is_none() || counted == [0; 3]);

@@ -1,5 +1,7 @@
 //! The fold of the wallet's own keys: KEK versions, unseal generations, and pages of DEKs.
 
+use std::sync::Arc;
+
 use crate::{
     event::v1,
     id::{FactKeyId, PageId, Seq},
@@ -36,12 +38,13 @@ impl<S: Source> State<S> {
             compromised: None,
             epoch: None,
         };
-        self.put(Key::Wallet, Value::Wallet(wallet));
+        self.put(Key::Wallet, Value::Wallet(Arc::new(wallet)));
         Ok(())
     }
 
     pub(super) fn kek_created(&mut self, at: At, event: &v1::KekCreated) -> Applied<S::Error> {
-        let mut wallet = self.require_wallet()?;
+        let mut shared = self.require_wallet()?;
+        let wallet = Arc::make_mut(&mut shared);
         let newest = wallet.keks.last().map_or(0, |kek| kek.version);
         if newest.checked_add(1) != Some(event.version) {
             return Err(Broken("a KEK version is not the next one").into());
@@ -78,7 +81,7 @@ impl<S: Source> State<S> {
             Some(_) => return Err(Broken("a KEK version is of a generation to come").into()),
         }
         let mac = wallet.root_token_mac.key;
-        self.put(Key::Wallet, Value::Wallet(wallet));
+        self.put(Key::Wallet, Value::Wallet(shared));
         self.begin_epoch(at, event.fact_key)?;
         // The wallet's first key was drawn before there was a version to count it under.
         if event.version == keyring::FIRST {
@@ -111,7 +114,7 @@ impl<S: Source> State<S> {
             ended: None,
         };
         self.put(Key::Epoch(id), Value::Epoch(epoch));
-        wallet.epoch = Some(id);
+        Arc::make_mut(&mut wallet).epoch = Some(id);
         self.put(Key::Wallet, Value::Wallet(wallet));
         Ok(())
     }
@@ -160,7 +163,8 @@ impl<S: Source> State<S> {
         at: At,
         event: &v1::GenerationReplaced,
     ) -> Applied<S::Error> {
-        let mut wallet = self.require_wallet()?;
+        let mut shared = self.require_wallet()?;
+        let wallet = Arc::make_mut(&mut shared);
         let last = wallet.generations.last().map_or(0, |last| last.number);
         if last.checked_add(1) != Some(event.generation) {
             return Err(Broken("an unseal generation is not the next one").into());
@@ -182,7 +186,7 @@ impl<S: Source> State<S> {
             opened_by: wallet.keks.last().map_or(0, |kek| kek.version),
             above: destroyed,
         });
-        self.put(Key::Wallet, Value::Wallet(wallet));
+        self.put(Key::Wallet, Value::Wallet(shared));
         Ok(())
     }
 
@@ -195,7 +199,7 @@ impl<S: Source> State<S> {
         {
             return Err(Broken("the current KEK version is retired").into());
         }
-        let older = wallet.keks.iter_mut();
+        let older = Arc::make_mut(&mut wallet).keks.iter_mut();
         for kek in older.filter(|kek| kek.version <= event.version) {
             if kek.live + kek.dying > 0 {
                 return Err(Broken("a KEK version is retired that keys are under").into());
@@ -212,7 +216,7 @@ impl<S: Source> State<S> {
         event: &v1::KeksDestroyed,
     ) -> Applied<S::Error> {
         let mut wallet = self.require_wallet()?;
-        let older = wallet.keks.iter_mut();
+        let older = Arc::make_mut(&mut wallet).keks.iter_mut();
         for kek in older.filter(|kek| kek.version <= event.version) {
             if kek.retired.is_none() {
                 return Err(Broken("a KEK version was destroyed that is not retired").into());
@@ -257,7 +261,7 @@ impl<S: Source> State<S> {
     /// Puts a page, and counts its keys under its KEK version.
     fn put_page(&mut self, id: PageId, before: PageUse, page: PageUse) -> Applied<S::Error> {
         let mut wallet = self.require_wallet()?;
-        let keks = &mut wallet.keks;
+        let keks = &mut Arc::make_mut(&mut wallet).keks;
         recount(keks, &before, &page).ok_or(Broken("the keys of a KEK version do not add up"))?;
         self.put(Key::Wallet, Value::Wallet(wallet));
         self.put(Key::Page(id), Value::Page(page));
@@ -269,7 +273,7 @@ impl<S: Source> State<S> {
         current.ok_or_else(|| Broken("a key is used before there is a KEK version").into())
     }
 
-    pub(super) fn require_wallet(&self) -> Result<Wallet, Error<S::Error>> {
+    pub(super) fn require_wallet(&self) -> Result<Arc<Wallet>, Error<S::Error>> {
         let wallet = self.wallet().map_err(Error::Source)?;
         wallet.ok_or_else(|| Broken("there is no wallet").into())
     }
