@@ -31,9 +31,6 @@ pub use refusal::{Error, Refusal};
 pub use sealer::{Drawn, Sealer, Supply};
 pub use tokens::LONGEST;
 
-/// How many versions a record keeps when neither it nor its mount says.
-pub const DEFAULT_MAX_VERSIONS: u32 = 10;
-
 /// What a command leads to.
 #[derive(Debug)]
 pub enum Decision {

@@ -43,6 +43,9 @@ pub const COMMANDS_KEPT: u64 = 48 * 3_600_000;
 /// so much longer than [`COMMANDS_KEPT`], or one that was ahead would be taken a second time.
 pub const COMMAND_AHEAD: u64 = 5 * 60_000;
 
+/// How many versions a record keeps when neither it nor its mount says.
+pub const DEFAULT_MAX_VERSIONS: u32 = 10;
+
 /// Where a state reads what it has not changed itself.
 pub trait Source {
     /// Why a read failed.

@@ -5,14 +5,14 @@ use bytes::Bytes;
 use crate::{
     Millis, SecretBytes, cbor,
     command::{Basis, Change, NewNames, What},
-    decide::{DEFAULT_MAX_VERSIONS, Deciding, Error, Refusal, Sealer},
+    decide::{Deciding, Error, Refusal, Sealer},
     event::{
         Event, SealedRef,
         v1::{self, MountKind, Retired, Settings},
     },
     keys::page::KeyRef,
     names::{Names, names_place, payload_place},
-    state::{Mount, Record, Source, Version, keys_of},
+    state::{DEFAULT_MAX_VERSIONS, Mount, Record, Source, Version, keys_of},
 };
 
 /// How many versions fall off with one write: after a hold there may be more than a commit can name.

@@ -8,7 +8,6 @@ use serde_bytes::ByteArray;
 use crate::{
     Millis,
     cbor::{self, as_array},
-    decide::DEFAULT_MAX_VERSIONS,
     event::{
         CiphertextHash, SealedRef,
         v1::{MountKind, RotationPolicy, Settings, TokenRole},
@@ -23,6 +22,7 @@ use crate::{
     },
     policy::{Policy, WRAPPING},
     state::{
+        DEFAULT_MAX_VERSIONS,
         epoch::Epoch,
         erasure::{Erasure, Hold, Holds},
         grant::{Grant, Grants},
