@@ -5,11 +5,19 @@
 //! million secrets cost no memory (ADR 0005).
 
 mod apply;
+mod command;
+mod cubbyhole;
 mod entry;
 mod epoch;
 mod erasure;
 mod grant;
 pub mod key_status;
+mod mount;
+mod page;
+mod policy;
+mod record;
+mod token;
+mod wallet;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,16 +28,21 @@ use sha2::{Digest as _, Sha256};
 
 pub(crate) use apply::keys_of;
 pub use apply::{At, Broken, Error};
-pub use entry::{
-    CommandRecord, Compromise, Cubbyhole, CubbyholeEntry, Key, Mount, PageUse, Record,
-    StoredPolicy, Token, Value, Version, Wallet, WalletGeneration, WalletKek,
-};
+pub use command::CommandRecord;
+pub use cubbyhole::{Cubbyhole, CubbyholeEntry};
+pub use entry::{Key, Value};
 pub use epoch::Epoch;
 pub use erasure::{Erasure, Fate, Hold, Holds, Keys, by_page};
 pub use grant::{Grant, Grants};
+pub use mount::Mount;
+pub use page::PageUse;
+pub use policy::StoredPolicy;
+pub use record::{Record, Version};
+pub use token::Token;
+pub use wallet::{Compromise, Wallet, WalletGeneration, WalletKek};
 
 use crate::{
-    Millis, cbor,
+    Millis,
     event::v1::TokenRole,
     id::{CommandId, ErasureId, FactKeyId, MountId, PageId, RecordId, Seq, TokenId},
     keys::page::KeyRef,
@@ -275,7 +288,8 @@ impl<S: Source> State<S> {
     /// # Errors
     /// When the source cannot be read.
     pub fn token(&self, id: &TokenId) -> Result<Option<Token>, S::Error> {
-        Ok(self.get(&Key::Token(*id))?.and_then(Value::into_token))
+        let token = self.get(&Key::Token(*id))?.and_then(Value::into_token);
+        Ok(token.map(|token| *token))
     }
 
     /// All policies, by name.
@@ -316,7 +330,8 @@ impl<S: Source> State<S> {
     /// # Errors
     /// When the source cannot be read.
     pub fn erasure(&self, id: &ErasureId) -> Result<Option<Erasure>, S::Error> {
-        Ok(self.get(&Key::Erasure(*id))?.and_then(Value::into_erasure))
+        let erasure = self.get(&Key::Erasure(*id))?;
+        Ok(erasure.and_then(Value::into_erasure).map(|order| *order))
     }
 
     /// All legal holds.
@@ -438,13 +453,5 @@ impl<S: Source + ?Sized> Source for &S {
 
     fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, S::Error> {
         (**self).commands_before(time)
-    }
-}
-
-impl Key {
-    /// Its bytes, as they go into the digest.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        cbor::encode(self)
     }
 }
