@@ -5,22 +5,23 @@ mod cubbyhole;
 mod erasure;
 mod grant;
 mod keys;
+mod mounts;
 mod policies;
 mod refusal;
+mod repeat;
 mod roles;
 mod sealer;
 mod tokens;
+mod wallet;
 
 use crate::{
-    Millis, access, cbor,
-    command::{Action, Change, Command, Done, NewMount, NewWallet, What},
+    Millis, access,
+    command::{Action, Command, Done},
     commit::Entry,
-    event::{Actor, CommandRef, Event, Fact, v1},
-    id::RecordId,
+    event::{Actor, CommandRef, Event, Fact},
     keys::CommandKey,
-    names::{MountNames, mount_names_place, payload_place},
-    policy::{Capabilities, DEFAULT, Engine as _, Policy, WRAPPING, WRAPPING_TEXT},
-    state::{At, COMMAND_AHEAD, COMMANDS_KEPT, Source, State},
+    policy::{Capabilities, Engine as _},
+    state::{At, Source, State},
 };
 
 pub use cubbyhole::CUBBYHOLE_ENTRIES;
@@ -121,29 +122,11 @@ impl<S: Source> Deciding<'_, S> {
                 mount,
                 basis,
                 settings,
-            } => {
-                let before = self.require_mount(mount)?.settings;
-                if basis.is_some_and(|basis| basis != before) {
-                    return Err(Refusal::Changed.into());
-                }
-                let event = v1::MountTuned {
-                    mount: *mount,
-                    settings: *settings,
-                };
-                self.happen(Event::MountTuned(event), None, None)?;
-            }
+            } => self.tune_mount(*mount, *basis, *settings)?,
             Action::RenameMount { mount, path, names } => {
                 self.rename_mount(*mount, path, names, sealer)?;
             }
-            Action::DisableMount(mount) => {
-                self.require_mount(mount)?;
-                self.refuse_if_any_held(*mount)?;
-                self.happen(
-                    Event::MountDisabled(v1::MountDisabled { mount: *mount }),
-                    None,
-                    None,
-                )?;
-            }
+            Action::DisableMount(mount) => self.disable_mount(*mount)?,
             Action::Change(changes) if changes.is_empty() => return Err(Refusal::Empty.into()),
             Action::Change(changes) => {
                 for change in changes {
@@ -278,124 +261,6 @@ impl<S: Source> Deciding<'_, S> {
         Ok(())
     }
 
-    /// Finds out whether the command was done before.
-    fn identify(
-        &mut self,
-        command: &Command,
-        key: &CommandKey,
-    ) -> Result<Option<Done>, Error<S::Error>> {
-        let Some(id) = command.id else {
-            return Ok(None);
-        };
-        let fingerprint = serde_bytes::ByteArray::new(key.fingerprint(&describe(command)));
-        if let Some(known) = self.state.command(&id).map_err(Error::Source)? {
-            if known.fingerprint != fingerprint {
-                return Err(Refusal::CommandReused.into());
-            }
-            return Ok(Some(Done {
-                time: known.time,
-                versions: versions_of(&command.action, known.versions),
-            }));
-        }
-        let made = id.made_at().ok_or(Refusal::CommandTime)?;
-        let oldest = self.at.time.minus(COMMANDS_KEPT);
-        if made < oldest || made > self.at.time.plus(COMMAND_AHEAD) {
-            return Err(Refusal::CommandTime.into());
-        }
-        self.command = Some(CommandRef { id, fingerprint });
-        Ok(None)
-    }
-
-    fn create_wallet(&mut self, new: &NewWallet, sealer: &mut Sealer<'_>) -> Decided<S::Error> {
-        if self.state.wallet().map_err(Error::Source)?.is_some() {
-            return Err(Refusal::WalletExists.into());
-        }
-        let place = payload_place(new.wallet, RecordId::default(), 0);
-        let (sealed, bytes) = sealer.payload(self.state, &place, new.root_token_mac.as_bytes())?;
-        let event = v1::WalletCreated {
-            wallet: new.wallet,
-            root: new.root,
-            root_token: new.root_token,
-            root_token_mac: sealed,
-        };
-        self.happen(Event::WalletCreated(event), None, Some(bytes))?;
-        let event = v1::KekCreated {
-            version: new.kek.version,
-            generation: new.kek.generation,
-            manager: new.kek.manager.clone(),
-            fact_key: new.kek.fact_key,
-            compromised: false,
-        };
-        self.happen(Event::KekCreated(event), None, None)?;
-        new.mounts
-            .iter()
-            .try_for_each(|mount| self.enable_mount(mount, sealer))?;
-        // The texts are this release's own; from here on they are the wallet's.
-        self.write_own_policy(DEFAULT_POLICY, DEFAULT)?;
-        self.write_own_policy(WRAPPING, WRAPPING_TEXT)
-    }
-
-    fn write_own_policy(&mut self, name: &str, text: &str) -> Decided<S::Error> {
-        let policy = Policy::parse(text).map_err(|_| Refusal::DefaultPolicy)?;
-        let event = v1::PolicyWritten {
-            name: name.to_owned(),
-            text: text.to_owned(),
-            policy,
-            expires: None,
-            cas_required: false,
-        };
-        self.happen(Event::PolicyWritten(event), None, None)
-    }
-
-    fn enable_mount(&mut self, new: &NewMount, sealer: &mut Sealer<'_>) -> Decided<S::Error> {
-        let mounts = self.state.mounts().map_err(Error::Source)?;
-        if mounts.contains_key(&new.mount) || mounts.values().any(|m| m.overlaps(&new.path)) {
-            return Err(Refusal::MountTaken.into());
-        }
-        let place = mount_names_place(sealer.wallet(), new.mount);
-        let (names, bytes) = sealer.names(self.state, &place, &cbor::encode(&new.names))?;
-        let event = v1::MountEnabled {
-            mount: new.mount,
-            kind: new.kind,
-            path: new.path.clone(),
-            settings: new.settings,
-            names,
-        };
-        self.happen(Event::MountEnabled(event), Some(bytes), None)
-    }
-
-    fn rename_mount(
-        &mut self,
-        id: crate::id::MountId,
-        path: &[RecordId],
-        names: &MountNames,
-        sealer: &mut Sealer<'_>,
-    ) -> Decided<S::Error> {
-        let before = self.require_mount(&id)?;
-        let mounts = self.state.mounts().map_err(Error::Source)?;
-        let others = mounts.iter().filter(|(other, _)| **other != id);
-        if others.into_iter().any(|(_, mount)| mount.overlaps(path)) {
-            return Err(Refusal::MountTaken.into());
-        }
-        let place = mount_names_place(sealer.wallet(), id);
-        let (names, bytes) = sealer.names(self.state, &place, &cbor::encode(names))?;
-        let event = v1::MountRenamed {
-            mount: id,
-            path: path.to_vec(),
-            names,
-            retired_names: before.names.key,
-        };
-        self.happen(Event::MountRenamed(event), Some(bytes), None)
-    }
-
-    fn require_mount(
-        &self,
-        mount: &crate::id::MountId,
-    ) -> Result<crate::state::Mount, Error<S::Error>> {
-        let mount = self.state.mount(mount).map_err(Error::Source)?;
-        mount.ok_or_else(|| Refusal::NoMount.into())
-    }
-
     fn happen(
         &mut self,
         event: Event,
@@ -419,114 +284,6 @@ impl<S: Source> Deciding<'_, S> {
     const fn now(&self) -> Millis {
         self.at.time
     }
-}
-
-/// The version that each change wrote, given those that the command's writes made: only a write
-/// makes one, and each does.
-fn versions_of(action: &Action, written: Vec<u32>) -> Vec<u32> {
-    let Action::Change(changes) = action else {
-        return Vec::new();
-    };
-    let mut written = written.into_iter();
-    let version = |change: &Change| match change.what {
-        What::Put { .. } | What::Restore { .. } => written.next().unwrap_or(0),
-        _ => 0,
-    };
-    changes.iter().map(version).collect()
-}
-
-/// What a command is and whose, without any secret or name: two commands under one id must agree
-/// in it. The token is left out, so that a repetition may come with a newer one.
-fn describe(command: &Command) -> Vec<u8> {
-    let principal = match command.actor {
-        Actor::Principal(principal, _) => Some(principal),
-        Actor::System | Actor::Anonymous => None,
-    };
-    let (code, action): (u8, _) = match &command.action {
-        Action::Change(changes) => (1, describe_changes(changes)),
-        Action::EnableMount(new) => {
-            let path = new.path.last();
-            (2, cbor::encode(&(new.mount, new.kind, path, new.settings)))
-        }
-        Action::TuneMount {
-            mount, settings, ..
-        } => (3, cbor::encode(&(mount, settings))),
-        Action::DisableMount(mount) => (4, cbor::encode(mount)),
-        Action::CreateToken(new) => (9, cbor::encode(&new.token)),
-        Action::RenewToken(token, increment) => (10, cbor::encode(&(token, increment))),
-        Action::UseToken(token) => (11, cbor::encode(token)),
-        Action::EndTokens {
-            tokens,
-            leaves_orphans,
-        } => (12, cbor::encode(&(tokens, leaves_orphans))),
-        Action::ClearTokens(tokens) => (13, cbor::encode(tokens)),
-        Action::WritePolicy { ttl, written, .. } => {
-            let ends = (ttl, written.expires, written.cas_required);
-            (14, cbor::encode(&(&written.name, &written.text, ends)))
-        }
-        Action::DeletePolicy(name) => (15, cbor::encode(name)),
-        Action::WriteCubbyhole { entry, .. } => (16, cbor::encode(entry)),
-        Action::DeleteCubbyhole(entry) => (17, cbor::encode(entry)),
-        Action::Wrap(new) => (18, cbor::encode(&(new.token, new.replaces))),
-        Action::Unwrap(token, _) => (19, cbor::encode(token)),
-        Action::WriteTokenRole { written, .. } => {
-            (20, cbor::encode(&(&written.name, &written.role)))
-        }
-        Action::DeleteTokenRole(name) => (21, cbor::encode(name)),
-        Action::RenameMount { mount, path, .. } => (8, cbor::encode(&(mount, path.last()))),
-        Action::CreateWallet(new) => (5, cbor::encode(&new.wallet)),
-        Action::ClosePages(pages) => (6, cbor::encode(pages)),
-        Action::ConfirmDestroyed(keys) => (7, cbor::encode(keys)),
-        Action::RotateKek(new) => (22, cbor::encode(&new.version)),
-        Action::Reseal(reseals) => {
-            let keys: Vec<_> = reseals.iter().map(|reseal| reseal.key).collect();
-            (30, cbor::encode(&keys))
-        }
-        Action::SetRotationPolicy(policy) => (23, cbor::encode(policy)),
-        Action::BeginEpoch { fact_key, .. } => (31, cbor::encode(fact_key)),
-        Action::ConfirmRewrapped { version, pages } => (24, cbor::encode(&(version, pages))),
-        Action::RetireKeks(version) => (25, cbor::encode(version)),
-        Action::ConfirmKeksDestroyed(version) => (26, cbor::encode(version)),
-        Action::ReplaceGeneration { generation, .. } => (27, cbor::encode(generation)),
-        Action::Seal => (28, Vec::new()),
-        Action::CreateRootToken(new) => (29, cbor::encode(&new.token)),
-        // What is found at a place is not the client's word.
-        Action::Erase(new) => (60, cbor::encode(&(new.mount, new.place, &new.versions))),
-        Action::PlaceHold(new) => (61, cbor::encode(&(new.mount, new.place, new.is_folder))),
-        Action::LiftHold(hold) => (62, cbor::encode(hold)),
-        Action::GrantAuditor(new) => (70, cbor::encode(&new.grant)),
-        Action::GrantEpochs { grant, part, .. } => (71, cbor::encode(&(grant, part))),
-        Action::GrantNames { grant, part, .. } => (72, cbor::encode(&(grant, part))),
-        Action::EndGrant(grant) => (73, cbor::encode(grant)),
-    };
-    cbor::encode(&(principal, code, serde_bytes::ByteBuf::from(action)))
-}
-
-fn describe_changes(changes: &[Change]) -> Vec<u8> {
-    let described: Vec<_> = changes
-        .iter()
-        .map(|change| {
-            let none = (None, None);
-            let (code, (cas, settings), versions): (u8, _, &[u32]) = match &change.what {
-                What::Put { cas, .. } => (1, (*cas, None), &[]),
-                What::DeleteCurrent => (2, none, &[]),
-                What::Delete(versions) => (3, none, versions),
-                What::Undelete(versions) => (4, none, versions),
-                What::Destroy(versions) => (5, none, versions),
-                What::ChangeMetadata {
-                    metadata_cas,
-                    settings,
-                    ..
-                } => (6, (*metadata_cas, Some(*settings)), &[]),
-                What::DeleteMetadata => (7, none, &[]),
-                What::Restore { version, cas, .. } => {
-                    (8, (*cas, None), std::slice::from_ref(version))
-                }
-            };
-            (change.mount, change.record, code, cas, settings, versions)
-        })
-        .collect();
-    cbor::encode(&described)
 }
 
 #[cfg(test)]
