@@ -5,6 +5,7 @@ use std::time::Instant;
 use billfold_core::{
     SecretBytes,
     access::{Need, need_of},
+    decide::Refusal,
     event::{
         CiphertextHash,
         v1::{MountKind, Operation, ResolutionRequested},
@@ -519,6 +520,7 @@ impl Wallet {
             let (recorded, outcome) = self.ask_once(caller, &question).await?;
             match outcome {
                 Outcome::Judged(judged) => return Ok((recorded, *judged)),
+                Outcome::Moved => return Err(Error::Refused(Refusal::Moved)),
                 // An epoch ended before the record was in the log.
                 Outcome::Void if Instant::now() < deadline => {}
                 Outcome::Void => {

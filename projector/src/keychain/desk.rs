@@ -74,6 +74,8 @@ pub enum Outcome {
     Judged(Box<Judged>),
     /// Its record came behind the end of its epoch and is void: it has to be recorded again.
     Void,
+    /// The mount was moved before its record: nobody asked policies about the path that it has there.
+    Moved,
 }
 
 impl Outcome {
@@ -82,7 +84,7 @@ impl Outcome {
     pub fn judged(self) -> Option<Judged> {
         match self {
             Self::Judged(judged) => Some(*judged),
-            Self::Void => None,
+            Self::Void | Self::Moved => None,
         }
     }
 }

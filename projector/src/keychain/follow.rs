@@ -259,6 +259,7 @@ impl Follower {
         // The caller's path led here by another name of the mount: policies were not asked about the
         // path that it has now. Nothing is told, and the caller may ask again.
         if !leads_there(&state, &need)? {
+            let _ = waiting.send(Outcome::Moved);
             return Ok(());
         }
         let Ruling { verdict, page, .. } = judge(&state, time, fact, asked, Some(&need))?;
