@@ -4,8 +4,8 @@
 //! order of the log: this is the barrier of invariant 3.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use billfold_core::{
@@ -89,23 +89,38 @@ impl Outcome {
     }
 }
 
-/// A place to wait at.
+/// A place to wait at. Once it is dropped, nobody waits there.
 #[derive(Debug)]
 pub struct Ticket {
+    request: RequestId,
     outcome: oneshot::Receiver<Outcome>,
+    waiting: Arc<Mutex<Waiting>>,
 }
 
 impl Ticket {
     /// Waits for the outcome; none when the node stopped before.
-    pub async fn outcome(self) -> Option<Outcome> {
-        self.outcome.await.ok()
+    pub async fn outcome(mut self) -> Option<Outcome> {
+        (&mut self.outcome).await.ok()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.outcome.close();
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // The same request may have been registered once more, with another ticket.
+        if let Entry::Occupied(question) = waiting.requests.entry(self.request)
+            && question.get().waiting.is_closed()
+        {
+            question.remove();
+        }
     }
 }
 
 /// The requests of this process that are on their way through the log.
 #[derive(Debug, Default)]
 pub struct Desk {
-    waiting: Mutex<Waiting>,
+    waiting: Arc<Mutex<Waiting>>,
 }
 
 #[derive(Debug, Default)]
@@ -128,12 +143,6 @@ impl Desk {
     pub fn register(&self, request: RequestId, ask: Ask, need: Need) -> Ticket {
         let (sender, outcome) = oneshot::channel();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that gave up waiting are forgotten here and there.
-        if waiting.requests.len().is_power_of_two() && waiting.requests.len() > 1024 {
-            waiting
-                .requests
-                .retain(|_, question| !question.waiting.is_closed());
-        }
         if !waiting.closed {
             let question = Question {
                 ask,
@@ -142,7 +151,11 @@ impl Desk {
             };
             waiting.requests.insert(request, question);
         }
-        Ticket { outcome }
+        Ticket {
+            request,
+            outcome,
+            waiting: Arc::clone(&self.waiting),
+        }
     }
 
     /// Takes a request out, to be judged; none when nobody waits for it.
@@ -159,5 +172,56 @@ impl Desk {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.closed = true;
         waiting.requests.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use billfold_core::policy::Operation;
+
+    use super::*;
+
+    fn register(desk: &Desk, request: u8) -> Ticket {
+        let need = Need::to(Operation::Read, "");
+        desk.register(RequestId::from_bytes([request; 16]), Ask::Nothing, need)
+    }
+
+    fn waiting(desk: &Desk) -> usize {
+        desk.waiting.lock().unwrap().requests.len()
+    }
+
+    #[tokio::test]
+    async fn who_gave_up_waiting_is_forgotten() {
+        let desk = Desk::default();
+        let tickets: Vec<_> = (0..100).map(|request| register(&desk, request)).collect();
+        assert_eq!(waiting(&desk), 100);
+        drop(tickets);
+        assert_eq!(waiting(&desk), 0);
+        let patience = std::time::Duration::ZERO;
+        let outcome = tokio::time::timeout(patience, register(&desk, 1).outcome());
+        assert!(outcome.await.is_err());
+        assert_eq!(waiting(&desk), 0);
+    }
+
+    #[tokio::test]
+    async fn who_asks_again_is_not_forgotten_with_the_first_time() {
+        let desk = Desk::default();
+        let first = register(&desk, 1);
+        let again = register(&desk, 1);
+        drop(first);
+        let question = desk.take(&RequestId::from_bytes([1; 16]));
+        let _ = question.unwrap().waiting.send(Outcome::Void);
+        assert!(matches!(again.outcome().await, Some(Outcome::Void)));
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_at_a_desk_that_is_closed() {
+        let desk = Desk::default();
+        let before = register(&desk, 1);
+        desk.close();
+        let after = register(&desk, 2);
+        assert!(before.outcome().await.is_none());
+        assert!(after.outcome().await.is_none());
+        assert_eq!(waiting(&desk), 0);
     }
 }
