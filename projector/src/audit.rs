@@ -30,6 +30,7 @@ pub use terms::{By, Outcome};
 
 use self::rule::Ruler;
 use crate::{
+    aside::aside,
     chain::{Broken, Chains, Opened, open_all},
     fold,
     tree::{self, Tree},
@@ -182,15 +183,4 @@ async fn add(
         Ok((index, chains))
     })
     .await
-}
-
-/// Works on a thread of its own: a large batch must not hold up who waits for an answer.
-async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let working = tokio::task::spawn_blocking(work);
-    // A panic in there is a bug: it goes on in the task that waits.
-    working
-        .await
-        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

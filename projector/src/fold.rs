@@ -26,8 +26,9 @@ use billfold_streams::{
 use bytes::Bytes;
 
 use crate::{
+    aside::aside,
     chain::{Broken, Fault, Opened},
-    view::{self, Extras, Meta, Shared, View},
+    view::{self, Changes, Extras, Meta, Shared, View},
 };
 
 /// A fold at work over a view.
@@ -228,6 +229,30 @@ impl Fold {
         if self.commits == 0 {
             return Ok(Touched::default());
         }
+        let (changes, pages) = self.take_changes()?;
+        let meta = changes.meta;
+        self.view.write(changes, &mut self.entropy)?;
+        Ok(self.finish(meta, pages))
+    }
+
+    /// The same, on a thread of its own. A fold that was let go of meanwhile is of no use any more.
+    pub(crate) async fn write_aside(&mut self) -> Result<Touched, Error> {
+        if self.commits == 0 {
+            return Ok(Touched::default());
+        }
+        let (changes, pages) = self.take_changes()?;
+        let meta = changes.meta;
+        let (view, mut entropy) = (Arc::clone(&self.view), std::mem::take(&mut self.entropy));
+        let written = aside(move || {
+            let written = view.write(changes, &mut entropy);
+            written.map(|()| entropy)
+        });
+        self.entropy = written.await?;
+        Ok(self.finish(meta, pages))
+    }
+
+    /// Takes out what is to be written, and the pages in it whose use changed.
+    fn take_changes(&mut self) -> Result<(Changes, Vec<PageId>), Error> {
         let mut touched = Vec::new();
         let mut entries = Vec::with_capacity(self.changes.len());
         for (key, change) in std::mem::take(&mut self.changes) {
@@ -248,7 +273,12 @@ impl Fold {
             head: self.head,
             digest: self.state.digest(),
         };
-        self.view.write(entries, raw, meta, &mut self.entropy)?;
+        let changes = Changes { entries, raw, meta };
+        Ok((changes, touched))
+    }
+
+    /// What was taken out is in the view.
+    fn finish(&mut self, meta: Meta, touched: Vec<PageId>) -> Touched {
         // Open copies of keys that were given up are not to be used again; nor those of pages that
         // were read once more before the keys were destroyed.
         for page in touched.iter().chain(&std::mem::take(&mut self.emptied)) {
@@ -257,10 +287,10 @@ impl Fold {
         self.state.rebase(meta.digest);
         self.commits = 0;
         self.events = 0;
-        Ok(Touched {
+        Touched {
             pages: touched,
             retired: std::mem::take(&mut self.retired),
-        })
+        }
     }
 
     /// The key of a record's names as they are here, the version that they are sealed for, and their

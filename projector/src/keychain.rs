@@ -4,6 +4,7 @@
 mod desk;
 mod epoch;
 mod follow;
+mod gathering;
 
 use std::{
     collections::BTreeSet,

@@ -3,6 +3,7 @@
 //!
 //! A view is a cache of the log. It can be deleted at any time, and only it knows sled.
 
+mod aside;
 pub mod audit;
 pub mod chain;
 pub mod fold;

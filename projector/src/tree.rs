@@ -36,6 +36,7 @@ use tokio::sync::watch;
 
 use self::tiles::{Edge, Reader};
 use crate::{
+    aside::aside,
     chain::{Broken, Fault},
     view::{self, View, damaged, store},
 };
@@ -492,11 +493,7 @@ impl Tree {
     /// As [`Tree::add`].
     pub async fn add_apart(self: &Arc<Self>, messages: Vec<Message>) -> Result<(), Error> {
         let tree = Arc::clone(self);
-        let adding = tokio::task::spawn_blocking(move || tree.add(&messages));
-        // A panic in there is a bug: it goes on in the task that waits.
-        adding
-            .await
-            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        aside(move || tree.add(&messages)).await
     }
 
     /// Writes what is in memory to disk.

@@ -35,7 +35,7 @@ pub use history::Then;
 pub(crate) use history::Written;
 pub use meta::Meta;
 pub(crate) use record::Extras;
-pub use record::StoredRecord;
+pub use record::{NamedRecord, StoredRecord};
 
 /// A view on disk. Only one process has it open.
 pub struct View {
@@ -67,6 +67,14 @@ impl std::fmt::Debug for View {
             self.meta().head.seq
         )
     }
+}
+
+/// What is written at once: changed entries of the fold, changed keys beside them, and the place in the
+/// log that this leads to.
+pub(crate) struct Changes {
+    pub(crate) entries: Vec<(Key, Change, Option<Extras>)>,
+    pub(crate) raw: Raw,
+    pub(crate) meta: Meta,
 }
 
 /// Why a view cannot be used.
@@ -167,6 +175,14 @@ impl View {
             })?)),
             None => Ok(None),
         }
+    }
+
+    /// A record with its names beside it, without any payload.
+    ///
+    /// # Errors
+    /// When the view is damaged.
+    pub fn named_record(&self, id: &RecordId) -> Result<Option<NamedRecord>, Error> {
+        Ok(self.stored_record(id)?.map(NamedRecord::from))
     }
 
     /// What stands beside a record.
@@ -320,15 +336,9 @@ impl View {
         store::condemn(&self.dir);
     }
 
-    /// Writes changed entries, changed keys beside them and the place in the log that this leads
-    /// to: all of it, or nothing.
-    pub(crate) fn write(
-        &self,
-        entries: Vec<(Key, Change, Option<Extras>)>,
-        raw: Raw,
-        meta: Meta,
-        entropy: &mut Os,
-    ) -> Result<(), Error> {
+    /// Writes all of it, or nothing.
+    pub(crate) fn write(&self, changes: Changes, entropy: &mut Os) -> Result<(), Error> {
+        let Changes { entries, raw, meta } = changes;
         let mut batch = sled::Batch::default();
         let mut commands_changed = false;
         let mut globals = Globals::default();

@@ -14,6 +14,8 @@ mod cluster;
 mod delay;
 #[path = "two_nodes/handover.rs"]
 mod handover;
+#[path = "two_nodes/listing.rs"]
+mod listing;
 #[path = "library/node.rs"]
 mod node;
 

@@ -43,7 +43,7 @@ impl Wallet {
         let kept = self.settings_of(mount)?.max_versions;
         let mut found = Vec::new();
         for line in lines_of(judged.verdict, judged.material)? {
-            let Some(names) = self.names_of(line.record, &line.stored).await? else {
+            let Some(names) = self.names_in(&line).await? else {
                 continue;
             };
             let Some(below) = names.path.strip_prefix(path) else {

@@ -150,7 +150,7 @@ impl Wallet {
         let mut found = Vec::with_capacity(lines.len());
         for line in lines {
             // A record whose names are erased is gone by now.
-            if let Some(names) = self.names_of(line.record, &line.stored).await? {
+            if let Some(names) = self.names_in(&line).await? {
                 found.push((line.record, names.path));
             }
         }

@@ -197,23 +197,22 @@ impl Wallet {
         const AT_ONCE: usize = 256;
         let need = caller.asks(mount_need(Operation::Delete, &mount.path, ""));
         loop {
-            let left = self.keychain.view().all_below(mount.id.as_bytes())?;
-            if left.is_empty() {
+            let view = self.keychain.view();
+            let some = view.some_below(mount.id.as_bytes(), AT_ONCE)?;
+            if some.is_empty() {
                 let action = Action::DisableMount(mount.id);
                 return self.order(caller, need, action).await;
             }
-            for some in left.chunks(AT_ONCE) {
-                let changes = some.iter().map(|line| Change {
-                    mount: mount.id,
-                    record: line.record,
-                    // All of the mount goes: any hold in it counts.
-                    folders: Vec::new(),
-                    what: What::DeleteMetadata,
-                });
-                let needs = vec![need.clone()];
-                let removed = self.submit(caller, needs, changes.collect(), None).await?;
-                self.come_to(&removed).await?;
-            }
+            let changes = some.iter().map(|line| Change {
+                mount: mount.id,
+                record: line.record,
+                // All of the mount goes: any hold in it counts.
+                folders: Vec::new(),
+                what: What::DeleteMetadata,
+            });
+            let needs = vec![need.clone()];
+            let removed = self.submit(caller, needs, changes.collect(), None).await?;
+            self.come_to(&removed).await?;
         }
     }
 

@@ -20,7 +20,7 @@ use billfold_core::{
 use billfold_projector::{
     fold::open_names,
     keychain::{Ask, Judged, Material, Outcome},
-    view::{Leaf, StoredRecord},
+    view::{Leaf, NamedRecord, StoredRecord},
 };
 use billfold_streams::recorder::Request;
 use bytes::Bytes;
@@ -222,7 +222,7 @@ impl Wallet {
         let judged = self.put_on_record(caller, question).await?;
         let mut paths = Vec::new();
         for line in lines_of(judged.verdict, judged.material)? {
-            let names = self.names_of(line.record, &line.stored).await?;
+            let names = self.names_in(&line).await?;
             let below = names.and_then(|names| names.path.strip_prefix(path).map(str::to_owned));
             paths.extend(below);
         }
@@ -271,13 +271,10 @@ impl Wallet {
                 None,
             )
         };
-        let credential = self
-            .credential(id, stored, data)
-            .await?
-            .ok_or(Error::Erased)?;
+        let names = self.names_of(id, &stored).await?.ok_or(Error::Erased)?;
         Ok(At {
             seq,
-            value: credential,
+            value: credential(id, &stored.record, names, data),
         })
     }
 
@@ -303,7 +300,10 @@ impl Wallet {
         let judged = self.put_on_record(caller, question).await?;
         let mut found = Vec::new();
         for line in lines_of(judged.verdict, judged.material)? {
-            found.extend(self.credential(line.record, line.stored, None).await?);
+            let names = self.names_in(&line).await?;
+            found.extend(
+                names.map(|names| credential(line.record, &line.stored.record, names, None)),
+            );
         }
         found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         bound(&mut found, judged.page);
@@ -629,18 +629,29 @@ impl Wallet {
         id: RecordId,
         stored: &StoredRecord,
     ) -> Result<Option<Names>, Error> {
-        let Record {
-            names,
-            names_version,
-            ..
-        } = &stored.record;
+        self.open_names(id, &stored.record, stored.names()).await
+    }
+
+    /// The names of the record that tells a line; none when they are erased.
+    pub(super) async fn names_in(&self, line: &Leaf) -> Result<Option<Names>, Error> {
+        let NamedRecord { record, names } = &line.stored;
+        self.open_names(line.record, record, names).await
+    }
+
+    async fn open_names(
+        &self,
+        id: RecordId,
+        record: &Record,
+        sealed: &Bytes,
+    ) -> Result<Option<Names>, Error> {
         let custody = self.keychain.custody();
-        Ok(open_names(custody, id, names.key, *names_version, stored.names()).await?)
+        let (key, version) = (record.names.key, record.names_version);
+        Ok(open_names(custody, id, key, version, sealed).await?)
     }
 
     /// The text of a folder's line; none when its names are erased.
     async fn line(&self, line: &Leaf) -> Result<Option<String>, Error> {
-        let Some(names) = self.names_of(line.record, &line.stored).await? else {
+        let Some(names) = self.names_in(line).await? else {
             return Ok(None);
         };
         let segment = names
@@ -649,26 +660,25 @@ impl Wallet {
             .nth(line.depth.saturating_sub(1));
         Ok(segment.map(str::to_owned))
     }
+}
 
-    async fn credential(
-        &self,
-        id: RecordId,
-        stored: StoredRecord,
-        data: Option<SecretBytes>,
-    ) -> Result<Option<Credential>, Error> {
-        let names = self.names_of(id, &stored).await?;
-        let plain = || CredentialNames {
-            kind: KV.to_owned(),
-            ..CredentialNames::default()
-        };
-        Ok(names.map(|names| Credential {
-            id,
-            name: names.path,
-            names: names.credential.unwrap_or_else(plain),
-            created: stored.record.created,
-            updated: stored.record.updated,
-            data,
-        }))
+fn credential(
+    id: RecordId,
+    record: &Record,
+    names: Names,
+    data: Option<SecretBytes>,
+) -> Credential {
+    let plain = || CredentialNames {
+        kind: KV.to_owned(),
+        ..CredentialNames::default()
+    };
+    Credential {
+        id,
+        name: names.path,
+        names: names.credential.unwrap_or_else(plain),
+        created: record.created,
+        updated: record.updated,
+        data,
     }
 }
 

@@ -294,7 +294,7 @@ impl Wallet {
         }
         let mut paths = Vec::with_capacity(lines.len());
         for line in lines {
-            let names = self.names_of(line.record, &line.stored).await?;
+            let names = self.names_in(&line).await?;
             paths.extend(names.map(|names| names.path));
         }
         match paths.is_empty() {

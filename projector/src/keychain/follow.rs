@@ -21,7 +21,11 @@ use futures::{StreamExt as _, stream};
 use crate::{
     chain::{Broken, Chains, Opened, Standing, open_all},
     fold::{self, Fold},
-    keychain::{Ask, Error, Judged, Keychain, Material, Outcome, Parts, Progress, desk::Question},
+    keychain::{
+        Ask, Error, Judged, Keychain, Material, Outcome, Parts, Progress,
+        desk::Question,
+        gathering::{Gathering, Listed},
+    },
     view::{self, StoredRecord, View},
 };
 
@@ -41,6 +45,7 @@ pub(super) struct Follower {
     generation: Generation,
     chains: Chains,
     fold: Fold,
+    gathering: Gathering,
     /// Whether it has come to where the log ended when it began.
     caught_up: bool,
 }
@@ -66,6 +71,7 @@ impl Follower {
         Ok(Self {
             chains: Chains::from_head(subject, keychain.view.head()).with_epoch(epoch),
             fold: Fold::over(Arc::clone(&keychain.view), Arc::clone(&parts.custody)),
+            gathering: Gathering::of(Arc::clone(&keychain.view)),
             log: Arc::clone(&parts.log),
             generation: parts.generation,
             keychain,
@@ -129,7 +135,18 @@ impl Follower {
             }
         };
         let mut chunks = chunks(tail, Arc::clone(&self.keychain.custody));
-        while let Some(chunk) = chunks.next().await {
+        loop {
+            let chunk = tokio::select! {
+                chunk = chunks.next() => chunk,
+                // A view that is found damaged must not go on until the next write.
+                gathered = self.gathering.one(), if !self.gathering.is_empty() => {
+                    gathered?;
+                    continue;
+                }
+            };
+            let Some(chunk) = chunk else {
+                return Ok(());
+            };
             let mut seals = false;
             for opened in chunk? {
                 let opened = opened?;
@@ -141,7 +158,6 @@ impl Follower {
                 self.keychain.seal();
             }
         }
-        Ok(())
     }
 
     /// Uses the KEK version, epoch and unseal generation that are current in the view.
@@ -222,7 +238,9 @@ impl Follower {
 
     async fn write(&mut self) -> Result<(), Error> {
         if self.fold.unwritten() > 0 {
-            let touched = self.fold.write()?;
+            // Listings are of the view as it is before this.
+            self.gathering.all().await?;
+            let touched = self.fold.write_aside().await?;
             // Whoever waits for this place is to write under the keys that are current there.
             if self.caught_up {
                 self.adopt_keys().await?;
@@ -234,7 +252,7 @@ impl Follower {
     }
 
     fn judge(
-        &self,
+        &mut self,
         opened: &Opened,
         fact: &billfold_core::event::Fact,
         asked: &ResolutionRequested,
@@ -263,7 +281,12 @@ impl Follower {
             return Ok(());
         }
         let Ruling { verdict, page, .. } = judge(&state, time, fact, asked, Some(&need))?;
-        let material = self.material(&verdict, ask, about)?;
+        let listed = match (&verdict, ask) {
+            (Verdict::Listing, Ask::Folder(folder, depth)) => Some(Listed::Folder(folder, depth)),
+            (Verdict::Listing, Ask::Everything(folder)) => Some(Listed::Everything(folder)),
+            _ => None,
+        };
+        let material = material(view, &verdict, ask, about)?;
         let judged = Judged {
             verdict,
             material,
@@ -271,50 +294,46 @@ impl Follower {
             seq: self.fold.head().seq,
             time,
         };
-        // Whoever gave up waiting is not told any more.
-        let _ = waiting.send(Outcome::Judged(Box::new(judged)));
+        if let Some(listed) = listed {
+            self.gathering.begin(listed, judged, waiting);
+        } else {
+            // Whoever gave up waiting is not told any more.
+            let _ = waiting.send(Outcome::Judged(Box::new(judged)));
+        }
         Ok(())
     }
+}
 
-    fn material(
-        &self,
-        verdict: &Verdict,
-        ask: Ask,
-        about: Option<(RecordId, StoredRecord)>,
-    ) -> Result<Material, view::Error> {
-        let view = &self.keychain.view;
-        Ok(match (verdict, ask, about) {
-            (
-                Verdict::Version {
-                    number, readable, ..
-                },
-                Ask::Version(_),
-                Some((id, stored)),
-            ) => {
-                let payload = if *readable {
-                    view.payload(&id, &stored, *number)?
-                } else {
-                    None
-                };
-                Material::Version(Box::new(stored), payload)
-            }
-            (Verdict::Metadata(_), Ask::Names(_), Some((_, stored))) => {
-                Material::Record(Box::new(stored))
-            }
-            (Verdict::Listing, Ask::Folder(folder, depth), _) => {
-                Material::Lines(view.list(&folder, depth)?)
-            }
-            (Verdict::Listing, Ask::Wallet, _) => {
-                view.wallet()?.map_or(Material::Nothing, |wallet| {
-                    Material::Wallet(Box::new(wallet))
-                })
-            }
-            (Verdict::Listing, Ask::Everything(folder), _) => {
-                Material::Lines(view.all_below(&folder)?)
-            }
-            _ => Material::Nothing,
-        })
-    }
+/// What a verdict lets be told of the view, besides listings.
+fn material(
+    view: &View,
+    verdict: &Verdict,
+    ask: Ask,
+    about: Option<(RecordId, StoredRecord)>,
+) -> Result<Material, view::Error> {
+    Ok(match (verdict, ask, about) {
+        (
+            Verdict::Version {
+                number, readable, ..
+            },
+            Ask::Version(_),
+            Some((id, stored)),
+        ) => {
+            let payload = if *readable {
+                view.payload(&id, &stored, *number)?
+            } else {
+                None
+            };
+            Material::Version(Box::new(stored), payload)
+        }
+        (Verdict::Metadata(_), Ask::Names(_), Some((_, stored))) => {
+            Material::Record(Box::new(stored))
+        }
+        (Verdict::Listing, Ask::Wallet, _) => view.wallet()?.map_or(Material::Nothing, |wallet| {
+            Material::Wallet(Box::new(wallet))
+        }),
+        _ => Material::Nothing,
+    })
 }
 
 /// Whether a commit closes the wallet.

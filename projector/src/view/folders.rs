@@ -7,7 +7,7 @@ use billfold_core::id::{MountId, RecordId};
 use serde_bytes::ByteArray;
 
 use super::{
-    Error, StoredRecord, View, damaged,
+    Error, NamedRecord, View, damaged,
     layout::{self, Child},
 };
 
@@ -17,7 +17,7 @@ pub struct Leaf {
     /// The record whose names tell it.
     pub record: RecordId,
     /// That record as it was.
-    pub stored: StoredRecord,
+    pub stored: NamedRecord,
     /// How many segments of its path lead to the line.
     pub depth: usize,
     /// Whether the line is a folder that the record is in.
@@ -54,7 +54,7 @@ impl View {
                 Child::Folder => self.any_record_below(&child)?,
             };
             let stored = self
-                .stored_record(&record)?
+                .named_record(&record)?
                 .ok_or_else(|| damaged("a folder"))?;
             let is_folder = kind == Child::Folder;
             found.push(Leaf {
@@ -90,7 +90,7 @@ impl View {
                     (Child::Leaf, _) => {
                         let record = record_id(&value)?;
                         let stored = self
-                            .stored_record(&record)?
+                            .named_record(&record)?
                             .ok_or_else(|| damaged("a folder"))?;
                         found.push(Leaf {
                             record,

@@ -23,6 +23,24 @@ pub struct StoredRecord {
     pub(crate) extras: Extras,
 }
 
+/// A record and its sealed names, without any payload: many of them may be held at once.
+#[derive(Debug, Clone)]
+pub struct NamedRecord {
+    /// What the fold says.
+    pub record: Record,
+    /// Its names, sealed under their DEK.
+    pub names: Bytes,
+}
+
+impl From<StoredRecord> for NamedRecord {
+    fn from(stored: StoredRecord) -> Self {
+        Self {
+            record: stored.record,
+            names: stored.extras.names,
+        }
+    }
+}
+
 /// What stands beside a record's entry.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Extras {

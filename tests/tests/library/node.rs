@@ -261,18 +261,34 @@ impl Node {
         self.try_ask(record).await.unwrap()
     }
 
+    /// The lines of a mount, on record.
+    pub async fn list(&self, mount: MountId) -> Result<Judged, Unrecorded> {
+        let ask = Ask::Folder(*mount.as_bytes(), 0);
+        let outcome = self.resolve(Operation::List, ask, Some(mount), None);
+        Ok(outcome.await?.judged().expect("its epoch goes on"))
+    }
+
     async fn try_ask(&self, record: RecordId) -> Result<Outcome, Unrecorded> {
+        let ask = Ask::Version(record);
+        self.resolve(Operation::ReadData, ask, None, Some(record))
+            .await
+    }
+
+    async fn resolve(
+        &self,
+        operation: Operation,
+        ask: Ask,
+        mount: Option<MountId>,
+        record: Option<RecordId>,
+    ) -> Result<Outcome, Unrecorded> {
         let request = RequestId::from_bytes(tools::random());
-        let ticket = self.keychain.desk().register(
-            request,
-            Ask::Version(record),
-            Need::to(policy::Operation::Read, ""),
-        );
+        let need = Need::to(policy::Operation::Read, "");
+        let ticket = self.keychain.desk().register(request, ask, need);
         let asked = ResolutionRequested {
             request,
-            operation: Operation::ReadData,
-            mount: None,
-            record: Some(record),
+            operation,
+            mount,
+            record,
             version: None,
             wrap_ttl: None,
             names: Default::default(),

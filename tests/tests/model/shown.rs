@@ -7,11 +7,7 @@ use billfold_core::{
     keys::Content,
     names::{Names, payload_place},
 };
-use billfold_projector::{
-    View,
-    fold::open_names,
-    view::{Leaf, StoredRecord},
-};
+use billfold_projector::{View, fold::open_names, view::Leaf};
 use billfold_streams::custody::Custody;
 
 use super::game::{Model, Secret, Version};
@@ -70,15 +66,16 @@ async fn open(custody: &Custody, leaf: &Leaf) -> Names {
         leaf.record,
         record.names.key,
         record.names_version,
-        leaf.stored.names(),
+        &leaf.stored.names,
     );
     names.await.unwrap().expect("a record's names are there")
 }
 
 async fn payload(view: &View, custody: &Custody, leaf: &Leaf, number: u32) -> Option<Vec<u8>> {
-    let stored: &StoredRecord = &leaf.stored;
+    let stored = view.stored_record(&leaf.record).unwrap();
+    let stored = stored.expect("a line's record is there");
     let version = stored.record.version(number).unwrap();
-    let sealed = view.payload(&leaf.record, stored, number).unwrap();
+    let sealed = view.payload(&leaf.record, &stored, number).unwrap();
     if version.destroyed {
         assert!(sealed.is_none(), "the view keeps what is destroyed");
         return None;
