@@ -1,7 +1,9 @@
 //! Checkpoints that are kept outside the log: what was attested once must be there for ever.
 
 use std::{
-    fs, io,
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -110,21 +112,20 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let name = file
         .file_name()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
-    // Several nodes may write to one folder.
-    let mut half = name.to_owned();
-    half.push(format!(".{}.half", std::process::id()));
-    let half = folder.join(half);
-    let written = (|| {
-        let mut out = fs::File::create(&half)?;
-        out.write_all(bytes)?;
-        out.sync_all()?;
-        fs::rename(&half, file)?;
-        fs::File::open(folder)?.sync_all()
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&half);
-    }
-    written
+    let mut prefix = name.to_owned();
+    prefix.push(".");
+    // Several nodes may write to one folder: each has a half of its own. Who may read it is said by the
+    // umask, as of any file.
+    let mut half = tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(".half")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
+    half.write_all(bytes)?;
+    half.as_file().sync_all()?;
+    half.persist(file).map_err(|error| error.error)?;
+    // The new name is on the disk once the folder is.
+    fs::File::open(folder)?.sync_all()
 }
 
 impl Tree {
@@ -145,5 +146,43 @@ impl Tree {
                  but they have {found}"
             ))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn several_that_replace_one_file_leave_it_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("latest");
+        thread::scope(|scope| {
+            for writer in b'a'..=b'd' {
+                let file = &file;
+                scope.spawn(move || {
+                    for length in 1..=25 {
+                        replace(file, &vec![writer; length * 1000]).unwrap();
+                        let there = fs::read(file).unwrap();
+                        assert!(there.iter().all(|byte| *byte == there[0]));
+                        assert_eq!(there.len() % 1000, 0);
+                    }
+                });
+            }
+        });
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "no halves are left");
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_may_be_read_like_any_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, other) = (dir.path().join("latest"), dir.path().join("other"));
+        replace(&file, b"x").unwrap();
+        fs::File::create(&other).unwrap();
+        let mode = |file: &Path| fs::metadata(file).unwrap().permissions().mode();
+        assert_eq!(mode(&file), mode(&other));
     }
 }
