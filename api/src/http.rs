@@ -52,6 +52,8 @@ use crate::{
 
 /// The largest body that is read, in bytes.
 const LARGEST_BODY: usize = 32 << 20;
+/// How often a request is looked up anew because its mount or its policies changed meanwhile.
+const AGAIN: u32 = 8;
 
 /// The largest body that is read of somebody without a token, in bytes.
 const LARGEST_OPEN_BODY: usize = 64 << 10;
@@ -81,6 +83,8 @@ pub(crate) struct Failure {
     pub(crate) status: StatusCode,
     /// What the client is told; it never echoes what the client sent.
     pub(crate) told: Option<String>,
+    /// Whether nothing was done because what the request was looked up by has changed meanwhile.
+    pub(crate) is_stale: bool,
 }
 
 impl Failure {
@@ -88,6 +92,7 @@ impl Failure {
         Self {
             status,
             told: Some(told.into()),
+            is_stale: false,
         }
     }
 
@@ -96,7 +101,11 @@ impl Failure {
     }
 
     pub(crate) const fn silent(status: StatusCode) -> Self {
-        Self { status, told: None }
+        Self {
+            status,
+            told: None,
+            is_stale: false,
+        }
     }
 
     pub(crate) fn denied() -> Self {
@@ -265,7 +274,7 @@ async fn respond(
             told => told,
         };
     }
-    let (route, mount, rest) = match locate(&wallet, verb, &path, fixed).await {
+    let (route, mount, rest) = match locate(&wallet, verb, &path, fixed.clone()).await {
         Ok(found) => found,
         Err(failure) => return Err(unless_denied(&wallet, &caller, verb, &path, failure).await),
     };
@@ -281,25 +290,11 @@ async fn respond(
         Sent::Unread(body) if verb.takes_body() => read(body, LARGEST_BODY).await?,
         Sent::Unread(_) => Zeroizing::default(),
     };
-    let looks = wallet.looks_at_parameters(&caller);
-    let looks = looks.map_err(|error| v1::failure(&error))?;
-    let caller = match looks {
-        true => Caller {
-            // Other doors say it in other words, which no policy speaks of.
-            parameters: Some(match route.path.starts_with("v1/") {
-                true => parameters(verb, &body, &query),
-                false => serde_json::Map::new(),
-            }),
-            ..caller
-        },
-        false => caller,
-    };
-    let headers = parts.headers.clone();
     let inside = match route.endpoint {
         Endpoint::UiMount => up_to_mount(&wallet, &rest).await?,
         _ => place(verb, path.strip_prefix("v1/").unwrap_or(&path)),
     };
-    let call = Call {
+    let mut call = Call {
         wallet,
         caller,
         endpoint: route.endpoint,
@@ -311,17 +306,30 @@ async fn respond(
         rest,
         mount,
         query,
-        headers,
+        headers: parts.headers.clone(),
         body,
     };
-    let outcome = match route.path.starts_with("v1/") {
-        true => v1::call(door, &call).await,
-        false => rest::call(door, &call).await,
-    };
+    let mut outcome = carry_out(door, &mut call, &route).await;
+    for _ in 0..AGAIN {
+        if !matches!(&outcome, Err(failure) if failure.is_stale) {
+            break;
+        }
+        let ended = call.wallet.come_to_the_end().await;
+        ended.map_err(|error| v1::failure(&error))?;
+        let found = locate(&call.wallet, verb, &path, fixed.clone()).await;
+        outcome = match found {
+            Ok((route, mount, rest)) => {
+                *endpoint = Some(route.endpoint);
+                (call.endpoint, call.mount, call.rest) = (route.endpoint, mount, rest);
+                carry_out(door, &mut call, &route).await
+            }
+            Err(failure) => Err(failure),
+        };
+    }
     // A change that is refused leaves no event of its own: this is its record.
     let is_refused = matches!(&outcome, Err(failure) if failure.status == StatusCode::FORBIDDEN);
-    let changes = call.verb.changes() && !route.endpoint.asks(call.verb);
-    if is_refused && (changes || route.endpoint.refuses_unseen()) {
+    let changes = call.verb.changes() && !call.endpoint.asks(call.verb);
+    if is_refused && (changes || call.endpoint.refuses_unseen()) {
         let recorded = call.wallet.record_refusal(&call.caller, &call.path);
         recorded.await.map_err(|error| v1::failure(&error))?;
     }
@@ -334,6 +342,27 @@ async fn respond(
     match outcome {
         Err(failure) => Err(unless_denied(&call.wallet, &call.caller, verb, &path, failure).await),
         told => told,
+    }
+}
+
+/// Does what a request asks for, where its path leads by now.
+async fn carry_out(door: &Door, call: &mut Call, route: &Route) -> Outcome {
+    let is_v1 = route.path.starts_with("v1/");
+    // What a large body says is taken apart only for policies that look at it; whether any does by
+    // then is decided with the command. A question is held to them behind its own place.
+    let asks = !call.verb.takes_body() || route.endpoint.asks(call.verb);
+    let looks = asks || {
+        let looks = call.wallet.looks_at_parameters(&call.caller);
+        looks.map_err(|error| v1::failure(&error))?
+    };
+    call.caller.parameters = looks.then(|| match is_v1 {
+        true => parameters(call.verb, &call.body, &call.query),
+        // Other doors say it in other words, which no policy speaks of.
+        false => serde_json::Map::new(),
+    });
+    match is_v1 {
+        true => v1::call(door, call).await,
+        false => rest::call(door, call).await,
     }
 }
 

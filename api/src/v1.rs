@@ -176,7 +176,10 @@ pub(crate) fn failure(error: &wallet::Error) -> Failure {
         Error::NoToken => Failure::new(StatusCode::FORBIDDEN, error.to_string()),
         Error::Absent => Failure::silent(StatusCode::NOT_FOUND),
         Error::Invalid(told) => Failure::bad(told.clone()),
-        Error::Refused(refusal) => Failure::new(refused(refusal), refusal.to_string()),
+        Error::Refused(refusal) => Failure {
+            is_stale: matches!(refusal, Refusal::Moved | Refusal::PolicyChanged),
+            ..Failure::new(refused(refusal), refusal.to_string())
+        },
         Error::Erased => Failure::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the key of this secret is not in the key store",
@@ -212,7 +215,9 @@ const fn refused(refusal: &Refusal) -> StatusCode {
         Refusal::NoMount | Refusal::NothingThere | Refusal::NoHold | Refusal::NoGrant => {
             StatusCode::NOT_FOUND
         }
-        Refusal::Moved | Refusal::PolicyChanged => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Moved | Refusal::PolicyChanged | Refusal::NotEmpty => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         // Being forbidden by a hold is put on record like being forbidden by a policy.
         Refusal::Denied | Refusal::Held { .. } => StatusCode::FORBIDDEN,
         Refusal::NoWallet => StatusCode::SERVICE_UNAVAILABLE,

@@ -140,7 +140,8 @@ fn system(operation: Operation, path: &str) -> Need {
     }
 }
 
-/// Whether the path of a need still leads where it led: its mount may have been moved since.
+/// Whether the path of a need still leads where it led: its mount may have been moved or removed
+/// since, and another one stand there.
 ///
 /// # Errors
 /// When the state cannot be read.
@@ -149,7 +150,7 @@ pub fn leads_there<S: Source>(state: &State<S>, need: &Need) -> Result<bool, S::
         return Ok(true);
     };
     let mount = state.mount(&id)?;
-    Ok(mount.is_none_or(|mount| mount.names.hash == names))
+    Ok(mount.is_some_and(|mount| mount.names.hash == names))
 }
 
 /// What the policies of an actor say.

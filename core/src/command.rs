@@ -43,10 +43,8 @@ pub enum Action {
     TuneMount {
         /// The mount.
         mount: MountId,
-        /// Its settings that the change was worked out from, if they must still be so.
-        basis: Option<Settings>,
-        /// All its settings from now on.
-        settings: Settings,
+        /// What to change of its settings.
+        settings: NewSettings,
     },
     /// Give a mount another path or description.
     RenameMount {
@@ -393,6 +391,8 @@ pub enum What {
     Put {
         /// The version that must be the current one; 0 is "none yet".
         cas: Option<u32>,
+        /// The version that the secret was worked out from, if it must still be the current one.
+        basis: Option<u32>,
         /// The secret.
         payload: SecretBytes,
         /// What it is called.
@@ -423,13 +423,55 @@ pub enum What {
         basis: Option<Basis>,
         /// How often the metadata must have been changed; 0 is "never".
         metadata_cas: Option<u32>,
-        /// All its settings from now on.
-        settings: Settings,
+        /// What to change of its settings.
+        settings: NewSettings,
         /// What it is called.
         names: NewNames,
     },
     /// Remove the record, all its versions and names, for ever.
     DeleteMetadata,
+}
+
+/// What to change of settings; what is none stays as it is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct NewSettings {
+    /// How many versions are kept.
+    pub max_versions: Option<u32>,
+    /// Whether a write must say which version it follows.
+    pub cas_required: Option<bool>,
+    /// After how many milliseconds a new version deletes itself; zero is never.
+    pub delete_version_after: Option<u64>,
+    /// Whether a change of metadata must say which of its changes it follows.
+    pub metadata_cas_required: Option<bool>,
+}
+
+impl NewSettings {
+    /// The settings that come of it.
+    #[must_use]
+    pub fn over(self, before: Settings) -> Settings {
+        Settings {
+            max_versions: self.max_versions.unwrap_or(before.max_versions),
+            cas_required: self.cas_required.unwrap_or(before.cas_required),
+            delete_version_after: self
+                .delete_version_after
+                .unwrap_or(before.delete_version_after),
+            metadata_cas_required: self
+                .metadata_cas_required
+                .unwrap_or(before.metadata_cas_required),
+        }
+    }
+}
+
+impl From<Settings> for NewSettings {
+    /// All of them.
+    fn from(settings: Settings) -> Self {
+        Self {
+            max_versions: Some(settings.max_versions),
+            cas_required: Some(settings.cas_required),
+            delete_version_after: Some(settings.delete_version_after),
+            metadata_cas_required: Some(settings.metadata_cas_required),
+        }
+    }
 }
 
 /// A record's metadata as someone saw it. A change that was worked out from it must not undo

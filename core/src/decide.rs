@@ -118,11 +118,7 @@ impl<S: Source> Deciding<'_, S> {
         match &command.action {
             Action::CreateWallet(new) => self.create_wallet(new, sealer)?,
             Action::EnableMount(new) => self.enable_mount(new, sealer)?,
-            Action::TuneMount {
-                mount,
-                basis,
-                settings,
-            } => self.tune_mount(*mount, *basis, *settings)?,
+            Action::TuneMount { mount, settings } => self.tune_mount(*mount, *settings)?,
             Action::RenameMount { mount, path, names } => {
                 self.rename_mount(*mount, path, names, sealer)?;
             }
@@ -228,6 +224,12 @@ impl<S: Source> Deciding<'_, S> {
             Actor::Principal(principal, token) if !internal => (principal, token),
             Actor::Principal(..) | Actor::Anonymous => return Err(Refusal::Denied.into()),
         };
+        // Whoever may do everything did not mean what stands there by now either.
+        for need in &command.needs {
+            if !access::leads_there(self.state, need).map_err(Error::Source)? {
+                return Err(Refusal::Moved.into());
+            }
+        }
         if wallet.is_some_and(|wallet| (wallet.root, wallet.root_token) == (principal, token)) {
             return Ok(());
         }
@@ -248,9 +250,6 @@ impl<S: Source> Deciding<'_, S> {
         }
         self.sudo = true;
         for need in &command.needs {
-            if !access::leads_there(self.state, need).map_err(Error::Source)? {
-                return Err(Refusal::Moved.into());
-            }
             let permission = access::permitted_by(&acl, self.state, need).map_err(Error::Source)?;
             if !permission.permitted {
                 return Err(Refusal::Denied.into());

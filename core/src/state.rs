@@ -75,6 +75,12 @@ pub trait Source {
     /// # Errors
     /// When the source cannot be read.
     fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, Self::Error>;
+
+    /// Records of a mount, at most so many.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    fn records_of(&self, mount: &MountId, most: usize) -> Result<Vec<RecordId>, Self::Error>;
 }
 
 /// The digest of all that the fold did up to a sequence. It is equal wherever the same log was
@@ -364,6 +370,26 @@ impl<S: Source> State<S> {
             .unwrap_or_default())
     }
 
+    /// Whether a mount has any records.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn has_records(&self, mount: &MountId) -> Result<bool, S::Error> {
+        let layers = self.flying.keys().chain(self.settled.keys());
+        let changed: BTreeSet<&Key> = layers
+            .chain(self.open.keys())
+            .filter(|key| matches!(key, Key::Record(_)))
+            .collect();
+        for key in &changed {
+            let record = self.get(key)?.and_then(Value::into_record);
+            if record.is_some_and(|record| record.mount == *mount) {
+                return Ok(true);
+            }
+        }
+        let below = self.source.records_of(mount, changed.len() + 1)?;
+        Ok(below.iter().any(|id| !changed.contains(&Key::Record(*id))))
+    }
+
     /// The keys that go with a token: of its MAC, of its names, and of all in its cubbyhole.
     ///
     /// # Errors
@@ -442,6 +468,14 @@ impl Source for Memory {
             })
             .collect())
     }
+
+    fn records_of(&self, mount: &MountId, most: usize) -> Result<Vec<RecordId>, Self::Error> {
+        let entries = self.0.iter().filter_map(|(key, value)| match (key, value) {
+            (Key::Record(id), Value::Record(record)) if record.mount == *mount => Some(*id),
+            _ => None,
+        });
+        Ok(entries.take(most).collect())
+    }
 }
 
 impl<S: Source + ?Sized> Source for &S {
@@ -453,5 +487,9 @@ impl<S: Source + ?Sized> Source for &S {
 
     fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, S::Error> {
         (**self).commands_before(time)
+    }
+
+    fn records_of(&self, mount: &MountId, most: usize) -> Result<Vec<RecordId>, S::Error> {
+        (**self).records_of(mount, most)
     }
 }

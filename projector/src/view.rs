@@ -539,6 +539,10 @@ impl Source for View {
         }
     }
 
+    fn records_of(&self, mount: &MountId, most: usize) -> Result<Vec<RecordId>, Error> {
+        self.ids_below(mount.as_bytes(), most)
+    }
+
     fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, Error> {
         let oldest = *self
             .oldest_command
@@ -570,5 +574,9 @@ impl Source for Shared {
 
     fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, Error> {
         self.0.commands_before(time)
+    }
+
+    fn records_of(&self, mount: &MountId, most: usize) -> Result<Vec<RecordId>, Error> {
+        self.0.records_of(mount, most)
     }
 }

@@ -20,6 +20,8 @@ mod flood;
 mod index;
 #[path = "operation/process.rs"]
 mod process;
+#[path = "operation/repeats.rs"]
+mod repeats;
 #[path = "operation/start.rs"]
 mod start;
 #[path = "operation/stop.rs"]
@@ -32,6 +34,7 @@ use billfold_tests::on_both_backends;
 pub use doors::*;
 pub use evidence::*;
 pub use index::a_place_that_the_log_has_not_is_told;
+pub use repeats::*;
 pub use start::*;
 pub use stop::*;
 
@@ -49,6 +52,7 @@ on_both_backends! {
     every_answer_names_its_sequence,
     a_place_that_the_log_has_not_is_told,
     a_command_id_is_done_once,
+    a_command_that_is_sent_again_is_answered_as_before,
     both_doors_show_the_same_secret,
     a_transaction_is_done_whole_or_not_at_all,
 }

@@ -16,6 +16,8 @@ mod delay;
 mod handover;
 #[path = "two_nodes/listing.rs"]
 mod listing;
+#[path = "two_nodes/mounts.rs"]
+mod mounts;
 #[path = "library/node.rs"]
 mod node;
 

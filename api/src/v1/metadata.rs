@@ -166,6 +166,10 @@ pub(super) async fn patch(call: &Call) -> Outcome {
             (Some(_), Some(members)) => NewCustom::Merge(members),
         },
     };
+    let is_done = call.wallet.is_done(call.command()?).await;
+    if is_done.map_err(|error| failure(&error))? {
+        return changed(call, &change, true).await;
+    }
     // Whether there is something to be patched is asked like any other question.
     let found = call
         .wallet

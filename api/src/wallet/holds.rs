@@ -78,7 +78,7 @@ impl Wallet {
             },
         };
         let action = Action::PlaceHold(Box::new(new));
-        let needs = vec![caller.asks(need)];
+        let needs = vec![caller.asks(mount.meant(need))];
         let written = self.carry_out(command, caller.actor, needs, action).await?;
         let placed = self.known_hold(hold).await?.unwrap_or_else(|| HoldFacts {
             // It was lifted before this was asked.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use billfold_core::{
     access::{Need, Wanted},
-    command::{Action, Basis, Change, Command, NewNames, What},
+    command::{Action, Basis, Change, NewNames, NewSettings, What},
     decide::Refusal,
     event::v1::{Operation, Settings},
     id::{CommandId, RecordId, Seq},
@@ -22,34 +22,6 @@ use super::{
 
 /// How often a change is worked out anew when another came between.
 const ATTEMPTS: u32 = 16;
-
-/// What to change of settings; what is none stays as it is.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct NewSettings {
-    /// How many versions are kept.
-    pub max_versions: Option<u32>,
-    /// Whether a write must say which version it follows.
-    pub cas_required: Option<bool>,
-    /// After how many milliseconds a new version deletes itself; zero is never.
-    pub delete_version_after: Option<u64>,
-    /// Whether a change of metadata must say which of its changes it follows.
-    pub metadata_cas_required: Option<bool>,
-}
-
-impl NewSettings {
-    fn over(self, before: Settings) -> Settings {
-        Settings {
-            max_versions: self.max_versions.unwrap_or(before.max_versions),
-            cas_required: self.cas_required.unwrap_or(before.cas_required),
-            delete_version_after: self
-                .delete_version_after
-                .unwrap_or(before.delete_version_after),
-            metadata_cas_required: self
-                .metadata_cas_required
-                .unwrap_or(before.metadata_cas_required),
-        }
-    }
-}
 
 /// What to change of a secret's custom metadata.
 #[derive(Debug)]
@@ -198,9 +170,7 @@ impl Wallet {
         Ok(What::ChangeMetadata {
             basis: Some(Basis::of(record)),
             metadata_cas: change.cas,
-            settings: change
-                .settings
-                .over(record.map_or_else(Settings::default, |record| record.settings)),
+            settings: change.settings,
             // Names that stay keep their key: nothing of them has to be erased.
             names: match after == before {
                 true => NewNames::IfNew(after),
@@ -220,36 +190,18 @@ impl Wallet {
         change: NewSettings,
         command: Option<CommandId>,
     ) -> Result<Written, Error> {
-        for _ in 0..ATTEMPTS {
-            let seen = self.keychain.view().head().seq;
-            let before = self.settings_of(mount)?;
-            let command = Command {
-                id: command,
-                actor: caller.actor,
-                needs: vec![Need {
-                    action: Wanted::Is(policy::Operation::Update),
-                    wrap_ttl: caller.wrap_ttl,
-                    parameters: caller.parameters.clone(),
-                    ..asked(Operation::ReadSettings, mount, "")
-                }],
-                action: Action::TuneMount {
-                    mount: mount.id,
-                    basis: Some(before),
-                    settings: change.over(before),
-                },
-            };
-            match self.committer.submit(command).await.map_err(Error::from) {
-                Err(Error::Refused(Refusal::Changed)) => self.come_past(seen).await?,
-                outcome => {
-                    let committed = outcome?;
-                    return Ok(Written {
-                        done: committed.done,
-                        seq: committed.seq,
-                    });
-                }
-            }
-        }
-        Err(Error::Unavailable("the mount changes all the time".into()))
+        let need = Need {
+            action: Wanted::Is(policy::Operation::Update),
+            wrap_ttl: caller.wrap_ttl,
+            parameters: caller.parameters.clone(),
+            ..asked(Operation::ReadSettings, mount, "")
+        };
+        let action = Action::TuneMount {
+            mount: mount.id,
+            settings: change,
+        };
+        self.carry_out(command, caller.actor, vec![need], action)
+            .await
     }
 
     /// What a mount's secrets go by, after the request for it is recorded.

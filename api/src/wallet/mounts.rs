@@ -7,6 +7,7 @@ use billfold_core::{
     Millis,
     access::Need,
     command::{self, Action, Change, Command, What},
+    decide::Refusal,
     event::{
         Actor, CiphertextHash,
         v1::{MountKind, Operation as Asked, Settings},
@@ -46,6 +47,17 @@ pub struct NewMount {
     pub kind: MountKind,
     /// Free text.
     pub description: String,
+}
+
+impl Mount {
+    /// A need that is about this mount, as it was looked up: if another one stands there by now, it
+    /// is not what was meant.
+    pub(super) fn meant(&self, need: Need) -> Need {
+        Need {
+            mount: Some((self.id, self.names)),
+            ..need
+        }
+    }
 }
 
 /// What it takes to change a mount.
@@ -180,6 +192,7 @@ impl Wallet {
                 ..Need::to(Operation::Update, "sys/remount")
             },
         };
+        let need = mount.meant(need);
         let action = Action::RenameMount {
             mount: mount.id,
             path: self.blinded(&path),
@@ -195,13 +208,25 @@ impl Wallet {
     pub async fn disable(&self, caller: &Caller, mount: &Mount) -> Result<Written, Error> {
         /// How many secrets are removed in one commit.
         const AT_ONCE: usize = 256;
-        let need = caller.asks(mount_need(Operation::Delete, &mount.path, ""));
+        /// How often it is looked again for what was written meanwhile.
+        const LOOKS: usize = 64;
+        let need = mount.meant(mount_need(Operation::Delete, &mount.path, ""));
+        let need = caller.asks(need);
+        let mut looks = 0;
         loop {
             let view = self.keychain.view();
             let some = view.some_below(mount.id.as_bytes(), AT_ONCE)?;
             if some.is_empty() {
                 let action = Action::DisableMount(mount.id);
-                return self.order(caller, need, action).await;
+                match self.order(caller, need.clone(), action).await {
+                    // Someone else wrote a secret that this node does not see yet.
+                    Err(Error::Refused(Refusal::NotEmpty)) if looks < LOOKS => {
+                        looks += 1;
+                        self.come_to_the_end().await?;
+                        continue;
+                    }
+                    outcome => return outcome,
+                }
             }
             let changes = some.iter().map(|line| Change {
                 mount: mount.id,

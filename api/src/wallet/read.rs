@@ -498,12 +498,20 @@ impl Wallet {
         let Some(said) = said.filter(|_| question.operation != Operation::Refused) else {
             return self.judged(caller, question).await;
         };
-        if self.may(caller, &question.need)? && !self.may(caller, &said)? {
-            self.record_refusal(caller, &said.path).await?;
-            return Err(Error::Denied);
+        let barred = |need: &Need| {
+            let looks = self.looks_at_parameters(caller)?;
+            Ok::<_, Error>(looks && self.may(caller, need)? && !self.may(caller, &said)?)
+        };
+        if barred(&question.need)? {
+            self.come_to_the_end().await?;
+            if barred(&question.need)? {
+                self.record_refusal(caller, &said.path).await?;
+                return Err(Error::Denied);
+            }
         }
+        let need = question.need.clone();
         let judged = self.judged(caller, question).await?;
-        if judged.1.verdict != Verdict::Denied && !self.may(caller, &said)? {
+        if judged.1.verdict != Verdict::Denied && barred(&need)? {
             self.record_refusal(caller, &said.path).await?;
             return Err(Error::Denied);
         }

@@ -89,7 +89,7 @@ impl Wallet {
     }
 
     /// Brings the view to where the log ends now: a command without effect is answered there.
-    pub(super) async fn come_to_the_end(&self) -> Result<(), Error> {
+    pub(crate) async fn come_to_the_end(&self) -> Result<(), Error> {
         let nothing = Action::EndTokens {
             tokens: Vec::new(),
             leaves_orphans: false,

@@ -13,6 +13,7 @@ use billfold_core::{
     policy::Operation,
 };
 use billfold_streams::replica::Replica as _;
+use zeroize::Zeroizing;
 
 use super::{At, Caller, Credential, Error, Mount, Secret, Wallet, Written};
 use crate::http::json::merged;
@@ -54,8 +55,8 @@ const ATTEMPTS: u32 = 16;
 pub enum Step {
     /// Write the next version.
     Put(Put),
-    /// Write the next version, worked out from the one before by a patch.
-    Merged(Put),
+    /// Write the next version, worked out by a patch from this one.
+    Merged(Put, Option<u32>),
     /// Delete the current version.
     DeleteCurrent,
     /// Delete these versions.
@@ -136,7 +137,7 @@ impl Wallet {
     pub(super) fn need_for(&self, caller: &Caller, mount: &Mount, path: &str, step: &Step) -> Need {
         let (action, place) = match step {
             Step::Put(_) => (Wanted::Write(self.record(mount.id, path)), "data/"),
-            Step::Merged(_) => (Wanted::Is(Operation::Patch), "data/"),
+            Step::Merged(..) => (Wanted::Is(Operation::Patch), "data/"),
             Step::DeleteCurrent => (Wanted::Is(Operation::Delete), "data/"),
             Step::Delete(_) => (Wanted::Is(Operation::Update), "delete/"),
             Step::Undelete(_) => (Wanted::Is(Operation::Update), "undelete/"),
@@ -215,6 +216,15 @@ impl Wallet {
         patch: &Patch<'_>,
         command: Option<CommandId>,
     ) -> Result<Patched, Error> {
+        if self.is_done(command).await? {
+            let put = Put {
+                cas: patch.cas,
+                data: SecretBytes::new(Zeroizing::new(patch.data.as_bytes().to_vec())),
+                credential: None,
+            };
+            let again = self.change(caller, mount, path, Step::Merged(put, None), command);
+            return again.await.map(Patched::Written);
+        }
         for _ in 0..ATTEMPTS {
             // Whoever may patch is told nothing of what was there.
             let read = self
@@ -228,14 +238,15 @@ impl Wallet {
                 return Err(Error::Refused(Refusal::CasMismatch));
             }
             let before = std::str::from_utf8(data.expose()).map_err(|_| Error::Erased)?;
-            let put = Step::Merged(Put {
-                cas: Some(current),
+            let put = Put {
+                cas: patch.cas,
                 data: merged(before, patch.data).map_err(|told| Error::Invalid(told.to_owned()))?,
                 credential: None,
-            });
-            match self.change(caller, mount, path, put, command).await {
+            };
+            let step = Step::Merged(put, Some(current));
+            match self.change(caller, mount, path, step, command).await {
                 // Someone else wrote in between, and this is worked out anew.
-                Err(Error::Refused(Refusal::CasMismatch)) if patch.cas.is_none() => {}
+                Err(Error::Refused(Refusal::Changed)) => {}
                 outcome => return outcome.map(Patched::Written),
             }
         }
@@ -355,7 +366,7 @@ impl Wallet {
 fn parameters_of(kind: MountKind, step: &Step) -> serde_json::Map<String, serde_json::Value> {
     let mut parameters = serde_json::Map::new();
     match step {
-        Step::Put(put) | Step::Merged(put) => {
+        Step::Put(put) | Step::Merged(put, _) => {
             let data = serde_json::from_slice(put.data.expose()).unwrap_or_default();
             match (kind, data) {
                 // A secret's own members are all that there is to say.
@@ -377,33 +388,35 @@ fn parameters_of(kind: MountKind, step: &Step) -> serde_json::Map<String, serde_
 
 fn what(step: Step, path: String) -> What {
     match step {
-        Step::Put(put) | Step::Merged(put) => {
-            let Put {
-                cas,
-                data,
-                credential,
-            } = put;
-            let replace = credential.is_some();
-            let names = Names {
-                path,
-                custom: BTreeMap::new(),
-                credential,
-            };
-            let names = if replace {
-                NewNames::Replace(names)
-            } else {
-                NewNames::IfNew(names)
-            };
-            What::Put {
-                cas,
-                payload: data,
-                names,
-            }
-        }
+        Step::Put(put) => what_of(put, None, path),
+        Step::Merged(put, basis) => what_of(put, basis, path),
         Step::DeleteCurrent => What::DeleteCurrent,
         Step::Delete(versions) => What::Delete(versions),
         Step::Undelete(versions) => What::Undelete(versions),
         Step::Destroy(versions) => What::Destroy(versions),
         Step::Remove => What::DeleteMetadata,
+    }
+}
+
+fn what_of(put: Put, basis: Option<u32>, path: String) -> What {
+    let Put {
+        cas,
+        data,
+        credential,
+    } = put;
+    let replace = credential.is_some();
+    let names = Names {
+        path,
+        custom: BTreeMap::new(),
+        credential,
+    };
+    What::Put {
+        cas,
+        basis,
+        payload: data,
+        names: match replace {
+            true => NewNames::Replace(names),
+            false => NewNames::IfNew(names),
+        },
     }
 }

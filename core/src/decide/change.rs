@@ -40,16 +40,22 @@ impl<S: Source> Deciding<'_, S> {
             (
                 What::Put {
                     cas,
+                    basis,
                     payload,
                     names,
                 },
                 record,
             ) => {
+                let current = record.as_ref().map_or(0, |record| record.current);
+                if basis.is_some_and(|basis| basis != current) {
+                    return Err(Refusal::Changed.into());
+                }
                 return self.put(
                     change,
                     &mount,
                     record.as_ref(),
-                    *cas,
+                    // Whoever worked it out from a version says which one it follows.
+                    cas.or(*basis),
                     payload,
                     names,
                     sealer,
@@ -68,7 +74,9 @@ impl<S: Source> Deciding<'_, S> {
                 if basis.is_some_and(|basis| basis != Basis::of(record.as_ref())) {
                     return Err(Refusal::Changed.into());
                 }
-                self.change_metadata(change, &mount, record.as_ref(), *settings, names, sealer)?;
+                let before = record.as_ref().map(|record| record.settings);
+                let settings = settings.over(before.unwrap_or_default());
+                self.change_metadata(change, &mount, record.as_ref(), settings, names, sealer)?;
             }
             (
                 What::Restore {

@@ -42,8 +42,8 @@ impl<S: Source> Deciding<'_, S> {
     }
 
     pub(super) fn seal(&mut self) -> Decided<S::Error> {
-        let generations = self.wallet()?.generations;
-        let generation = generations.last().map_or(0, |last| last.number);
+        let wallet = self.wallet()?;
+        let generation = wallet.generations.last().map_or(0, |last| last.number);
         let event = v1::WalletSealed { generation };
         self.happen(Event::WalletSealed(event), None, None)
     }

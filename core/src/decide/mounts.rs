@@ -2,12 +2,9 @@
 
 use crate::{
     cbor,
-    command::NewMount,
+    command::{NewMount, NewSettings},
     decide::{Decided, Deciding, Error, Refusal, Sealer},
-    event::{
-        Event,
-        v1::{self, Settings},
-    },
+    event::{Event, v1},
     id::{MountId, RecordId},
     names::{MountNames, mount_names_place},
     state::{Mount, Source},
@@ -35,16 +32,8 @@ impl<S: Source> Deciding<'_, S> {
         self.happen(Event::MountEnabled(event), Some(bytes), None)
     }
 
-    pub(super) fn tune_mount(
-        &mut self,
-        mount: MountId,
-        basis: Option<Settings>,
-        settings: Settings,
-    ) -> Decided<S::Error> {
-        let before = self.require_mount(&mount)?.settings;
-        if basis.is_some_and(|basis| basis != before) {
-            return Err(Refusal::Changed.into());
-        }
+    pub(super) fn tune_mount(&mut self, mount: MountId, change: NewSettings) -> Decided<S::Error> {
+        let settings = change.over(self.require_mount(&mount)?.settings);
         let event = v1::MountTuned { mount, settings };
         self.happen(Event::MountTuned(event), None, None)
     }
@@ -76,6 +65,10 @@ impl<S: Source> Deciding<'_, S> {
     pub(super) fn disable_mount(&mut self, mount: MountId) -> Decided<S::Error> {
         self.require_mount(&mount)?;
         self.refuse_if_any_held(mount)?;
+        // What would be left behind could never be reached again, and its keys would live on.
+        if self.state.has_records(&mount).map_err(Error::Source)? {
+            return Err(Refusal::NotEmpty.into());
+        }
         let event = v1::MountDisabled { mount };
         self.happen(Event::MountDisabled(event), None, None)
     }

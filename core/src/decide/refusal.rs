@@ -26,6 +26,9 @@ pub enum Refusal {
     /// A mount stands there, above or below.
     #[error("the path is in use by another mount")]
     MountTaken,
+    /// A secret was written to the mount while it was emptied.
+    #[error("the mount holds secrets")]
+    NotEmpty,
     /// The version that the write should follow is not the current one.
     #[error("check-and-set parameter did not match the current version")]
     CasMismatch,

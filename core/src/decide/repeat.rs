@@ -66,9 +66,7 @@ fn describe(command: &Command) -> Vec<u8> {
             let path = new.path.last();
             (2, cbor::encode(&(new.mount, new.kind, path, new.settings)))
         }
-        Action::TuneMount {
-            mount, settings, ..
-        } => (3, cbor::encode(&(mount, settings))),
+        Action::TuneMount { mount, settings } => (3, cbor::encode(&(mount, settings))),
         Action::DisableMount(mount) => (4, cbor::encode(mount)),
         Action::CreateToken(new) => (9, cbor::encode(&new.token)),
         Action::RenewToken(token, increment) => (10, cbor::encode(&(token, increment))),

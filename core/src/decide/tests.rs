@@ -94,6 +94,10 @@ impl Source for View {
     fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, Infallible> {
         self.0.borrow().commands_before(time)
     }
+
+    fn records_of(&self, mount: &MountId, most: usize) -> Result<Vec<RecordId>, Infallible> {
+        self.0.borrow().records_of(mount, most)
+    }
 }
 
 /// A commit, as far as the fold sees it.
@@ -236,8 +240,7 @@ impl World {
             }),
             Wish::Tune(mount, settings) => Action::TuneMount {
                 mount: mount_id(*mount),
-                basis: None,
-                settings: *settings,
+                settings: (*settings).into(),
             },
             Wish::Disable(mount) => Action::DisableMount(mount_id(*mount)),
             Wish::Change(steps) => {
@@ -270,6 +273,7 @@ impl World {
             what: match &step.to_do {
                 ToDo::Put(cas, content) => What::Put {
                     cas: *cas,
+                    basis: None,
                     payload: SecretBytes::copied_from(&content.payload),
                     names: names(content),
                 },
@@ -280,7 +284,7 @@ impl World {
                 ToDo::Configure(cas, settings, content) => What::ChangeMetadata {
                     basis: None,
                     metadata_cas: *cas,
-                    settings: *settings,
+                    settings: (*settings).into(),
                     names: names(content),
                 },
                 ToDo::Remove => What::DeleteMetadata,

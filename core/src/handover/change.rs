@@ -5,8 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     SecretBytes,
-    command::{Basis, Change, NewNames, What},
-    event::v1::Settings,
+    command::{Basis, Change, NewNames, NewSettings, What},
     id::{MountId, RecordId},
 };
 
@@ -18,25 +17,25 @@ pub(super) type Received = (MountId, RecordId, Vec<RecordId>, ReceivedWhat);
 
 #[derive(serde::Serialize)]
 pub(super) enum SentWhat<'a> {
-    Put(Option<u32>, &'a Bytes, &'a NewNames),
+    Put(Option<u32>, Option<u32>, &'a Bytes, &'a NewNames),
     Restore(u32, Basis, Option<u32>, &'a Bytes),
     DeleteCurrent,
     Delete(&'a [u32]),
     Undelete(&'a [u32]),
     Destroy(&'a [u32]),
-    ChangeMetadata(Option<Basis>, Option<u32>, Settings, &'a NewNames),
+    ChangeMetadata(Option<Basis>, Option<u32>, NewSettings, &'a NewNames),
     DeleteMetadata,
 }
 
 #[derive(serde::Deserialize)]
 pub(super) enum ReceivedWhat {
-    Put(Option<u32>, ByteBuf, NewNames),
+    Put(Option<u32>, Option<u32>, ByteBuf, NewNames),
     Restore(u32, Basis, Option<u32>, ByteBuf),
     DeleteCurrent,
     Delete(Vec<u32>),
     Undelete(Vec<u32>),
     Destroy(Vec<u32>),
-    ChangeMetadata(Option<Basis>, Option<u32>, Settings, NewNames),
+    ChangeMetadata(Option<Basis>, Option<u32>, NewSettings, NewNames),
     DeleteMetadata,
 }
 
@@ -45,9 +44,10 @@ pub(super) fn sent(change: &Change) -> Sent<'_> {
     let what = match &change.what {
         What::Put {
             cas,
+            basis,
             payload,
             names,
-        } => SentWhat::Put(*cas, Bytes::new(payload.expose()), names),
+        } => SentWhat::Put(*cas, *basis, Bytes::new(payload.expose()), names),
         What::Restore {
             version,
             basis,
@@ -73,8 +73,9 @@ pub(super) fn sent(change: &Change) -> Sent<'_> {
 pub(super) fn received((mount, record, folders, what): Received) -> Change {
     let secret = |bytes: ByteBuf| SecretBytes::new(Zeroizing::new(bytes.into_vec()));
     let what = match what {
-        ReceivedWhat::Put(cas, payload, names) => What::Put {
+        ReceivedWhat::Put(cas, basis, payload, names) => What::Put {
             cas,
+            basis,
             payload: secret(payload),
             names,
         },

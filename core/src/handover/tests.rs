@@ -27,15 +27,16 @@ fn commands_arrive_as_they_left() {
     });
     let put = What::Put {
         cas: Some(3),
+        basis: None,
         payload: SecretBytes::copied_from(b"s"),
         names,
     };
     let describe = What::ChangeMetadata {
         basis: Some(Basis::Absent),
         metadata_cas: Some(5),
-        settings: Settings {
-            metadata_cas_required: true,
-            ..Settings::default()
+        settings: NewSettings {
+            metadata_cas_required: Some(true),
+            ..NewSettings::default()
         },
         names: NewNames::Replace(Names::default()),
     };

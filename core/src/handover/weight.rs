@@ -131,6 +131,7 @@ mod tests {
         let whats = [
             What::Put {
                 cas: Some(u32::MAX),
+                basis: None,
                 payload: long(6),
                 names: NewNames::IfNew(names()),
             },
@@ -144,7 +145,7 @@ mod tests {
             What::ChangeMetadata {
                 basis: Some(basis),
                 metadata_cas: Some(u32::MAX),
-                settings: Settings::default(),
+                settings: Settings::default().into(),
                 names: NewNames::Replace(names()),
             },
             What::DeleteCurrent,

@@ -6,7 +6,7 @@ use billfold_core::{
     Millis,
     access::leads_there,
     event::{Event, v1::ResolutionRequested},
-    id::{CommandId, RecordId},
+    id::{CommandId, MountId, RecordId},
     judge::{Ruling, Verdict, judge, time_of},
     state::{Key, Source, State, Value},
     subject::{Generation, Subject},
@@ -364,6 +364,10 @@ impl Source for Looked<'_> {
 
     fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, view::Error> {
         self.view.commands_before(time)
+    }
+
+    fn records_of(&self, mount: &MountId, most: usize) -> Result<Vec<RecordId>, view::Error> {
+        self.view.records_of(mount, most)
     }
 }
 

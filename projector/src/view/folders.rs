@@ -67,6 +67,25 @@ impl View {
         Ok(found)
     }
 
+    /// The ids of records below a folder, at most so many, in no order.
+    pub(super) fn ids_below(&self, folder: &[u8; 16], most: usize) -> Result<Vec<RecordId>, Error> {
+        let mut found = Vec::new();
+        let mut folders = vec![*folder];
+        while let Some(folder) = folders.pop() {
+            for item in self.tree.scan_prefix(layout::folder(&folder)) {
+                if found.len() >= most {
+                    return Ok(found);
+                }
+                let (key, value) = item?;
+                match layout::child_of(&key).ok_or_else(|| damaged("a folder"))? {
+                    (Child::Folder, id) => folders.push(id),
+                    (Child::Leaf, _) => found.push(record_id(&value)?),
+                }
+            }
+        }
+        Ok(found)
+    }
+
     /// All records below a folder, at any depth, in no order.
     ///
     /// # Errors

@@ -220,6 +220,7 @@ pub fn stranger() -> Actor {
 pub fn put(path: &str) -> What {
     What::Put {
         cas: None,
+        basis: None,
         payload: SecretBytes::copied_from(format!("canary-payload of {path}").as_bytes()),
         names: NewNames::IfNew(names(path)),
     }
@@ -229,7 +230,7 @@ pub fn rename(path: &str) -> What {
     What::ChangeMetadata {
         basis: None,
         metadata_cas: None,
-        settings: Settings::default(),
+        settings: NewSettings::default(),
         names: NewNames::Replace(names(path)),
     }
 }

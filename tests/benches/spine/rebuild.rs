@@ -279,6 +279,7 @@ pub(crate) async fn fill(url: &str, backend: &Backend, custody: &Custody, fillin
             });
             let put = What::Put {
                 cas: None,
+                basis: None,
                 payload,
                 names,
             };

@@ -116,6 +116,10 @@ impl Source for Cell {
     fn commands_before(&self, time: Millis) -> Result<Vec<CommandId>, Self::Error> {
         self.0.borrow().commands_before(time)
     }
+
+    fn records_of(&self, mount: &MountId, most: usize) -> Result<Vec<RecordId>, Self::Error> {
+        self.0.borrow().records_of(mount, most)
+    }
 }
 
 /// Whether a view holds exactly these entries, and nothing beside them that does not belong there.

@@ -357,6 +357,7 @@ pub fn mount(custody: &Custody, path: &str) -> NewMount {
 pub fn put(path: &str, cas: Option<u32>, payload: &[u8]) -> What {
     What::Put {
         cas,
+        basis: None,
         payload: SecretBytes::copied_from(payload),
         names: NewNames::IfNew(names(path)),
     }

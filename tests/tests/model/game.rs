@@ -193,9 +193,9 @@ impl Wish {
             Self::Describe(label, max, _) => What::ChangeMetadata {
                 basis: None,
                 metadata_cas: cas,
-                settings: Settings {
-                    max_versions: *max,
-                    ..Settings::default()
+                settings: NewSettings {
+                    max_versions: Some(*max),
+                    ..NewSettings::default()
                 },
                 names: NewNames::Replace(Names {
                     custom: BTreeMap::from([("label".to_owned(), label.to_string())]),

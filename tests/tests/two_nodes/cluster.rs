@@ -6,11 +6,12 @@ use std::{
 };
 
 use billfold_tests::{
-    billfold::{Billfold, Builder, Client, Reply},
+    billfold::{Billfold, Builder, Client, Reply, ended},
     nats::NatsServer,
+    tools,
 };
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::{process::Command, time::sleep};
 
 use super::delay::SlowLink;
 
@@ -65,6 +66,18 @@ impl Cluster {
             }
         };
         self.nodes.push(builder.spawn().await.unwrap());
+    }
+
+    /// What `billfold-replay` says of the wallet, with its own key.
+    pub async fn replay(&self, args: &[&str]) -> String {
+        let mut command = Command::new(tools::replay_bin());
+        command
+            .args(args)
+            .args(["--nats", &self.nats.url()])
+            .arg("--key-file")
+            .arg(self.nodes[0].key_file());
+        let ended = ended(command).await.unwrap();
+        ended.success().unwrap().stdout
     }
 
     /// A way to each node.

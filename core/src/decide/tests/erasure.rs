@@ -60,6 +60,7 @@ fn put(world: &World, path: &str) -> Action {
     };
     let what = What::Put {
         cas: None,
+        basis: None,
         payload: SecretBytes::copied_from(b"s3cret"),
         names: NewNames::IfNew(names),
     };
@@ -328,10 +329,9 @@ fn a_hold_keeps_versions_that_would_fall_off_the_end() {
     held(&mut world, "x/");
     let tune = Action::TuneMount {
         mount: mount_id(0),
-        basis: None,
-        settings: Settings {
-            max_versions: 2,
-            ..Settings::default()
+        settings: NewSettings {
+            max_versions: Some(2),
+            ..NewSettings::default()
         },
     };
     ask(&mut world, tune).unwrap();
@@ -451,9 +451,9 @@ fn play(moves: &[Move]) -> (World, usize, usize) {
                 let what = What::ChangeMetadata {
                     basis: None,
                     metadata_cas: None,
-                    settings: Settings {
-                        max_versions: *max_versions,
-                        ..Settings::default()
+                    settings: NewSettings {
+                        max_versions: Some(*max_versions),
+                        ..NewSettings::default()
                     },
                     names: NewNames::IfNew(Names::default()),
                 };
