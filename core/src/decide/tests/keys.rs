@@ -1,5 +1,7 @@
 //! Deciding about the wallet's own keys.
 
+use std::sync::Arc;
+
 use super::{Pool, World, epoch_id, examples, new_kek, system};
 use crate::{
     command::{Action, NewKek},
@@ -41,7 +43,7 @@ fn refused(world: &mut World, action: Action) -> Refusal {
 
 fn wallet(world: &World) -> Wallet {
     let Ok(wallet) = world.decider.wallet();
-    wallet.unwrap()
+    Arc::unwrap_or_clone(wallet.unwrap())
 }
 
 fn used_pages(world: &World) -> Vec<PageId> {
