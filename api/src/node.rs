@@ -109,8 +109,8 @@ impl Node {
             "counting refusals again",
             upkeep::keep_counted(Arc::clone(keychain), recorder.clone()),
         );
-        let audit = stores::open_audit(settings, keychain.custody())?;
-        let tree = stores::open_tree(settings, backend, keychain.custody())?;
+        let audit = stores::open_audit(settings, keychain.custody()).await?;
+        let tree = stores::open_tree(settings, backend, keychain.custody()).await?;
         let kept = stores::kept(settings);
         let later = checkpointer::check_kept(&kept, &tree, &*log, generation).await?;
         let notary = Arc::new(Notary::new(

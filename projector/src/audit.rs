@@ -32,7 +32,7 @@ use self::rule::Ruler;
 use crate::{
     aside::aside,
     chain::{Broken, Chains, Opened, open_all},
-    fold,
+    fold, store,
     tree::{self, Tree},
     view::{self, View},
 };
@@ -92,15 +92,15 @@ impl From<fold::Error> for Error {
 ///
 /// # Errors
 /// When the folder is in use or cannot be written.
-pub fn open(dir: &Path, custody: &Custody, cache_bytes: u64) -> Result<Arc<Index>, Error> {
-    match Index::open(dir, custody, cache_bytes) {
-        Err(view::Error::Unusable(why)) => {
-            tracing::warn!(why, dir = %dir.display(), "rebuilding the audit index from the log");
-            View::remove(dir)?;
-            Ok(Arc::new(Index::open(dir, custody, cache_bytes)?))
-        }
-        other => Ok(Arc::new(other?)),
-    }
+pub async fn open(
+    dir: &Path,
+    custody: &Arc<Custody>,
+    cache_bytes: u64,
+) -> Result<Arc<Index>, Error> {
+    let open = store::open_or_rebuild("the audit index", dir, custody, move |dir, custody| {
+        Index::open(dir, custody, cache_bytes)
+    });
+    open.await.map(Arc::new)
 }
 
 /// Follows the log for an index and the tree, until the log is broken. `now` is the keychain that the

@@ -8,7 +8,7 @@ mod gathering;
 
 use std::{
     collections::BTreeSet,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -36,6 +36,7 @@ pub use desk::{Ask, Desk, Judged, Material, Outcome, Ticket};
 use crate::{
     chain::{self, Broken},
     fold::{self, Touched},
+    store,
     view::{self, Shared, View},
 };
 
@@ -144,7 +145,7 @@ impl Keychain {
     /// # Errors
     /// When the log is broken, cannot be reached, or is another than the view's.
     pub async fn start(parts: Parts) -> Result<(Arc<Self>, tokio::task::JoinHandle<()>), Error> {
-        let view = Arc::new(open_or_rebuild(&parts)?);
+        let view = Arc::new(open_view(&parts).await?);
         check_against_log(&parts, &view).await?;
         let keychain = Arc::new(Self {
             log: Arc::clone(&parts.log),
@@ -332,15 +333,10 @@ impl Ledger for Keychain {
     }
 }
 
-fn open_or_rebuild(parts: &Parts) -> Result<View, Error> {
-    match View::open(&parts.dir, &parts.custody, parts.cache_bytes) {
-        Err(view::Error::Unusable(why)) => {
-            tracing::warn!(why, dir = %parts.dir.display(), "rebuilding the view from the log");
-            View::remove(&parts.dir)?;
-            Ok(View::open(&parts.dir, &parts.custody, parts.cache_bytes)?)
-        }
-        other => Ok(other?),
-    }
+async fn open_view(parts: &Parts) -> Result<View, Error> {
+    let cache_bytes = parts.cache_bytes;
+    let open = move |dir: &Path, custody: &Custody| View::open(dir, custody, cache_bytes);
+    store::open_or_rebuild("the view", &parts.dir, &parts.custody, open).await
 }
 
 /// A view ahead of the log, or with another commit at its place, shows that the log was changed

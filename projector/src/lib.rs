@@ -8,6 +8,7 @@ pub mod audit;
 pub mod chain;
 pub mod fold;
 pub mod keychain;
+mod store;
 pub mod tree;
 pub mod view;
 

@@ -13,14 +13,12 @@ use billfold_core::{
     cbor,
     commit::{CommitHash, Sealed},
     id::{ProcessId, Seq, WalletId},
-    keys::ViewKey,
     proof::{
         Checkpoint, Frontier, Hash, History, KeyName, Note, Statement, VerifierKey,
         history::{self, Attested},
         leaf::Leaves,
         path,
     },
-    seal,
     subject::Generation,
 };
 use billfold_streams::{
@@ -38,7 +36,8 @@ use self::tiles::{Edge, Reader};
 use crate::{
     aside::aside,
     chain::{Broken, Fault},
-    view::{self, View, damaged, store},
+    store::{self, Sealing},
+    view::{self, damaged},
 };
 
 pub use held::{Held, Kept, replace};
@@ -63,28 +62,6 @@ pub struct Tree {
 impl std::fmt::Debug for Tree {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tree(of size {})", self.status.borrow().size())
-    }
-}
-
-/// Seals what is stored, each value for its key.
-struct Sealing {
-    key: ViewKey,
-    id: [u8; 16],
-}
-
-impl Sealing {
-    fn place(&self, key: &[u8]) -> seal::Place {
-        seal::Place::new().and(&self.id).and(key)
-    }
-
-    fn seal(&self, key: &[u8], plain: &[u8], entropy: &mut Os) -> Vec<u8> {
-        self.key.seal(&self.place(key), plain, entropy)
-    }
-
-    fn unseal(&self, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, view::Error> {
-        let plain = self.key.open(&self.place(key), sealed);
-        let plain = plain.map_err(|_| damaged("a value of the tree"))?;
-        Ok(plain.expose().to_vec())
     }
 }
 
@@ -174,20 +151,16 @@ type WireMeta = (
 ///
 /// # Errors
 /// When the folder is in use or cannot be written.
-pub fn open(
+pub async fn open(
     dir: &Path,
-    custody: &Custody,
+    custody: &Arc<Custody>,
     generation: Generation,
     cache_bytes: u64,
 ) -> Result<Arc<Tree>, Error> {
-    match Tree::open(dir, custody, generation, cache_bytes) {
-        Err(view::Error::Unusable(why)) => {
-            tracing::warn!(why, dir = %dir.display(), "rebuilding the tree from the log");
-            View::remove(dir)?;
-            Ok(Arc::new(Tree::open(dir, custody, generation, cache_bytes)?))
-        }
-        other => Ok(Arc::new(other?)),
-    }
+    let open = store::open_or_rebuild("the tree", dir, custody, move |dir, custody| {
+        Tree::open(dir, custody, generation, cache_bytes)
+    });
+    open.await.map(Arc::new)
 }
 
 impl Tree {
@@ -197,8 +170,7 @@ impl Tree {
         generation: Generation,
         cache: u64,
     ) -> Result<Self, view::Error> {
-        let (db, key, id) = store::open(dir, custody, cache)?;
-        let sealing = Sealing { key, id };
+        let (db, sealing) = store::open(dir, custody, cache)?;
         let wallet: WalletId = custody.wallet();
         let status = match db.get(META)? {
             None => Status::default(),

@@ -11,7 +11,6 @@ pub(crate) mod layout;
 mod meta;
 mod record;
 mod scan;
-pub(crate) mod store;
 
 use std::{
     path::{Path, PathBuf},
@@ -21,11 +20,11 @@ use std::{
 use billfold_core::{
     Millis,
     id::{CommandId, MountId, RecordId, TokenId},
-    keys::ViewKey,
-    seal::Place,
     state::{Change, Digest, Key, PageUse, Source, Value, Wallet},
 };
 use billfold_streams::{custody::Custody, entropy::Os, replica::Head};
+
+use crate::store::{self, Sealing};
 
 pub use erasures::Destroyed;
 pub(crate) use erasures::Gone;
@@ -40,8 +39,7 @@ pub use record::{NamedRecord, StoredRecord};
 /// A view on disk. Only one process has it open.
 pub struct View {
     tree: sled::Db,
-    key: ViewKey,
-    id: [u8; 16],
+    sealing: Sealing,
     dir: PathBuf,
     meta: RwLock<Meta>,
     /// The few entries that every decision reads.
@@ -104,11 +102,10 @@ impl View {
     /// # Errors
     /// When it is in use, unusable, or another wallet's.
     pub fn open(dir: &Path, custody: &Custody, cache_bytes: u64) -> Result<Self, Error> {
-        let (tree, key, id) = store::open(dir, custody, cache_bytes)?;
+        let (tree, sealing) = store::open(dir, custody, cache_bytes)?;
         let view = Self {
             tree,
-            key,
-            id,
+            sealing,
             dir: dir.to_owned(),
             meta: RwLock::new(Meta::default()),
             globals: RwLock::default(),
@@ -118,20 +115,8 @@ impl View {
         Ok(view)
     }
 
-    /// Removes the view in this folder: what follows is a rebuild.
-    ///
-    /// # Errors
-    /// When the folder cannot be removed.
-    pub fn remove(dir: &Path) -> std::io::Result<()> {
-        match std::fs::remove_dir_all(dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Its own id, which is another after each rebuild.
-    pub(crate) const fn id(&self) -> [u8; 16] {
-        self.id
+    pub(crate) const fn sealing(&self) -> &Sealing {
+        &self.sealing
     }
 
     /// Where in the log it is.
@@ -171,7 +156,7 @@ impl View {
         let key = layout::entry(&Key::Record(*id));
         match self.tree.get(&key)? {
             Some(bytes) => Ok(Some(StoredRecord::decode(&bytes, |sealed| {
-                self.unseal(&key, sealed)
+                self.sealing.unseal(&key, sealed)
             })?)),
             None => Ok(None),
         }
@@ -306,7 +291,7 @@ impl View {
             let Some(id) = layout::page_of(&key) else {
                 continue;
             };
-            let plain = self.unseal(&key, &sealed)?;
+            let plain = self.sealing.unseal(&key, &sealed)?;
             match Value::decode(&Key::Page(id), &plain) {
                 Ok(Value::Page(PageUse { dying, .. })) if dying.is_empty() => {}
                 Ok(_) => pages.push(id),
@@ -351,7 +336,7 @@ impl View {
             match change.now {
                 None => batch.remove(at),
                 Some((value, plain)) => {
-                    let sealed = self.seal(&at, &plain, entropy);
+                    let sealed = self.sealing.seal(&at, &plain, entropy);
                     batch.insert(
                         at,
                         match extras {
@@ -385,7 +370,7 @@ impl View {
         }
         batch.insert(
             layout::META,
-            self.seal(layout::META, &meta.encode(), entropy),
+            self.sealing.seal(layout::META, &meta.encode(), entropy),
         );
         self.tree.apply_batch(batch)?;
         self.publish(globals, meta);
@@ -427,36 +412,16 @@ impl View {
         *self.meta.write().unwrap_or_else(PoisonError::into_inner) = meta;
     }
 
-    pub(crate) const fn key(&self) -> &ViewKey {
-        &self.key
-    }
-
-    fn place(&self, key: &[u8]) -> Place {
-        Place::new().and(&self.id).and(key)
-    }
-
-    pub(crate) fn seal(&self, key: &[u8], plain: &[u8], entropy: &mut Os) -> Vec<u8> {
-        self.key.seal(&self.place(key), plain, entropy)
-    }
-
-    fn unseal(&self, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Error> {
-        let plain = self
-            .key
-            .open(&self.place(key), sealed)
-            .map_err(|_| damaged("a value"))?;
-        Ok(plain.expose().to_vec())
-    }
-
     fn read(&self, key: &Key) -> Result<Option<Value>, Error> {
         let at = layout::entry(key);
         let Some(bytes) = self.tree.get(&at)? else {
             return Ok(None);
         };
         if matches!(key, Key::Record(_)) {
-            let stored = StoredRecord::decode(&bytes, |sealed| self.unseal(&at, sealed))?;
+            let stored = StoredRecord::decode(&bytes, |sealed| self.sealing.unseal(&at, sealed))?;
             return Ok(Some(Value::Record(stored.record)));
         }
-        let plain = self.unseal(&at, &bytes)?;
+        let plain = self.sealing.unseal(&at, &bytes)?;
         Value::decode(key, &plain)
             .map(Some)
             .map_err(|_| damaged("an entry"))
@@ -464,7 +429,7 @@ impl View {
 
     fn load(&self) -> Result<(), Error> {
         if let Some(sealed) = self.tree.get(layout::META)? {
-            let meta = Meta::decode(&self.unseal(layout::META, &sealed)?)?;
+            let meta = Meta::decode(&self.sealing.unseal(layout::META, &sealed)?)?;
             *self.meta.write().unwrap_or_else(PoisonError::into_inner) = meta;
         }
         let globals = Globals {

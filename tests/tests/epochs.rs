@@ -318,7 +318,7 @@ async fn no_receipt_is_made_of_what_is_void(
 ) {
     let dir = TempDir::with_prefix("billfold-tree-").unwrap();
     let end = stage.setup.log.head(Filter::All(GENERATION)).await.unwrap();
-    let tree = open_tree(dir.path(), node);
+    let tree = open_tree(dir.path(), node).await;
     tree.catch_up(&*stage.setup.log, GENERATION, end)
         .await
         .unwrap();
@@ -346,10 +346,10 @@ async fn tells_what_is_void(stage: &Stage, node: &Node) {
     let dir = TempDir::with_prefix("billfold-index-").unwrap();
     let end = stage.setup.log.head(Filter::All(GENERATION)).await.unwrap();
     let void = || async {
-        let index = open_index(dir.path(), node);
+        let index = open_index(dir.path(), node).await;
         let following = tokio::spawn(audit::follow(
             Arc::clone(&index),
-            open_tree(dir.path(), node),
+            open_tree(dir.path(), node).await,
             Arc::clone(&stage.setup.log),
             GENERATION,
             Arc::clone(&node.custody),
@@ -383,12 +383,14 @@ async fn tells_what_is_void(stage: &Stage, node: &Node) {
     assert_eq!(void().await, expected);
 }
 
-fn open_index(dir: &Path, node: &Node) -> Arc<audit::Index> {
-    audit::open(&dir.join("audit"), &node.custody, 1 << 20).unwrap()
+async fn open_index(dir: &Path, node: &Node) -> Arc<audit::Index> {
+    let open = audit::open(&dir.join("audit"), &node.custody, 1 << 20).await;
+    open.unwrap()
 }
 
-fn open_tree(dir: &Path, node: &Node) -> Arc<Tree> {
-    tree::open(&dir.join("tree"), &node.custody, GENERATION, 1 << 20).unwrap()
+async fn open_tree(dir: &Path, node: &Node) -> Arc<Tree> {
+    let open = tree::open(&dir.join("tree"), &node.custody, GENERATION, 1 << 20).await;
+    open.unwrap()
 }
 
 async fn an_epoch_that_was_stored_is_taken_by_whoever_comes_next(backend: Backend) {

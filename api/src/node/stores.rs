@@ -12,33 +12,26 @@ use super::{Backend, Error};
 use crate::config::Settings;
 
 /// The audit index in its folder.
-pub(super) fn open_audit(
+pub(super) async fn open_audit(
     settings: &Settings,
-    custody: &Custody,
+    custody: &Arc<Custody>,
 ) -> Result<Arc<audit::Index>, Error> {
     /// The index is written in large batches and seldom read.
     const CACHE: u64 = 16 << 20;
-    Ok(audit::open(
-        &settings.data_dir.join("audit"),
-        custody,
-        CACHE,
-    )?)
+    let dir = settings.data_dir.join("audit");
+    Ok(audit::open(&dir, custody, CACHE).await?)
 }
 
 /// The tree in its folder.
-pub(super) fn open_tree(
+pub(super) async fn open_tree(
     settings: &Settings,
     backend: &Backend,
-    custody: &Custody,
+    custody: &Arc<Custody>,
 ) -> Result<Arc<Tree>, Error> {
     /// Proofs read a few tiles each.
     const CACHE: u64 = 16 << 20;
-    Ok(tree::open(
-        &settings.data_dir.join("tree"),
-        custody,
-        backend.generation(),
-        CACHE,
-    )?)
+    let dir = settings.data_dir.join("tree");
+    Ok(tree::open(&dir, custody, backend.generation(), CACHE).await?)
 }
 
 /// Where checkpoints are kept outside the log: beside the views, and where the operator says.

@@ -12,7 +12,6 @@ use billfold_core::{
     event::Fact,
     id::{FactKeyId, MountId, ProcessId, Seq},
     keys::ViewKey,
-    seal,
     subject::Subject,
 };
 use billfold_streams::{custody::Custody, entropy::Os, replica::Head};
@@ -26,7 +25,8 @@ use super::{
 };
 use crate::{
     chain::Chains,
-    view::{self, View, damaged, store},
+    store::{self, Sealing},
+    view::{self, View, damaged},
 };
 
 /// Where it is in the log, and how the times of commits went.
@@ -54,8 +54,7 @@ const BELIEVED: u64 = 10 * SECOND;
 /// The audit index. Only one process has it open.
 pub struct Index {
     pub(super) tree: sled::Db,
-    key: ViewKey,
-    id: [u8; 16],
+    sealing: Sealing,
     dir: PathBuf,
     /// The keychain as it was where the index is, or shortly before: requests are judged by it.
     pub(super) state: Arc<View>,
@@ -157,12 +156,11 @@ type WireAt = (Seq, Millis, u64, Option<FactKeyId>);
 
 impl Index {
     pub(super) fn open(dir: &Path, custody: &Custody, cache: u64) -> Result<Self, view::Error> {
-        let (tree, key, id) = store::open(&dir.join("index"), custody, cache)?;
+        let (tree, sealing) = store::open(&dir.join("index"), custody, cache)?;
         let state = Arc::new(View::open(&dir.join("state"), custody, cache)?);
         let index = Self {
             tree,
-            key,
-            id,
+            sealing,
             dir: dir.to_owned(),
             state,
             at: watch::Sender::new(At::default()),
@@ -176,7 +174,7 @@ impl Index {
     /// The index and the state beside it are made together: folders are blinded by the state's key,
     /// and requests are judged by a state that is not ahead of them.
     fn belongs_together(&self) -> Result<(), view::Error> {
-        let id = self.state.id();
+        let id = self.state.sealing().id();
         match self.tree.get(STATE)? {
             None if self.position() == Seq::ZERO && self.state.head().seq == Seq::ZERO => {
                 self.tree.insert(STATE, &id)?;
@@ -194,8 +192,8 @@ impl Index {
         let mut heads = Vec::new();
         for item in self.tree.scan_prefix(HEADS) {
             let (key, sealed) = item?;
-            let wire: WireHead =
-                cbor::decode(&self.unseal(&key, &sealed)?).map_err(|_| damaged("a head"))?;
+            let wire: WireHead = cbor::decode(&self.sealing.unseal(&key, &sealed)?)
+                .map_err(|_| damaged("a head"))?;
             let (subject, seq, hash, time, writer) = wire;
             let subject: Subject = subject.parse().map_err(|_| damaged("a head"))?;
             let hash = CommitHash::from_bytes(hash.into_array());
@@ -232,7 +230,7 @@ impl Index {
                     folders: &event.folders,
                 };
                 for by in terms::of(&event.fact, &beside) {
-                    let places = postings.entry(by.term(&self.key)).or_default();
+                    let places = postings.entry(by.term(self.key())).or_default();
                     if places.last() != Some(&place) {
                         places.push(place);
                     }
@@ -260,14 +258,15 @@ impl Index {
                 head.writer,
             );
             let key = [HEADS, subject.as_bytes()].concat();
-            let sealed = self.seal(&key, &cbor::encode(&wire), &mut entropy);
+            let sealed = self.sealing.seal(&key, &cbor::encode(&wire), &mut entropy);
             batch.insert(key, sealed);
         }
         at.seq = chains.last();
         let wire: WireAt = (at.seq, at.latest, at.lag, chains.epoch());
         batch.insert(
             POSITION,
-            self.seal(POSITION, &cbor::encode(&wire), &mut entropy),
+            self.sealing
+                .seal(POSITION, &cbor::encode(&wire), &mut entropy),
         );
         self.tree.apply_batch(batch)?;
         self.at.send_replace(at);
@@ -290,7 +289,7 @@ impl Index {
             });
             let wire: WireEvents = (commit.time, commit.epochs.clone(), events.collect());
             let key = [EVENTS, &place.bytes()].concat();
-            let sealed = self.seal(&key, &cbor::encode(&wire), entropy);
+            let sealed = self.sealing.seal(&key, &cbor::encode(&wire), entropy);
             // A few at most: they can be counted without opening them.
             let count = u8::try_from(together.len()).unwrap_or(u8::MAX);
             batch.insert(key, [&[count], sealed.as_slice()].concat());
@@ -302,7 +301,7 @@ impl Index {
         let Some(sealed) = self.tree.get(POSITION)? else {
             return Ok((At::default(), None));
         };
-        let wire: Result<WireAt, _> = cbor::decode(&self.unseal(POSITION, &sealed)?);
+        let wire: Result<WireAt, _> = cbor::decode(&self.sealing.unseal(POSITION, &sealed)?);
         let (seq, latest, lag, epoch) = wire.map_err(|_| damaged("its position"))?;
         Ok((At { seq, latest, lag }, epoch))
     }
@@ -367,7 +366,7 @@ impl Index {
         let key = [EVENTS, &at.bytes()].concat();
         let value = self.tree.get(&key)?.ok_or_else(wrong)?;
         let (count, sealed) = value.split_first().ok_or_else(wrong)?;
-        let plain = self.unseal(&key, sealed)?;
+        let plain = self.sealing.unseal(&key, sealed)?;
         let (time, epochs, events): WireEvents = cbor::decode(&plain).map_err(|_| wrong())?;
         if events.len() != usize::from(*count) {
             return Err(wrong());
@@ -387,7 +386,7 @@ impl Index {
     }
 
     pub(super) const fn key(&self) -> &ViewKey {
-        &self.key
+        self.sealing.key()
     }
 
     /// How many bytes it takes on disk.
@@ -409,22 +408,6 @@ impl Index {
     /// Leaves a mark that the index must be rebuilt at the next start.
     pub fn condemn(&self) {
         store::condemn(&self.dir.join("index"));
-    }
-
-    fn place(&self, key: &[u8]) -> seal::Place {
-        seal::Place::new().and(&self.id).and(key)
-    }
-
-    fn seal(&self, key: &[u8], plain: &[u8], entropy: &mut Os) -> Vec<u8> {
-        self.key.seal(&self.place(key), plain, entropy)
-    }
-
-    fn unseal(&self, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, view::Error> {
-        let plain = self
-            .key
-            .open(&self.place(key), sealed)
-            .map_err(|_| damaged("a value"))?;
-        Ok(plain.expose().to_vec())
     }
 }
 

@@ -89,7 +89,7 @@ impl Fold {
                 known.changed = true;
                 let key = layout::deletion(id, *version, here.seq);
                 let plain = cbor::encode(&(here.time, deletion));
-                let sealed = self.view.seal(&key, &plain, &mut self.entropy);
+                let sealed = self.view.sealing().seal(&key, &plain, &mut self.entropy);
                 self.raw.insert(key, Some(sealed));
             }
         }

@@ -5,8 +5,10 @@ use std::{cell::RefCell, collections::HashMap};
 
 use billfold_core::proof::{Hash, path::Hashes};
 
-use super::Sealing;
-use crate::view::{self, damaged};
+use crate::{
+    store::Sealing,
+    view::{self, damaged},
+};
 
 /// How many levels of the tree a tile spans.
 const HEIGHT: u32 = 8;

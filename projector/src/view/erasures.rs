@@ -28,7 +28,7 @@ impl View {
         self.tree.scan_prefix(layout::ERASURES).map(|item| {
             let (key, sealed) = item?;
             let id = layout::erasure_of(&key).ok_or_else(|| damaged("an erasure"))?;
-            let plain = self.unseal(&key, &sealed)?;
+            let plain = self.sealing.unseal(&key, &sealed)?;
             match Value::decode(&Key::Erasure(id), &plain) {
                 Ok(Value::Erasure(erasure)) => Ok((id, *erasure)),
                 _ => Err(damaged("an erasure")),

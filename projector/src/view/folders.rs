@@ -36,7 +36,7 @@ impl View {
     pub fn folder(&self, mount: MountId, path: &str) -> [u8; 16] {
         let segments = path.split_inclusive('/');
         segments.fold(*mount.as_bytes(), |parent, segment| {
-            self.key().segment(&parent, segment)
+            self.sealing.key().segment(&parent, segment)
         })
     }
 
@@ -150,7 +150,7 @@ impl View {
         let mut parent = *mount.as_bytes();
         // A folder's segment keeps its slash, so that `a` and `a/` stand side by side.
         for segment in path.split_inclusive('/') {
-            parent = self.key().segment(&parent, segment);
+            parent = self.sealing.key().segment(&parent, segment);
             chain.push(ByteArray::new(parent));
         }
         chain

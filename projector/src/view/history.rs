@@ -134,7 +134,7 @@ impl View {
         let changes = self.tree.scan_prefix(layout::deletions(id, version));
         for change in changes.rev() {
             let (key, sealed) = change?;
-            let plain = self.unseal(&key, &sealed)?;
+            let plain = self.sealing.unseal(&key, &sealed)?;
             let seq = layout::deletion_of(&key).ok_or_else(|| damaged("a deletion"))?;
             let change: Change = cbor::decode(&plain).map_err(|_| damaged("a deletion"))?;
             if moment.has(seq, change.0) {

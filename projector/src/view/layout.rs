@@ -8,8 +8,6 @@ use billfold_core::{
 
 /// Where the view is in the log.
 pub(super) const META: &[u8] = b"m";
-/// The view's own key, sealed under the wallet's.
-pub(super) const KEY: &[u8] = b"k";
 /// The entries of records.
 pub(super) const RECORDS: &[u8] = b"eR";
 /// The entries of tokens.

@@ -15,7 +15,7 @@ impl View {
         self.tree.scan_prefix(layout::RECORDS).map(|item| {
             let (key, bytes) = item?;
             let id = layout::record_of(&key).ok_or_else(|| damaged("a record"))?;
-            let stored = StoredRecord::decode(&bytes, |sealed| self.unseal(&key, sealed))?;
+            let stored = StoredRecord::decode(&bytes, |sealed| self.sealing.unseal(&key, sealed))?;
             Ok((id, stored))
         })
     }
@@ -40,7 +40,7 @@ impl View {
             let Some(id) = layout::record_of(&key) else {
                 break;
             };
-            let stored = StoredRecord::decode(&bytes, |sealed| self.unseal(&key, sealed))?;
+            let stored = StoredRecord::decode(&bytes, |sealed| self.sealing.unseal(&key, sealed))?;
             records.push((id, stored));
         }
         Ok(records)
@@ -51,7 +51,7 @@ impl View {
         self.tree.scan_prefix(layout::TOKENS).map(|item| {
             let (key, sealed) = item?;
             let id = layout::token_of(&key).ok_or_else(|| damaged("a token"))?;
-            let plain = self.unseal(&key, &sealed)?;
+            let plain = self.sealing.unseal(&key, &sealed)?;
             match Value::decode(&Key::Token(id), &plain) {
                 Ok(Value::Token(token)) => Ok((id, *token)),
                 _ => Err(damaged("a token")),
@@ -64,7 +64,7 @@ impl View {
         self.tree.scan_prefix(layout::PAGES).map(|item| {
             let (key, sealed) = item?;
             let id = layout::page_of(&key).ok_or_else(|| damaged("a page entry"))?;
-            let plain = self.unseal(&key, &sealed)?;
+            let plain = self.sealing.unseal(&key, &sealed)?;
             match Value::decode(&Key::Page(id), &plain) {
                 Ok(Value::Page(page)) => Ok((id, page)),
                 _ => Err(damaged("a page entry")),

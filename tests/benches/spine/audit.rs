@@ -119,11 +119,11 @@ pub(crate) async fn measure(resolutions: u64) -> Asked {
     let custody = Arc::new(custody.unwrap());
     let folder = dir.path().join("made-up");
     let began = Instant::now();
-    fill(&folder, &custody, resolutions);
+    fill(&folder, &custody, resolutions).await;
     let filled = began.elapsed();
     eprintln!("the index is filled: {filled:?}");
     // As a node opens it: nothing of it is in memory but what the file system keeps.
-    let index = audit::open(&folder, &custody, 16 << 20).unwrap();
+    let index = audit::open(&folder, &custody, 16 << 20).await.unwrap();
     let bytes = index.size_on_disk();
     let questions = ask(&index, &custody, resolutions);
     Asked {
@@ -134,8 +134,8 @@ pub(crate) async fn measure(resolutions: u64) -> Asked {
     }
 }
 
-fn fill(folder: &Path, custody: &Custody, resolutions: u64) {
-    let index = audit::open(folder, custody, 16 << 20).unwrap();
+async fn fill(folder: &Path, custody: &Arc<Custody>, resolutions: u64) {
+    let index = audit::open(folder, custody, 16 << 20).await.unwrap();
     let subject = Subject::Observed(Generation::FIRST, custody.process());
     let mut entropy = Os::new();
     let commits = resolutions.div_ceil(TOGETHER);

@@ -90,7 +90,7 @@ pub(crate) async fn measure(url: &str, commits: u64, leaves: u64) -> Proven {
     assert!(report.sound, "{:?}", report.findings);
     assert!(report.attested > commits);
     eprintln!("the log is verified");
-    let (grown, inclusion, consistency) = prove(&custody, &dir.path().join("large"), leaves);
+    let (grown, inclusion, consistency) = prove(&custody, &dir.path().join("large"), leaves).await;
     Proven {
         commits: report.size,
         bytes,
@@ -114,7 +114,9 @@ async fn attest(
 ) -> (Duration, Duration, VerifierKey) {
     let all = Filter::All(Generation::FIRST);
     let end = log.head(all).await.unwrap();
-    let tree = tree::open(dir, custody, Generation::FIRST, 16 << 20).unwrap();
+    let tree = tree::open(dir, custody, Generation::FIRST, 16 << 20)
+        .await
+        .unwrap();
     let (mut upkeep, mut hashed) = (Duration::ZERO, Duration::ZERO);
     let mut tail = log.read(all, Seq::ZERO).await.unwrap().ready_chunks(CHUNK);
     while tree.status().size() < end.0 {
@@ -154,12 +156,14 @@ async fn attest(
 }
 
 /// Grows a tree of so many leaves, and times proofs at random places: p50 and p99.
-fn prove(
+async fn prove(
     custody: &Arc<Custody>,
     dir: &std::path::Path,
     leaves: u64,
 ) -> (Duration, [Duration; 2], [Duration; 2]) {
-    let tree = tree::open(dir, custody, Generation::FIRST, 16 << 20).unwrap();
+    let tree = tree::open(dir, custody, Generation::FIRST, 16 << 20)
+        .await
+        .unwrap();
     let subject = Subject::Observed(Generation::FIRST, custody.process());
     let bytes = Bytes::from_static(&[7; 64]);
     let began = Instant::now();

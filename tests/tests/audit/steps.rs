@@ -128,7 +128,8 @@ async fn made(dir: &Path) -> (Arc<Index>, Arc<Custody>) {
     let process = ProcessId::from_bytes(tools::random());
     let custody = Custody::open(backend.keys(), &manager.unwrap(), process).await;
     let custody = Arc::new(custody.unwrap());
-    let index = audit::open(&dir.join("made-up"), &custody, 1 << 20).unwrap();
+    let index = audit::open(&dir.join("made-up"), &custody, 1 << 20).await;
+    let index = index.unwrap();
     fill(&index, &custody);
     (index, custody)
 }

@@ -1,8 +1,11 @@
-//! Opening sled, and the view's own key.
+//! What the views have in common: a sled database in a folder, whose values are sealed under a key of
+//! its own, and which is made anew when it does not open.
 
 use std::{
+    io,
     panic::AssertUnwindSafe,
     path::Path,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -11,7 +14,13 @@ use billfold_core::{cbor, entropy::Entropy as _, id::WalletId, keys::ViewKey, se
 use billfold_streams::{custody::Custody, entropy::Os};
 use serde_bytes::{ByteArray, ByteBuf};
 
-use super::{Error, damaged, layout};
+use crate::{
+    aside::aside,
+    view::{Error, damaged},
+};
+
+/// The database's own key, sealed under the wallet's.
+const KEY: &[u8] = b"k";
 
 const FORMAT: u16 = 9;
 
@@ -28,11 +37,75 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 type Wire = (u16, WalletId, ByteArray<16>, ByteBuf);
 
+/// Seals what is stored, each value for its key.
+pub(crate) struct Sealing {
+    key: ViewKey,
+    id: [u8; 16],
+}
+
+impl Sealing {
+    /// What blinds.
+    pub(crate) const fn key(&self) -> &ViewKey {
+        &self.key
+    }
+
+    /// The database's own id, which is another after each rebuild.
+    pub(crate) const fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    pub(crate) fn seal(&self, key: &[u8], plain: &[u8], entropy: &mut Os) -> Vec<u8> {
+        self.key.seal(&self.place(key), plain, entropy)
+    }
+
+    pub(crate) fn unseal(&self, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let plain = self.key.open(&self.place(key), sealed);
+        let plain = plain.map_err(|_| damaged("a value"))?;
+        Ok(plain.expose().to_vec())
+    }
+
+    fn place(&self, key: &[u8]) -> Place {
+        Place::new().and(&self.id).and(key)
+    }
+}
+
+/// Opens what is in a folder, on a thread of its own; what does not open is made anew. `what` is what
+/// the log calls it.
+pub(crate) async fn open_or_rebuild<T, E>(
+    what: &'static str,
+    dir: &Path,
+    custody: &Arc<Custody>,
+    open: impl Fn(&Path, &Custody) -> Result<T, Error> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + From<io::Error> + Send + 'static,
+{
+    let (dir, custody) = (dir.to_owned(), Arc::clone(custody));
+    aside(move || match open(&dir, &custody) {
+        Err(Error::Unusable(why)) => {
+            tracing::warn!(why, dir = %dir.display(), "rebuilding {what} from the log");
+            remove(&dir)?;
+            Ok(open(&dir, &custody)?)
+        }
+        other => Ok(other?),
+    })
+    .await
+}
+
+fn remove(dir: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Opens the database in this folder, or makes an empty one.
 pub(crate) fn open(
     dir: &Path,
     custody: &Custody,
     cache_bytes: u64,
-) -> Result<(sled::Db, ViewKey, [u8; 16]), Error> {
+) -> Result<(sled::Db, Sealing), Error> {
     if dir.join(CONDEMNED).exists() {
         return Err(Error::Unusable("it was found damaged before".to_owned()));
     }
@@ -41,7 +114,7 @@ pub(crate) fn open(
     let keys = custody.keys();
     let wrapping = &keys.view;
     let place = |id: &[u8; 16]| Place::new().and(wallet.as_bytes()).and(id);
-    if let Some(bytes) = tree.get(layout::KEY)? {
+    if let Some(bytes) = tree.get(KEY)? {
         let wire: Wire = cbor::decode(&bytes).map_err(|_| damaged("its key"))?;
         let (format, owner, id, sealed) = wire;
         let id = id.into_array();
@@ -55,7 +128,8 @@ pub(crate) fn open(
             .open(&place(&id), &sealed)
             .map_err(|_| damaged("its key"))?;
         let key = key.expose().try_into().map_err(|_| damaged("its key"))?;
-        return Ok((tree, ViewKey::danger_from_bytes(key), id));
+        let key = ViewKey::danger_from_bytes(key);
+        return Ok((tree, Sealing { key, id }));
     }
     if !tree.is_empty() {
         return Err(damaged("its key"));
@@ -66,8 +140,9 @@ pub(crate) fn open(
     entropy.fill(bytes.as_mut_slice());
     let sealed = wrapping.seal(&place(&id), bytes.as_slice(), &mut entropy);
     let wire: Wire = (FORMAT, wallet, ByteArray::new(id), ByteBuf::from(sealed));
-    tree.insert(layout::KEY, cbor::encode(&wire))?;
-    Ok((tree, ViewKey::danger_from_bytes(&bytes), id))
+    tree.insert(KEY, cbor::encode(&wire))?;
+    let key = ViewKey::danger_from_bytes(&bytes);
+    Ok((tree, Sealing { key, id }))
 }
 
 /// Leaves a mark in a view's folder that it must be rebuilt at the next start.
