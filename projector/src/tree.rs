@@ -1,7 +1,10 @@
 //! The tree over all messages of a generation: a view of its own, with its own position, that gives
 //! roots and proofs. It is fed with every message, and holds each checkpoint of the log to itself.
 
+mod catch_up;
 mod held;
+mod prove;
+mod status;
 mod tiles;
 
 use std::{
@@ -10,44 +13,33 @@ use std::{
 };
 
 use billfold_core::{
-    cbor,
     commit::{CommitHash, Sealed},
-    id::{ProcessId, Seq, WalletId},
-    proof::{
-        Checkpoint, Frontier, Hash, History, KeyName, Note, Statement, VerifierKey,
-        history::{self, Attested},
-        leaf::Leaves,
-        path,
-    },
+    id::{Seq, WalletId},
+    proof::{Hash, KeyName, Statement, history, leaf::Leaves, path},
     subject::Generation,
 };
 use billfold_streams::{
-    EventLog,
     custody::Custody,
     entropy::Os,
-    log::{self, Filter, Message},
+    log::{self, Message},
     replica::Head,
 };
-use futures::StreamExt as _;
-use serde_bytes::ByteArray;
 use tokio::sync::watch;
 
 use self::tiles::{Edge, Reader};
 use crate::{
-    aside::aside,
     chain::{Broken, Fault},
     store::{self, Sealing},
-    view::{self, damaged},
+    view,
 };
 
 pub use held::{Held, Kept, replace};
+pub use status::Status;
 
 /// Where it is, and what the statements of the log come to there.
 const META: &[u8] = b"m";
 /// Before the place of a change of the key that signs checkpoints.
 const CHANGES: &[u8] = b"c";
-/// How many messages are taken at once while it comes to where another projector is.
-const CHUNK: usize = 1024;
 
 /// The tree. Only one process has it open.
 pub struct Tree {
@@ -62,47 +54,6 @@ pub struct Tree {
 impl std::fmt::Debug for Tree {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Tree(of size {})", self.status.borrow().size())
-    }
-}
-
-/// How far the tree is.
-#[derive(Debug, Clone, Default)]
-pub struct Status {
-    frontier: Frontier,
-    history: History,
-    head: Head,
-    last_other: Seq,
-}
-
-impl Status {
-    /// How many messages it holds.
-    #[must_use]
-    pub const fn size(&self) -> u64 {
-        self.frontier.size()
-    }
-
-    /// The root over them.
-    #[must_use]
-    pub fn root(&self) -> Hash {
-        self.frontier.root()
-    }
-
-    /// What the statements of the log come to.
-    #[must_use]
-    pub const fn history(&self) -> &History {
-        &self.history
-    }
-
-    /// The last commit on the subject `checkpoint`.
-    #[must_use]
-    pub const fn head(&self) -> Head {
-        self.head
-    }
-
-    /// Whether something other than a checkpoint stands behind what the newest one attests.
-    #[must_use]
-    pub fn is_behind(&self) -> bool {
-        self.last_other.0 > self.history.size()
     }
 }
 
@@ -137,16 +88,6 @@ pub enum Error {
     Folder(#[from] std::io::Error),
 }
 
-type WireHead = (Seq, ByteArray<32>, billfold_core::Millis, ProcessId);
-type WireMeta = (
-    u64,
-    Vec<Hash>,
-    WireHead,
-    Seq,
-    Option<String>,
-    Option<(Seq, String)>,
-);
-
 /// Opens the tree in this folder; one that does not open is made anew.
 ///
 /// # Errors
@@ -174,7 +115,7 @@ impl Tree {
         let wallet: WalletId = custody.wallet();
         let status = match db.get(META)? {
             None => Status::default(),
-            Some(sealed) => decode_meta(&sealing.unseal(META, &sealed)?)?,
+            Some(sealed) => Status::decode(&sealing.unseal(META, &sealed)?)?,
         };
         let edge = Edge::load(&Reader::new(&db, &sealing), status.size())?;
         Ok(Self {
@@ -328,7 +269,7 @@ impl Tree {
             let sealed = self.sealing.seal(key, note.as_bytes(), entropy);
             batch.insert(key.as_slice(), sealed);
         }
-        let meta = encode_meta(&growing.status);
+        let meta = growing.status.encode();
         batch.insert(META, self.sealing.seal(META, &meta, entropy));
         self.db.apply_batch(batch)?;
         growing.edge.written();
@@ -339,133 +280,6 @@ impl Tree {
 
     fn reader(&self) -> Reader<'_> {
         Reader::new(&self.db, &self.sealing)
-    }
-
-    /// The root of the first `size` messages.
-    ///
-    /// # Errors
-    /// When there are not as many, or the tree is damaged.
-    pub fn root<E: From<view::Error>>(&self, size: u64) -> Result<Hash, E> {
-        Ok(path::root(&self.reader(), size)?)
-    }
-
-    /// The notes that change the key which signs checkpoints, in their order; the first names the
-    /// first key.
-    ///
-    /// # Errors
-    /// When the tree is damaged.
-    pub fn key_changes(&self) -> Result<Vec<String>, view::Error> {
-        let stored = self.db.scan_prefix(CHANGES).map(|entry| {
-            let (key, sealed) = entry?;
-            let note = self.sealing.unseal(&key, &sealed)?;
-            String::from_utf8(note).map_err(|_| damaged("a change of the checkpoint key"))
-        });
-        stored.collect()
-    }
-
-    /// What proves that the message at `seq` is among the first `size`, with its leaf.
-    ///
-    /// # Errors
-    /// When there are not as many, or the tree is damaged.
-    pub fn inclusion(&self, seq: Seq, size: u64) -> Result<(Hash, Vec<Hash>), view::Error> {
-        let (reader, index) = (self.reader(), seq.0.saturating_sub(1));
-        let leaf = path::Hashes::subtree(&reader, 0, index)?;
-        Ok((leaf, path::inclusion(&reader, index, size)?))
-    }
-
-    /// What proves that the first `to` messages begin with the first `from`.
-    ///
-    /// # Errors
-    /// When there are not as many, or the tree is damaged.
-    pub fn consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, view::Error> {
-        path::consistency(&self.reader(), from, to)
-    }
-
-    /// Comes to where another projector is, which checked the chains up to there, and makes sure
-    /// that the log goes on where the tree ends.
-    ///
-    /// # Errors
-    /// When the log is shorter or another, or cannot be reached.
-    pub async fn catch_up(
-        self: &Arc<Self>,
-        log: &dyn EventLog,
-        generation: Generation,
-        to: Seq,
-    ) -> Result<(), Error> {
-        let all = Filter::All(generation);
-        let size = self.status.borrow().size();
-        let end = log.head(all).await?;
-        if end.0 < size {
-            return Err(Error::Evidence(format!(
-                "it has {size} messages, the log ends at sequence {end}"
-            )));
-        }
-        if size == 0 && to == Seq::ZERO {
-            return Ok(());
-        }
-        // The last message that it has is read once more, and compared.
-        let mut tail = log
-            .read(all, Seq(size.saturating_sub(1)))
-            .await?
-            .ready_chunks(CHUNK);
-        loop {
-            let messages = tail.next().await.unwrap_or_default();
-            let messages = messages.into_iter().collect::<Result<Vec<_>, _>>()?;
-            if messages.is_empty() {
-                return Err(log::Error::Unavailable("its tail ended".to_owned()).into());
-            }
-            self.add_apart(messages).await?;
-            if self.status.borrow().size() >= to.0 {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Holds the whole log, as far as the tree had read it when this began, to the tree.
-    ///
-    /// # Errors
-    /// When the log is another one, or cannot be read.
-    pub async fn compare_all(
-        self: &Arc<Self>,
-        log: &dyn EventLog,
-        generation: Generation,
-    ) -> Result<(), Error> {
-        let size = self.status.borrow().size();
-        let mut compared = 0;
-        if size == 0 {
-            return Ok(());
-        }
-        let tail = log.read(Filter::All(generation), Seq::ZERO).await?;
-        let mut tail = tail.ready_chunks(CHUNK);
-        while compared < size {
-            let messages = tail.next().await.unwrap_or_default();
-            let messages = messages.into_iter().collect::<Result<Vec<_>, _>>()?;
-            let known = messages
-                .into_iter()
-                .take_while(|message| message.seq.0 <= size);
-            let known: Vec<_> = known.collect();
-            let Some(last) = known.last() else {
-                return Err(log::Error::Unavailable("its tail ended".to_owned()).into());
-            };
-            if last.seq.0 != compared + known.len() as u64 {
-                let at = Seq(compared + 1);
-                return Err(Error::Evidence(format!(
-                    "the log has a gap behind sequence {at}"
-                )));
-            }
-            compared = last.seq.0;
-            self.add_apart(known).await?;
-        }
-        Ok(())
-    }
-
-    /// Takes messages on a thread of its own.
-    ///
-    /// # Errors
-    /// As [`Tree::add`].
-    pub async fn add_apart(self: &Arc<Self>, messages: Vec<Message>) -> Result<(), Error> {
-        let tree = Arc::clone(self);
-        aside(move || tree.add(&messages)).await
     }
 
     /// Writes what is in memory to disk.
@@ -509,54 +323,4 @@ impl From<view::Error> for Refused {
     fn from(error: view::Error) -> Self {
         Self::View(error)
     }
-}
-
-fn encode_meta(status: &Status) -> Vec<u8> {
-    let Head {
-        seq,
-        hash,
-        time,
-        writer,
-    } = status.head;
-    let history = &status.history;
-    let newest = history.newest();
-    let meta: WireMeta = (
-        status.size(),
-        status.frontier.peaks().to_vec(),
-        (seq, ByteArray::new(*hash.as_bytes()), time, writer),
-        status.last_other,
-        history.key().map(ToString::to_string),
-        newest.map(|newest| (newest.seq, newest.note.to_string())),
-    );
-    cbor::encode(&meta)
-}
-
-fn decode_meta(bytes: &[u8]) -> Result<Status, view::Error> {
-    let wrong = || damaged("where the tree is");
-    let meta: WireMeta = cbor::decode(bytes).map_err(|_| wrong())?;
-    let (size, peaks, (seq, hash, time, writer), last_other, key, newest) = meta;
-    let key: Option<VerifierKey> = key
-        .map(|key| key.parse())
-        .transpose()
-        .map_err(|_| wrong())?;
-    let newest = newest.map(|(seq, note)| {
-        let note = Note::parse(note.as_bytes()).map_err(|_| wrong())?;
-        let checkpoint = Checkpoint::parse(note.text()).map_err(|_| wrong())?;
-        Ok::<_, view::Error>(Attested {
-            seq,
-            checkpoint,
-            note,
-        })
-    });
-    Ok(Status {
-        frontier: Frontier::from_parts(size, peaks).ok_or_else(wrong)?,
-        history: History::from_parts(key, newest.transpose()?),
-        head: Head {
-            seq,
-            hash: CommitHash::from_bytes(hash.into_array()),
-            time,
-            writer,
-        },
-        last_other,
-    })
 }

@@ -44,8 +44,9 @@ pub async fn key_status(
 ) -> Result<KeysThen, Error> {
     let mut past = Past::start(source).await?;
     past.go_to(at, progress).await?;
+    let wallet = past.wallet()?;
     Ok(KeysThen {
-        status: KeyStatus::of(&past.wallet()?),
+        status: KeyStatus::of(&wallet),
         sequence: past.walk.head().seq,
     })
 }

@@ -4,11 +4,8 @@ use super::*;
 use crate::{
     SecretBytes,
     access::{Need, Wanted},
-    command::{Basis, Change, NewNames, NewToken, TokenWish, What},
-    event::{
-        CiphertextHash,
-        v1::{PolicyWritten, Settings},
-    },
+    command::{Basis, Change, NewNames, NewSettings, NewToken, TokenWish, What},
+    event::{CiphertextHash, v1::PolicyWritten},
     id::{MountId, RecordId, TokenId},
     keys::TokenMac,
     names::{CredentialNames, Names, TokenNames},
@@ -73,8 +70,8 @@ fn commands_arrive_as_they_left() {
         &changes[2].what,
         What::ChangeMetadata {
             metadata_cas: Some(5),
-            settings: Settings {
-                metadata_cas_required: true,
+            settings: NewSettings {
+                metadata_cas_required: Some(true),
                 ..
             },
             ..

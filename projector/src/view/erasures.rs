@@ -69,8 +69,7 @@ impl View {
     /// # Errors
     /// When the view is damaged.
     pub fn hold_names(&self, id: &HoldId) -> Result<Option<Bytes>, Error> {
-        let bytes = self.tree.get(layout::hold_names(id))?;
-        Ok(bytes.map(|bytes| Bytes::copy_from_slice(&bytes)))
+        self.bytes_at(&layout::hold_names(id))
     }
 
     /// How these keys came to their end; none when one of them did not yet.

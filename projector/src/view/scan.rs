@@ -71,4 +71,25 @@ impl View {
             }
         })
     }
+
+    /// The pages that still have something to be swept: keys given up and not yet confirmed.
+    ///
+    /// # Errors
+    /// When the view is damaged.
+    pub fn pages_with_dying_keys(&self) -> Result<Vec<PageId>, Error> {
+        let mut pages = Vec::new();
+        for item in self.tree.scan_prefix(layout::PAGES) {
+            let (key, sealed) = item?;
+            let Some(id) = layout::page_of(&key) else {
+                continue;
+            };
+            let plain = self.sealing.unseal(&key, &sealed)?;
+            match Value::decode(&Key::Page(id), &plain) {
+                Ok(Value::Page(PageUse { dying, .. })) if dying.is_empty() => {}
+                Ok(_) => pages.push(id),
+                Err(_) => return Err(damaged("a page entry")),
+            }
+        }
+        Ok(pages)
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use billfold_core::{
     SecretBytes,
-    command::{Action, Change, NewMount, NewNames, NewWallet, What},
+    command::{Action, Change, NewMount, NewNames, NewSettings, NewWallet, What},
     event::{
         Actor,
         v1::{MountKind, Operation, ResolutionRequested, Settings},

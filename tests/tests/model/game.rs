@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use billfold_core::{
-    command::{Change, NewNames, What},
-    event::v1::Settings,
+    command::{Change, NewNames, NewSettings, What},
     id::MountId,
     names::Names,
 };

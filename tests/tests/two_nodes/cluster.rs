@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -11,7 +12,7 @@ use billfold_tests::{
     tools,
 };
 use serde_json::{Value, json};
-use tokio::{process::Command, time::sleep};
+use tokio::time::sleep;
 
 use super::delay::SlowLink;
 

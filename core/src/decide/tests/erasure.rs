@@ -6,7 +6,7 @@ use proptest::{collection::vec, prelude::*};
 
 use crate::{
     Millis, SecretBytes, cbor,
-    command::{Action, Change, Command, NewErasure, NewHold, NewNames, Target, What},
+    command::{Action, Change, Command, NewErasure, NewHold, NewNames, NewSettings, Target, What},
     decide::{
         Decision, ERASED_AT_ONCE, Error, HOLDS, Refusal,
         tests::{
@@ -17,7 +17,7 @@ use crate::{
             system,
         },
     },
-    event::{Event, v1::Settings},
+    event::Event,
     id::{CommandId, ErasureId, HoldId, RecordId},
     keys::{Content, page::KeyRef},
     names::{ErasureNames, HoldNames, Names, erasure_names_place},
