@@ -144,9 +144,9 @@ impl Call {
     }
 
     /// Whether the caller may do this at the path of the call, for what puts nothing on record.
-    pub(crate) fn allowed(&self, operation: Operation) -> Result<(), Failure> {
+    pub(crate) async fn allowed(&self, operation: Operation) -> Result<(), Failure> {
         let need = Need::to(operation, self.path.as_str());
-        match self.wallet.may(&self.caller, &need) {
+        match self.wallet.may(&self.caller, &need).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(v1::failure(&wallet::Error::Denied)),
             Err(error) => Err(v1::failure(&error)),
@@ -385,13 +385,14 @@ async fn unless_denied(
         return failure;
     }
     let place = place(verb, inside);
-    let permitted = operations(verb).iter().any(|operation| {
+    let mut permitted = false;
+    for operation in operations(verb) {
         let need = Need {
             parameters: caller.parameters.clone(),
             ..Need::to(*operation, place.as_str())
         };
-        wallet.may(caller, &need).unwrap_or(false)
-    });
+        permitted |= wallet.may(caller, &need).await.unwrap_or(false);
+    }
     // Whoever comes second with a wrapping token is told that it is none any more.
     let is_told = ["sys/internal/ui/mounts", "sys/wrapping/"];
     if permitted || is_told.iter().any(|path| inside.starts_with(path)) {

@@ -33,7 +33,7 @@ pub(crate) async fn call(door: &Door, call: &Call) -> Outcome {
         Endpoint::CredentialRemove => credentials::remove(call).await,
         Endpoint::Transaction => transactions::transact(call).await,
         Endpoint::State => {
-            call.allowed(Operation::Read)?;
+            call.allowed(Operation::Read).await?;
             Ok(state(call))
         }
         Endpoint::WalletRotate => keys::rotate(call).await,
@@ -58,7 +58,7 @@ pub(crate) async fn call(door: &Door, call: &Call) -> Outcome {
         Endpoint::AuditorGrants => grants::all(call).await,
         Endpoint::RevokeAuditor => grants::revoke(call).await,
         Endpoint::Metrics => {
-            call.allowed(Operation::Read)?;
+            call.allowed(Operation::Read).await?;
             v1::prometheus(&call.wallet)
         }
         _ => Err(Failure::silent(StatusCode::NOT_FOUND)),
@@ -126,7 +126,7 @@ async fn placed(call: &Call, path: &str, operation: Operation) -> Result<(Mount,
         sudo: call.verb.changes(),
         ..Need::to(operation, call.path.as_str())
     };
-    let may = call.wallet.may(&call.caller, &need);
+    let may = call.wallet.may(&call.caller, &need).await;
     Err(match may.map_err(|error| v1::failure(&error))? {
         true => Failure::new(
             StatusCode::UNPROCESSABLE_ENTITY,

@@ -65,7 +65,7 @@ pub(crate) async fn open(
 pub(crate) async fn call(door: &Door, call: &Call) -> Outcome {
     match call.endpoint {
         Endpoint::SysMetrics => {
-            call.allowed(Operation::Read)?;
+            call.allowed(Operation::Read).await?;
             sys::metrics(call)
         }
         Endpoint::Seal => seal::seal(call).await,
@@ -123,7 +123,7 @@ pub(crate) async fn call(door: &Door, call: &Call) -> Outcome {
         Endpoint::ToolsRandom => tools::random(call).await,
         Endpoint::AuthMethods => mounts::auth::all(call).await,
         Endpoint::AuditDevices => sys::audit(call).await,
-        Endpoint::AuditDevice | Endpoint::AuditHash => sys::audit_device(call),
+        Endpoint::AuditDevice | Endpoint::AuditHash => sys::audit_device(call).await,
         Endpoint::AuthMethod => mounts::auth::method(call).await,
         Endpoint::Policies | Endpoint::OldPolicies => policy::names(call).await,
         Endpoint::ReadPolicy | Endpoint::OldReadPolicy => policy::read(call).await,

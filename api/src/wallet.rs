@@ -220,7 +220,7 @@ impl Wallet {
     pub(crate) async fn open(parts: Parts) -> Result<Self, Error> {
         let root = access::open_root(&parts.keychain).await?;
         let mounts = Mounts::default();
-        mounts.refresh(&parts.keychain).await?;
+        mounts.now(&parts.keychain).await?;
         Ok(Self {
             keychain: parts.keychain,
             committer: parts.committer,

@@ -31,8 +31,11 @@ use billfold_upstreams::{Shamir, shamir::recovery_shares};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use super::{Backend, Engine, Error, managers, new_process};
-use crate::{config::Settings, seal::NewShares};
+use super::{Backend, Engine, Error, managers, new_process, stores};
+use crate::{
+    config::Settings,
+    seal::{Known, NewShares},
+};
 
 /// What came of creating a wallet.
 #[derive(Debug)]
@@ -70,6 +73,7 @@ pub async fn create(
 ) -> Result<Born, Error> {
     let manager = managers(settings)?.first()?;
     let store = backend.keys();
+    refuse_half(settings, backend).await?;
     let (custody, shamir) = match (&manager, wanted) {
         (None, NewShares::Unseal(_)) if exists(backend).await? => return Ok(Born::Before),
         (None, NewShares::Unseal(counts)) => {
@@ -111,6 +115,26 @@ pub async fn create(
         shares: shares.iter().map(Share::encode).collect(),
         checkpoint_key: checkpoint_key.to_string(),
     })
+}
+
+/// Refuses to begin a wallet beside what is left of one: the log that is missing would be begun
+/// anew under the same keys, and two logs would be signed by one checkpoint key.
+async fn refuse_half(settings: &Settings, backend: &Backend) -> Result<(), Error> {
+    let has_keys = Known::read(&*backend.keys()).await?.is_some();
+    let has_log = exists(backend).await?;
+    // A creation that was interrupted leaves keys, and no checkpoint yet.
+    let had_log = || {
+        let kept = stores::kept(settings);
+        kept.iter().any(|kept| {
+            let path = kept.path();
+            path.is_file() || path.join("latest").is_file()
+        })
+    };
+    match (has_keys, has_log) {
+        (false, true) => Err(Error::LostKeys),
+        (_, false) if had_log() => Err(Error::LostLog),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the log has a wallet.

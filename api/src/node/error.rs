@@ -43,6 +43,18 @@ pub enum Error {
     /// There is a wallet already.
     #[error("there is a wallet on this log already; it is left as it is")]
     Exists,
+    /// The log has a wallet, and the key store nothing of it.
+    #[error(
+        "the log has a wallet, but its keys are not in the key store: put the key store back that \
+         belongs to it; nothing was changed"
+    )]
+    LostKeys,
+    /// There is a checkpoint of a log, and the log is empty.
+    #[error(
+        "the log is empty, but a checkpoint that was kept outside it says that there was one: put \
+         the log back; nothing was changed"
+    )]
+    LostLog,
     /// There is no wallet yet.
     #[error("there is no wallet on this log yet: run `billfold init`")]
     NoWallet,

@@ -135,9 +135,10 @@ impl<'a> Life<'a> {
         match born {
             Ok(Born::Now { shares, .. }) => Ok(Begun { shares, token }),
             Ok(Born::Before) => Err(seal::Error::Exists),
-            Err(error @ (Error::OtherShares | Error::Interrupted)) => {
-                Err(seal::Error::Unavailable(error.to_string()))
-            }
+            Err(
+                error
+                @ (Error::OtherShares | Error::Interrupted | Error::LostKeys | Error::LostLog),
+            ) => Err(seal::Error::Unavailable(error.to_string())),
             Err(error) => Err(unavailable(&error)),
         }
     }

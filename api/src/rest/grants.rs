@@ -64,7 +64,7 @@ pub(super) async fn grant(call: &Call) -> Outcome {
         sudo: true,
         ..Need::to(Operation::Update, call.path.as_str())
     };
-    let may = call.wallet.may(&call.caller, &need);
+    let may = call.wallet.may(&call.caller, &need).await;
     if !may.map_err(|error| failure(&error))? {
         return Err(failure(&wallet::Error::Denied));
     }

@@ -78,7 +78,7 @@ pub(super) async fn change(door: &Door, call: &Call) -> Outcome {
         return Status::of(call, &known, seq, door.lock().change()).reply();
     }
     if call.verb == Verb::Delete {
-        call.allowed(Operation::Delete)?;
+        call.allowed(Operation::Delete).await?;
         door.lock().cancel_change();
         return Ok(Reply::empty(StatusCode::NO_CONTENT));
     }

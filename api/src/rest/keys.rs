@@ -92,12 +92,12 @@ struct Rotated {
 }
 
 /// Whoever may not do this is not told what is wrong with the request either.
-pub(super) fn permitted(call: &Call) -> Result<(), Failure> {
+pub(super) async fn permitted(call: &Call) -> Result<(), Failure> {
     let need = Need {
         sudo: true,
         ..Need::to(Operation::Update, call.path.as_str())
     };
-    match call.wallet.may(&call.caller, &need) {
+    match call.wallet.may(&call.caller, &need).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(failure(&wallet::Error::Denied)),
         Err(error) => Err(failure(&error)),
@@ -107,7 +107,7 @@ pub(super) fn permitted(call: &Call) -> Result<(), Failure> {
 /// The same for what is on record before it is done: there the edge leaves the record of a refusal to
 /// the endpoint.
 pub(super) async fn permitted_to_ask(call: &Call) -> Result<(), Failure> {
-    let permitted = permitted(call);
+    let permitted = permitted(call).await;
     if permitted.is_err() {
         let recorded = call.wallet.record_refusal(&call.caller, &call.path).await;
         recorded.map_err(|error| failure(&error))?;
@@ -116,7 +116,7 @@ pub(super) async fn permitted_to_ask(call: &Call) -> Result<(), Failure> {
 }
 
 pub(super) async fn rotate(call: &Call) -> Outcome {
-    permitted(call)?;
+    permitted(call).await?;
     let invalid = |told: &str| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, told);
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     if !body.has_others(&["compromised"]).is_empty() {
@@ -169,7 +169,7 @@ pub(super) async fn exposed(call: &Call) -> Outcome {
 }
 
 pub(super) async fn retire(call: &Call) -> Outcome {
-    permitted(call)?;
+    permitted(call).await?;
     let invalid = |told: &str| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, told);
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     if !body.has_others(&["version"]).is_empty() {

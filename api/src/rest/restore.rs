@@ -56,7 +56,7 @@ fn invalid(told: impl Into<String>) -> Failure {
 }
 
 pub(super) async fn restore(call: &Call) -> Answer {
-    call.allowed(Operation::Update)?;
+    call.allowed(Operation::Update).await?;
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     if !body.has_others(&["at", "paths", "dry_run"]).is_empty() {
         return Err(invalid("a restoration has at, paths and dry_run"));
@@ -124,7 +124,7 @@ async fn places(call: &Call, paths: &[String]) -> Result<Vec<(Mount, String)>, F
         let found = call.wallet.mount_of(path).await;
         let Some(place) = found.map_err(|error| failure(&error))? else {
             let need = Need::to(Operation::Update, path.as_str());
-            let may = call.wallet.may(&call.caller, &need);
+            let may = call.wallet.may(&call.caller, &need).await;
             return Err(match may.map_err(|error| failure(&error))? {
                 true => invalid("a path leads into no mount"),
                 false => failure(&Error::Denied),

@@ -74,7 +74,7 @@ pub(super) async fn transact(call: &Call) -> Outcome {
             .map_err(|error| failure(&error))?;
         let Some((mount, path)) = found else {
             let need = Need::to(Operation::Update, wish.path);
-            let may = call.wallet.may(&call.caller, &need);
+            let may = call.wallet.may(&call.caller, &need).await;
             return Err(match may.map_err(|error| failure(&error))? {
                 true => invalid("a path leads into no mount"),
                 false => failure(&Error::Denied),

@@ -59,7 +59,7 @@ fn attempt<'a>(door: &Door, known: &Known) -> Attempt<'a> {
 
 pub(super) async fn attempts(door: &Door, call: &Call) -> Outcome {
     if call.verb == Verb::Delete {
-        call.allowed(Operation::Delete)?;
+        call.allowed(Operation::Delete).await?;
         door.lock().cancel_root();
         return Ok(Reply::empty(StatusCode::NO_CONTENT));
     }

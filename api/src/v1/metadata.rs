@@ -145,7 +145,8 @@ pub(super) async fn write(call: &Call) -> Outcome {
         let mount = call.mount()?;
         let may = call
             .wallet
-            .may_change_metadata(&call.caller, mount, &call.rest);
+            .may_change_metadata(&call.caller, mount, &call.rest)
+            .await;
         return match may.map_err(|error| failure(&error))? {
             true => Ok(Reply::empty(StatusCode::NO_CONTENT)),
             false => Err(failure(&Error::Denied)),

@@ -130,7 +130,7 @@ pub(super) async fn one(call: &Call) -> Outcome {
 
 /// Enables a mount, or tunes one.
 pub(super) async fn write(call: &Call) -> Outcome {
-    allowed(call, Operation::Update, false)?;
+    allowed(call, Operation::Update, false).await?;
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let (path, is_tuning) = target(call);
     let written = if is_tuning {
@@ -175,7 +175,7 @@ async fn tune(call: &Call, path: &str, body: &Object<'_>) -> Result<Written, Fai
 }
 
 pub(super) async fn disable(call: &Call) -> Outcome {
-    allowed(call, Operation::Delete, false)?;
+    allowed(call, Operation::Delete, false).await?;
     let (path, is_tuning) = target(call);
     if is_tuning {
         return Err(Failure::new(
@@ -244,7 +244,7 @@ pub(super) async fn remount_status(call: &Call) -> Outcome {
 }
 
 pub(super) async fn remount(call: &Call) -> Outcome {
-    allowed(call, Operation::Update, true)?;
+    allowed(call, Operation::Update, true).await?;
     let body = Object::parse(&call.body).map_err(Failure::bad)?;
     let (from, to) = (text(&body, "from")?, text(&body, "to")?);
     let missing = || Failure::bad("both 'from' and 'to' path must be specified as a string");
@@ -271,12 +271,12 @@ pub(super) async fn remount(call: &Call) -> Outcome {
 }
 
 /// Which mounts there are is not for everybody: who may not change them is told nothing else.
-fn allowed(call: &Call, operation: Operation, sudo: bool) -> Result<(), Failure> {
+async fn allowed(call: &Call, operation: Operation, sudo: bool) -> Result<(), Failure> {
     let need = Need {
         sudo,
         ..Need::to(operation, call.path.trim_end_matches('/'))
     };
-    let may = call.wallet.may(&call.caller, &need);
+    let may = call.wallet.may(&call.caller, &need).await;
     match may.map_err(|error| failure(&error))? {
         true => Ok(()),
         false => Err(failure(&Error::Denied)),

@@ -146,7 +146,7 @@ pub(super) async fn write(call: &Call) -> Outcome {
     let (name, path) = name(call)?;
     let (caller, wallet) = (&call.caller, &call.wallet);
     let written = if is_patch {
-        call.allowed(Operation::Patch)?;
+        call.allowed(Operation::Patch).await?;
         if body.get("policy").is_some() && sent.is_none() {
             return Err(empty());
         }

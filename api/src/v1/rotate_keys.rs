@@ -124,7 +124,7 @@ fn status(known: &Known, progress: Option<RotationProgress>) -> Status {
 pub(super) async fn init(door: &Door, call: &Call) -> Outcome {
     let target = target(call.endpoint);
     if call.verb == Verb::Delete {
-        call.allowed(Operation::Delete)?;
+        call.allowed(Operation::Delete).await?;
         door.lock().cancel_rotation(target);
         return Ok(Reply::empty(StatusCode::NO_CONTENT));
     }
@@ -261,7 +261,7 @@ pub(super) async fn verify(door: &Door, call: &Call) -> Outcome {
         })
     };
     if call.verb == Verb::Delete {
-        call.allowed(Operation::Delete)?;
+        call.allowed(Operation::Delete).await?;
         let progress = door.lock().restart_showing(target).map_err(|_| none())?;
         let envelope = Envelope::of(call.caller.request, showing(progress)?);
         return Ok(Reply::json(StatusCode::OK, &envelope));
@@ -292,7 +292,7 @@ pub(super) async fn verify(door: &Door, call: &Call) -> Outcome {
 /// Shares are kept nowhere, so there is no backup of them.
 pub(super) async fn backup(call: &Call) -> Outcome {
     if call.verb == Verb::Delete {
-        call.allowed(Operation::Delete)?;
+        call.allowed(Operation::Delete).await?;
         return Ok(Reply::empty(StatusCode::NO_CONTENT));
     }
     asked(call).await?;

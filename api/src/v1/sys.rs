@@ -155,16 +155,16 @@ pub(crate) fn prometheus(wallet: &Wallet) -> Outcome {
 }
 
 /// What is asked of one audit device. There is no other than the log, and it stays.
-pub(super) fn audit_device(call: &Call) -> Outcome {
+pub(super) async fn audit_device(call: &Call) -> Outcome {
     if call.verb == Verb::Delete {
-        call.allowed(Operation::Delete)?;
+        call.allowed(Operation::Delete).await?;
         return match call.rest.trim_matches('/') {
             "log" => Err(Failure::bad("the log is the audit device, and it stays")),
             // What is not there needs no removing.
             _ => Ok(Reply::empty(StatusCode::NO_CONTENT)),
         };
     }
-    call.allowed(Operation::Update)?;
+    call.allowed(Operation::Update).await?;
     Err(Failure::bad(match call.endpoint {
         Endpoint::AuditHash => "unknown audit backend",
         _ => "the log is the audit device, and there is no other",

@@ -65,7 +65,7 @@ impl Wallet {
             versions,
             reason,
         };
-        self.check(caller, wish)?;
+        self.check(caller, wish).await?;
         // What another node was told is written must be found here.
         self.come_to_the_end().await?;
         let found = match self.is_done(command).await? {
@@ -112,7 +112,7 @@ impl Wallet {
         })
     }
 
-    fn check(&self, caller: &Caller, wish: Wish<'_>) -> Result<(), Error> {
+    async fn check(&self, caller: &Caller, wish: Wish<'_>) -> Result<(), Error> {
         let wrong = if wish.versions.is_some() && is_folder(wish.path) {
             "versions are those of one secret, not of a folder"
         } else if wish.versions.is_some() && wish.mount.kind == MountKind::KvV1 {
@@ -123,7 +123,7 @@ impl Wallet {
             return Ok(());
         };
         // A mistake tells nothing to whoever may do nothing here.
-        match self.may(caller, &order())? {
+        match self.may(caller, &order()).await? {
             true => Err(Error::Invalid(wrong.to_owned())),
             false => Err(Error::Denied),
         }

@@ -65,7 +65,7 @@ impl Wallet {
         }
         // Whoever may not do this is not told where the log ends.
         for need in &needs {
-            if !self.may(caller, need)? {
+            if !self.may(caller, need).await? {
                 return Err(Error::Denied);
             }
         }
@@ -145,6 +145,8 @@ impl Wallet {
         command: Option<CommandId>,
     ) -> Result<Written, Error> {
         let needs = vec![caller.asks(needed(Operation::Delete, path))];
+        // Another node may have granted it a moment ago.
+        self.come_to_the_end().await?;
         let grant = self.state().grants()?.get(&id).cloned();
         let ended = self
             .carry_out(command, caller.actor, needs, Action::EndGrant(id))

@@ -52,7 +52,7 @@ impl Wallet {
     ) -> Result<At<HoldFacts>, Error> {
         let need = needed(Operation::Update, API);
         if !is_reason(reason) {
-            return Err(match self.may(caller, &need)? {
+            return Err(match self.may(caller, &need).await? {
                 true => Error::Invalid("a reason has 1 to 1024 bytes of printable text".into()),
                 false => Error::Denied,
             });

@@ -112,7 +112,7 @@ impl Wallet {
             ..Need::to(Operation::Update, path)
         };
         // Whoever may not rotate must not make keys either.
-        if !self.may(caller, &need)? {
+        if !self.may(caller, &need).await? {
             return Err(Error::Denied);
         }
         let (version, written) = self.rotate_to_next(caller, &need, compromised).await?;
@@ -190,6 +190,8 @@ impl Wallet {
         policy: impl FnOnce(RotationPolicy) -> RotationPolicy,
     ) -> Result<Written, Error> {
         let need = Need::to(Operation::Update, path);
+        // What another node was told stays, as far as this does not change it.
+        self.come_to_the_end().await?;
         let known = self.keychain.view().wallet()?;
         let policy = policy(known.map(|wallet| wallet.rotation).unwrap_or_default());
         self.order(caller, need, Action::SetRotationPolicy(policy))

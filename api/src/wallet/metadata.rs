@@ -125,13 +125,14 @@ impl Wallet {
     ///
     /// # Errors
     /// When the view cannot be read.
-    pub fn may_change_metadata(
+    pub async fn may_change_metadata(
         &self,
         caller: &Caller,
         mount: &Mount,
         path: &str,
     ) -> Result<bool, Error> {
         self.may(caller, &self.need_to_describe(caller, mount, path, false))
+            .await
     }
 
     fn need_to_describe(&self, caller: &Caller, mount: &Mount, path: &str, is_patch: bool) -> Need {

@@ -74,59 +74,82 @@ pub struct Mounts {
     known: ArcSwap<Known>,
 }
 
+/// What there was to be known of them.
 #[derive(Debug, Default)]
-struct Known {
+pub(super) struct Known {
     from: Stored,
     by_path: BTreeMap<String, Mount>,
 }
 
 impl Mounts {
-    /// Opens the names of the mounts, if there are others than before.
-    pub(super) async fn refresh(&self, keychain: &Keychain) -> Result<(), Error> {
-        let Some(stored) = changed(keychain, &self.known.load().from)? else {
-            return Ok(());
-        };
-        let mut by_path = BTreeMap::new();
-        for (id, mount) in stored.iter() {
-            let dek = keychain.custody().dek(mount.names.key).await?;
-            let sealed = keychain.view().mount_names(id)?;
-            let names = dek
-                .zip(sealed)
-                .and_then(|(dek, sealed)| open_mount_names(keychain.custody(), *id, &dek, &sealed));
-            let names = names.ok_or(Error::Erased)?;
-            let mount = Mount {
-                id: *id,
-                kind: mount.kind,
-                path: names.path.clone(),
-                description: names.description,
-                created: mount.created,
-                names: mount.names.hash,
+    /// The mounts as the view has them, with their names open.
+    ///
+    /// # Errors
+    /// When the view cannot be read, or names do not open.
+    pub(super) async fn now(&self, keychain: &Keychain) -> Result<Arc<Known>, Error> {
+        /// How often they are looked up anew because one of them has other names by then.
+        const TURNS: u32 = 64;
+        let mut turns = 0;
+        loop {
+            let known = self.known.load_full();
+            let Some(stored) = changed(keychain, &known.from)? else {
+                return Ok(known);
             };
-            by_path.insert(names.path, mount);
+            if let Some(by_path) = opened(keychain, &stored).await? {
+                let known = Arc::new(Known {
+                    from: stored,
+                    by_path,
+                });
+                self.known.store(Arc::clone(&known));
+                return Ok(known);
+            }
+            turns += 1;
+            if turns > TURNS || changed(keychain, &stored)?.is_none() {
+                return Err(Error::Erased);
+            }
         }
-        self.known.store(Arc::new(Known {
-            from: stored,
-            by_path,
-        }));
-        Ok(())
     }
+}
 
+impl Known {
     fn find(&self, path: &str) -> Option<(Mount, String)> {
-        let known = self.known.load();
         // No two mounts overlap, so at most one folder of the path is a mount.
         let ends = path.match_indices('/').map(|(at, _)| at + 1);
         ends.filter_map(|end| path.split_at_checked(end))
             .find_map(|(folder, rest)| {
-                known
-                    .by_path
+                self.by_path
                     .get(folder)
                     .map(|mount| (mount.clone(), rest.to_owned()))
             })
     }
+}
 
-    fn all(&self) -> Vec<Mount> {
-        self.known.load().by_path.values().cloned().collect()
+/// The mounts with their names open; none when the names of one are gone.
+async fn opened(
+    keychain: &Keychain,
+    stored: &BTreeMap<MountId, state::Mount>,
+) -> Result<Option<BTreeMap<String, Mount>>, Error> {
+    let mut by_path = BTreeMap::new();
+    for (id, mount) in stored {
+        let dek = keychain.custody().dek(mount.names.key).await?;
+        let sealed = keychain.view().mount_names(id)?;
+        let names = dek
+            .zip(sealed)
+            .and_then(|(dek, sealed)| open_mount_names(keychain.custody(), *id, &dek, &sealed));
+        let Some(names) = names else {
+            return Ok(None);
+        };
+        let mount = Mount {
+            id: *id,
+            kind: mount.kind,
+            path: names.path.clone(),
+            description: names.description,
+            created: mount.created,
+            names: mount.names.hash,
+        };
+        by_path.insert(names.path, mount);
     }
+    Ok(Some(by_path))
 }
 
 fn changed(keychain: &Keychain, known: &Stored) -> Result<Option<Stored>, Error> {
@@ -143,13 +166,11 @@ impl Wallet {
     /// # Errors
     /// When the mounts cannot be read, or the log cannot say where it ends.
     pub async fn mount_of(&self, path: &str) -> Result<Option<(Mount, String)>, Error> {
-        self.mounts.refresh(&self.keychain).await?;
-        if let Some(found) = self.mounts.find(path) {
+        if let Some(found) = self.mounts.now(&self.keychain).await?.find(path) {
             return Ok(Some(found));
         }
         self.come_to_the_end().await?;
-        self.mounts.refresh(&self.keychain).await?;
-        Ok(self.mounts.find(path))
+        Ok(self.mounts.now(&self.keychain).await?.find(path))
     }
 
     /// Adds a mount.
@@ -314,7 +335,7 @@ impl Wallet {
     }
 
     pub(super) async fn all_mounts(&self) -> Result<Vec<Mount>, Error> {
-        self.mounts.refresh(&self.keychain).await?;
-        Ok(self.mounts.all())
+        let known = self.mounts.now(&self.keychain).await?;
+        Ok(known.by_path.values().cloned().collect())
     }
 }

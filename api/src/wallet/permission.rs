@@ -22,12 +22,22 @@ impl Wallet {
         )?)
     }
 
-    /// Whether the caller may do this, as far as this node knows: so that a mistake in what was sent
-    /// tells nothing to whoever may not send it.
+    /// Whether the caller may do this: so that a mistake in what was sent tells nothing to whoever may
+    /// not send it. That they may not is said by what the log holds by now: another node may have
+    /// granted it a moment ago.
     ///
     /// # Errors
-    /// When the view cannot be read.
-    pub fn may(&self, caller: &Caller, need: &Need) -> Result<bool, Error> {
+    /// When the view cannot be read, or the log cannot say where it ends.
+    pub async fn may(&self, caller: &Caller, need: &Need) -> Result<bool, Error> {
+        if self.may_here(caller, need)? {
+            return Ok(true);
+        }
+        self.come_to_the_end().await?;
+        self.may_here(caller, need)
+    }
+
+    /// Whether the caller may do this, as far as this node knows.
+    pub(super) fn may_here(&self, caller: &Caller, need: &Need) -> Result<bool, Error> {
         let need = Need {
             wrap_ttl: caller.wrap_ttl,
             ..need.clone()

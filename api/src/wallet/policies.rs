@@ -4,6 +4,7 @@ use billfold_core::{
     Millis,
     access::Need,
     command::Action,
+    decide::Refusal,
     event::v1::{Operation as Asked, PolicyWritten},
     policy::{Operation, Policy, ROOT, WRAPPING},
     state::{Key, Source as _, Value},
@@ -135,15 +136,32 @@ impl Wallet {
         terms: PolicyTerms,
     ) -> Result<Written, Error> {
         let unknown = || Error::Invalid("policy not found".to_owned());
-        let known = self.known_policy(&name)?.ok_or_else(unknown)?;
-        let terms = PolicyTerms {
-            cas: terms.cas.or(Some(i64::from(known.version))),
-            cas_required: terms.cas_required.or(Some(known.cas_required)),
-            end: terms.end.or(known.expires.map(End::At)),
-        };
-        let need = Need::to(Operation::Patch, path);
-        let text = text.unwrap_or(known.text);
-        self.put_policy(caller, need, name, text, terms).await
+        /// How often it is worked out anew when another change came between.
+        const TURNS: u32 = 16;
+        let mut turns = 0;
+        loop {
+            turns += 1;
+            // What is changed is what the log holds by now, not what this node knew of it.
+            self.come_to_the_end().await?;
+            let known = self.known_policy(&name)?.ok_or_else(unknown)?;
+            let version = i64::from(known.version);
+            let all = PolicyTerms {
+                // Another number than that of what is changed is refused.
+                cas: terms.cas.or(Some(version)),
+                cas_required: terms.cas_required.or(Some(known.cas_required)),
+                end: terms.end.or(known.expires.map(End::At)),
+            };
+            let need = Need::to(Operation::Patch, path);
+            let text = text.clone().unwrap_or(known.text);
+            if terms.cas.is_some_and(|cas| cas != version) {
+                return Err(Error::Refused(Refusal::CasMismatch));
+            }
+            match self.put_policy(caller, need, name.clone(), text, all).await {
+                Err(Error::Refused(Refusal::CasMismatch))
+                    if terms.cas.is_none() && turns < TURNS => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Writes a policy, in place of all that was said of one of this name.

@@ -29,6 +29,8 @@ use super::{At, Caller, Credential, Error, Mount, Secret, SecretMetadata, Wallet
 
 /// What kind a secret is called that was written without saying.
 const KV: &str = "kv";
+/// How often something is looked up anew because what was found is gone by then.
+const TURNS: u32 = 64;
 
 /// A question, before it is put on record.
 pub(super) struct Question<'a> {
@@ -384,7 +386,7 @@ impl Wallet {
         };
         for path in behind.into_iter().chain([below.as_str()]) {
             let record = self.record(mount.id, path.trim_end_matches('/'));
-            if self.keychain.view().has_record(&record)? {
+            if self.is_there(&record).await? {
                 return Ok(Some((mount.id, record)));
             }
         }
@@ -419,7 +421,8 @@ impl Wallet {
     /// Asks for a version and opens it.
     ///
     /// A key that is gone although the version was readable was destroyed after the question's place
-    /// in the log: the question is put once more, and what it finds there is the answer.
+    /// in the log: the question is put once more, and what it finds there is the answer. Where secrets
+    /// are overwritten all the time, that may take some turns.
     pub(super) async fn resolve(
         &self,
         caller: &Caller,
@@ -428,19 +431,29 @@ impl Wallet {
         operation: Operation,
         need: Need,
     ) -> Result<(Seq, OpenVersion), Error> {
-        let mut again = true;
+        let mut turns = 0;
         loop {
+            turns += 1;
             let judged = self
                 .ask_record(caller, place, version, operation, need.clone())
                 .await?;
             let opened = self
                 .open_version(place.id, judged.verdict, judged.material)
                 .await;
-            if matches!(opened, Err(Error::Erased)) && std::mem::take(&mut again) {
+            if matches!(opened, Err(Error::Erased)) && turns < TURNS {
                 continue;
             }
             return Ok((judged.seq, opened?));
         }
+    }
+
+    /// Whether there is a record. That there is none is said by what the log holds by now.
+    async fn is_there(&self, id: &RecordId) -> Result<bool, Error> {
+        if self.keychain.view().has_record(id)? {
+            return Ok(true);
+        }
+        self.come_to_the_end().await?;
+        Ok(self.keychain.view().has_record(id)?)
     }
 
     pub(super) async fn ask_record(
@@ -452,7 +465,7 @@ impl Wallet {
         need: Need,
     ) -> Result<Judged, Error> {
         // A record that exists is known by its own names, which can be erased with it.
-        let exists = self.keychain.view().has_record(&id)?;
+        let exists = self.is_there(&id).await?;
         let ask = match operation {
             Operation::ReadData
             | Operation::PatchData
@@ -500,7 +513,7 @@ impl Wallet {
         };
         let barred = |need: &Need| {
             let looks = self.looks_at_parameters(caller)?;
-            Ok::<_, Error>(looks && self.may(caller, need)? && !self.may(caller, &said)?)
+            Ok::<_, Error>(looks && self.may_here(caller, need)? && !self.may_here(caller, &said)?)
         };
         if barred(&question.need)? {
             self.come_to_the_end().await?;
@@ -632,6 +645,8 @@ impl Wallet {
         }
     }
 
+    /// The names of a record: those that it has by now, if those that were found have gone since. None
+    /// when they are erased, or it is gone.
     pub(super) async fn names_of(
         &self,
         id: RecordId,
@@ -640,7 +655,7 @@ impl Wallet {
         self.open_names(id, &stored.record, stored.names()).await
     }
 
-    /// The names of the record that tells a line; none when they are erased.
+    /// The names of the record that tells a line, in the same way.
     pub(super) async fn names_in(&self, line: &Leaf) -> Result<Option<Names>, Error> {
         let NamedRecord { record, names } = &line.stored;
         self.open_names(line.record, record, names).await
@@ -654,7 +669,24 @@ impl Wallet {
     ) -> Result<Option<Names>, Error> {
         let custody = self.keychain.custody();
         let (key, version) = (record.names.key, record.names_version);
-        Ok(open_names(custody, id, key, version, sealed).await?)
+        let mut hash = record.names.hash;
+        let mut opened = open_names(custody, id, key, version, sealed).await?;
+        for _ in 0..TURNS {
+            if opened.is_some() {
+                break;
+            }
+            let Some(stored) = self.keychain.view().stored_record(&id)? else {
+                break;
+            };
+            let names = stored.record.names;
+            if names.hash == hash {
+                break;
+            }
+            hash = names.hash;
+            let version = stored.record.names_version;
+            opened = open_names(custody, id, names.key, version, stored.names()).await?;
+        }
+        Ok(opened)
     }
 
     /// The text of a folder's line; none when its names are erased.

@@ -136,7 +136,7 @@ impl Wallet {
         follows: bool,
     ) -> Result<At<Restoring>, Error> {
         let own = caller.asks(Need::to(policy::Operation::Update, api_path));
-        if !self.may(caller, &own)? {
+        if !self.may(caller, &own).await? {
             return Err(Error::Denied);
         }
         let then = self.time_of(wanted.at).await?;
@@ -200,7 +200,7 @@ impl Wallet {
         }
         if wanted.dry_run || changes.is_empty() {
             for need in &needs {
-                if !self.may(caller, need)? {
+                if !self.may(caller, need).await? {
                     return Err(Error::Denied);
                 }
             }

@@ -221,7 +221,7 @@ impl Wallet {
         increment: u64,
     ) -> Result<At<TokenFacts>, Error> {
         let need = Need::to(Operation::Update, path);
-        if !self.may(caller, &need)? {
+        if !self.may(caller, &need).await? {
             return Err(Error::Denied);
         }
         let id = self.meant(caller, which).await?;
@@ -246,7 +246,7 @@ impl Wallet {
         which: Which<'_>,
         leaves_orphans: bool,
     ) -> Result<Written, Error> {
-        if !self.may(caller, &need)? {
+        if !self.may(caller, &need).await? {
             return Err(Error::Denied);
         }
         let id = self.meant(caller, which).await?;

@@ -106,7 +106,7 @@ impl Wallet {
             let mut need = self.need_for(caller, mount, path, step);
             let versions = matches!(step, Step::Delete(_) | Step::Undelete(_) | Step::Destroy(_));
             if versions && mount.kind == MountKind::KvV1 {
-                return Err(match self.may(caller, &need)? {
+                return Err(match self.may(caller, &need).await? {
                     true => Error::Invalid("a mount of version 1 has no versions".into()),
                     false => Error::Denied,
                 });

@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
 
 use billfold_core::{
     Millis,
-    id::{CommandId, PageId, RecordId, Seq, TokenId},
+    id::{CommandId, MountId, PageId, RecordId, Seq, TokenId},
     state::{At, Digest, Key, Memory, Source, State, Value},
 };
 use billfold_projector::{

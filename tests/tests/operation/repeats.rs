@@ -277,6 +277,16 @@ fn said(endpoint: Endpoint, reply: &Reply) -> (u16, Value) {
     let mut told: Value = serde_json::from_str(&reply.text()).unwrap_or_default();
     if let Some(told) = told.as_object_mut() {
         told.remove("request_id");
+        // Where it is looked at, which is later.
+        told.remove("sequence");
+    }
+    // What became of it since.
+    if let Some(version) = told["data"].as_object_mut() {
+        version.remove("deletion_time");
+    }
+    for receipt in told["receipts"].as_array_mut().into_iter().flatten() {
+        let receipt = receipt.as_object_mut().unwrap();
+        receipt.retain(|member, _| !["state", "outcome_sequence"].contains(&member.as_str()));
     }
     let told = match endpoint {
         Endpoint::GrantAuditor => told["id"].clone(),

@@ -43,7 +43,7 @@ pub(in crate::v1) async fn method(call: &Call) -> Outcome {
             Ok(reply.at(seq))
         }
         (Verb::Delete, false) => {
-            allowed(call, Operation::Delete, false)?;
+            allowed(call, Operation::Delete, false).await?;
             match path == TOKEN {
                 true => Err(Failure::bad("token credential backend cannot be disabled")),
                 // What is not there needs no removing.
@@ -55,14 +55,14 @@ pub(in crate::v1) async fn method(call: &Call) -> Outcome {
             "1 error occurred:\n\t* unsupported operation\n\n",
         )),
         (_, true) => {
-            allowed(call, Operation::Update, false)?;
+            allowed(call, Operation::Update, false).await?;
             Err(match path == TOKEN {
                 true => Failure::bad("the token method has no settings here"),
                 false => unknown(),
             })
         }
         (_, false) => {
-            allowed(call, Operation::Update, false)?;
+            allowed(call, Operation::Update, false).await?;
             let body = Object::parse(&call.body).map_err(Failure::bad)?;
             Err(match text(&body, "type")?.unwrap_or_default().as_str() {
                 "" => Failure::bad("backend type must be specified as a string"),
