@@ -40,6 +40,7 @@ pub trait Courier: fmt::Debug + Send + Sync + 'static {
 
 /// No answer came.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Lost {
     /// Nothing has reached anybody, and nothing will.
     #[error("the hand-over was not sent: {0}")]
