@@ -1,7 +1,9 @@
 //! The index on disk: events by their places, lists of places by terms, and when it was where.
 
+mod add;
+mod events;
+
 use std::{
-    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,25 +11,22 @@ use std::{
 use billfold_core::{
     Millis, cbor,
     commit::CommitHash,
-    event::Fact,
     id::{FactKeyId, MountId, ProcessId, Seq},
     keys::ViewKey,
     subject::Subject,
 };
-use billfold_streams::{custody::Custody, entropy::Os, replica::Head};
-use bytes::Bytes;
-use serde_bytes::{ByteArray, ByteBuf};
+use billfold_streams::{custody::Custody, replica::Head};
+use serde_bytes::ByteArray;
 use tokio::sync::{Notify, watch};
 
-use super::{
-    place::Place,
-    terms::{self, Beside, Outcome, Term},
-};
 use crate::{
     chain::Chains,
     store::{self, Sealing},
     view::{self, View, damaged},
 };
+
+pub use add::{Added, Commit, Told};
+pub(super) use events::{EVENTS, Events, Kept};
 
 /// Where it is in the log, and how the times of commits went.
 const POSITION: &[u8] = b"m";
@@ -35,17 +34,11 @@ const POSITION: &[u8] = b"m";
 const HEADS: &[u8] = b"h";
 /// The view that folders are blinded by.
 const STATE: &[u8] = b"s";
-/// Events, by the place of the first of a few.
-pub(super) const EVENTS: &[u8] = b"e";
 /// The first sequence at which the log had come to a second.
 const SECONDS: &[u8] = b"d";
 /// Lists of places, by term.
 pub(super) const TERMS: &[u8] = b"p";
 
-/// How many places stand under one key at most.
-const POSTING: usize = 1024;
-/// How many events of a commit are sealed together: whoever wants one opens all of them.
-const TOGETHER: u16 = 16;
 const SECOND: u64 = 1000;
 /// How far the time of a void commit may be from the latest before it, in milliseconds, for the commit
 /// to be found by times: whoever has the key of an epoch that ended can give such a commit any time.
@@ -80,76 +73,6 @@ struct At {
     lag: u64,
 }
 
-/// What a request was answered, or that nothing was, because its record is void.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// In one word.
-    pub outcome: Outcome,
-    /// The version that the verdict is about.
-    pub version: Option<u32>,
-    /// The policies that decided.
-    pub policies: Vec<String>,
-}
-
-/// A commit as the index takes it in.
-#[derive(Debug, Clone)]
-pub struct Commit {
-    /// Its position.
-    pub seq: Seq,
-    /// Its time.
-    pub time: Millis,
-    /// Its subject.
-    pub subject: Subject,
-    /// The epochs whose keys it may be under.
-    pub epochs: Vec<FactKeyId>,
-    /// Its events.
-    pub events: Vec<Added>,
-}
-
-impl Commit {
-    /// Whether it came behind the end of its epoch: then all of it did.
-    fn is_void(&self) -> bool {
-        let told = self.events.iter().filter_map(|event| event.told.as_ref());
-        told.map(|told| told.outcome)
-            .any(|outcome| outcome == Outcome::Void)
-    }
-}
-
-/// An event as the index takes it in.
-#[derive(Debug, Clone)]
-pub struct Added {
-    /// What happened.
-    pub fact: Fact,
-    /// What a request named, sealed as in the log.
-    pub names: Option<Bytes>,
-    /// What a request was answered.
-    pub told: Option<Told>,
-    /// The execution that a request was made for.
-    pub execution: Option<String>,
-    /// The blinded ids of the folders that it concerns something in.
-    pub folders: Vec<[u8; 16]>,
-}
-
-/// Events of a commit that are sealed together.
-#[derive(Debug)]
-pub(super) struct Events {
-    pub(super) time: Millis,
-    pub(super) epochs: Vec<FactKeyId>,
-    first: u16,
-    events: Vec<WireEvent>,
-}
-
-/// An event as it is kept.
-#[derive(Debug)]
-pub(super) struct Kept {
-    pub(super) fact: Fact,
-    pub(super) names: Option<Vec<u8>>,
-    pub(super) told: Option<Told>,
-}
-
-type WireTold = (u8, Option<u32>, Vec<String>);
-type WireEvent = (ByteBuf, Option<ByteBuf>, Option<WireTold>);
-type WireEvents = (Millis, Vec<FactKeyId>, Vec<WireEvent>);
 type WireHead = (String, Seq, ByteArray<32>, Millis, ProcessId);
 /// With the epoch that is the current one there.
 type WireAt = (Seq, Millis, u64, Option<FactKeyId>);
@@ -210,93 +133,6 @@ impl Index {
         Ok(Chains::from_heads(heads, last).with_epoch(epoch))
     }
 
-    /// Adds commits and the place that they lead to, in one batch.
-    ///
-    /// # Errors
-    /// When the index does not take it.
-    pub fn add(&self, commits: &[Commit], chains: &Chains) -> Result<(), view::Error> {
-        let mut entropy = Os::new();
-        let mut batch = sled::Batch::default();
-        let mut postings: BTreeMap<Term, Vec<Place>> = BTreeMap::new();
-        let mut at = *self.at.borrow();
-        for commit in commits {
-            at.pass(commit, &mut batch);
-            self.add_events(commit, &mut batch, &mut entropy);
-            let mut place = Place::first_of(commit.seq);
-            for event in &commit.events {
-                let beside = Beside {
-                    outcome: event.told.as_ref().map(|told| told.outcome),
-                    execution: event.execution.as_deref(),
-                    folders: &event.folders,
-                };
-                for by in terms::of(&event.fact, &beside) {
-                    let places = postings.entry(by.term(self.key())).or_default();
-                    if places.last() != Some(&place) {
-                        places.push(place);
-                    }
-                }
-                place = place.next();
-            }
-        }
-        for (term, places) in postings {
-            for places in places.chunks(POSTING) {
-                if let Some(first) = places.first() {
-                    let key = [TERMS, &term, &first.bytes()].concat();
-                    let places: Vec<u8> = places.iter().flat_map(|place| place.bytes()).collect();
-                    batch.insert(key, places);
-                }
-            }
-        }
-        let read: HashSet<Subject> = commits.iter().map(|commit| commit.subject).collect();
-        for (subject, head) in chains.heads().filter(|(subject, _)| read.contains(subject)) {
-            let subject = subject.to_string();
-            let wire: WireHead = (
-                subject.clone(),
-                head.seq,
-                ByteArray::new(*head.hash.as_bytes()),
-                head.time,
-                head.writer,
-            );
-            let key = [HEADS, subject.as_bytes()].concat();
-            let sealed = self.sealing.seal(&key, &cbor::encode(&wire), &mut entropy);
-            batch.insert(key, sealed);
-        }
-        at.seq = chains.last();
-        let wire: WireAt = (at.seq, at.latest, at.lag, chains.epoch());
-        batch.insert(
-            POSITION,
-            self.sealing
-                .seal(POSITION, &cbor::encode(&wire), &mut entropy),
-        );
-        self.tree.apply_batch(batch)?;
-        self.at.send_replace(at);
-        Ok(())
-    }
-
-    fn add_events(&self, commit: &Commit, batch: &mut sled::Batch, entropy: &mut Os) {
-        let mut place = Place::first_of(commit.seq);
-        for together in commit.events.chunks(usize::from(TOGETHER)) {
-            let events = together.iter().map(|event| {
-                let told = event.told.as_ref();
-                (
-                    ByteBuf::from(event.fact.encode()),
-                    event
-                        .names
-                        .as_ref()
-                        .map(|names| ByteBuf::from(names.to_vec())),
-                    told.map(|told| (told.outcome.code(), told.version, told.policies.clone())),
-                )
-            });
-            let wire: WireEvents = (commit.time, commit.epochs.clone(), events.collect());
-            let key = [EVENTS, &place.bytes()].concat();
-            let sealed = self.sealing.seal(&key, &cbor::encode(&wire), entropy);
-            // A few at most: they can be counted without opening them.
-            let count = u8::try_from(together.len()).unwrap_or(u8::MAX);
-            batch.insert(key, [&[count], sealed.as_slice()].concat());
-            place.number = place.number.saturating_add(TOGETHER);
-        }
-    }
-
     fn stored_position(&self) -> Result<(At, Option<FactKeyId>), view::Error> {
         let Some(sealed) = self.tree.get(POSITION)? else {
             return Ok((At::default(), None));
@@ -355,30 +191,6 @@ impl Index {
         }
     }
 
-    /// The events that are sealed together with that of a place.
-    pub(super) fn events(&self, place: Place) -> Result<Events, view::Error> {
-        let wrong = || damaged("the events of a commit");
-        let first = place.number - place.number % TOGETHER;
-        let at = Place {
-            seq: place.seq,
-            number: first,
-        };
-        let key = [EVENTS, &at.bytes()].concat();
-        let value = self.tree.get(&key)?.ok_or_else(wrong)?;
-        let (count, sealed) = value.split_first().ok_or_else(wrong)?;
-        let plain = self.sealing.unseal(&key, sealed)?;
-        let (time, epochs, events): WireEvents = cbor::decode(&plain).map_err(|_| wrong())?;
-        if events.len() != usize::from(*count) {
-            return Err(wrong());
-        }
-        Ok(Events {
-            time,
-            epochs,
-            first,
-            events,
-        })
-    }
-
     /// The blinded id of a folder: `path` is empty for the mount, or ends with a slash.
     #[must_use]
     pub fn folder(&self, mount: MountId, path: &str) -> [u8; 16] {
@@ -408,51 +220,5 @@ impl Index {
     /// Leaves a mark that the index must be rebuilt at the next start.
     pub fn condemn(&self) {
         store::condemn(&self.dir.join("index"));
-    }
-}
-
-impl At {
-    /// Goes past a commit, and notes where the log came to another second.
-    fn pass(&mut self, commit: &Commit, batch: &mut sled::Batch) {
-        if commit.is_void() {
-            self.seq = commit.seq;
-            return;
-        }
-        let begins = self.seq == Seq::ZERO || commit.time.0 / SECOND > self.latest.0 / SECOND;
-        if begins {
-            let second = commit.time.0 / SECOND;
-            let key = [SECONDS, &second.to_be_bytes()].concat();
-            batch.insert(key, &commit.seq.0.to_be_bytes());
-        }
-        self.latest = self.latest.max(commit.time);
-        self.lag = self.lag.max(self.latest.0 - commit.time.0);
-        self.seq = commit.seq;
-    }
-}
-
-impl Events {
-    /// Whether they are those that are sealed together with that of a place; `open` is one of theirs.
-    pub(super) fn are_of(&self, open: Place, place: Place) -> bool {
-        open.seq == place.seq && place.number - place.number % TOGETHER == self.first
-    }
-
-    /// The event of this number in its commit.
-    pub(super) fn get(&self, number: u16) -> Result<Kept, view::Error> {
-        let wrong = || damaged("an event");
-        let at = number.checked_sub(self.first).ok_or_else(wrong)?;
-        let (fact, names, told) = self.events.get(usize::from(at)).ok_or_else(wrong)?;
-        let told = match told {
-            None => None,
-            Some((code, version, policies)) => Some(Told {
-                outcome: Outcome::from_code(*code).ok_or_else(wrong)?,
-                version: *version,
-                policies: policies.clone(),
-            }),
-        };
-        Ok(Kept {
-            fact: Fact::decode(fact).map_err(|_| wrong())?,
-            names: names.as_ref().map(|names| names.to_vec()),
-            told,
-        })
     }
 }
