@@ -5,7 +5,7 @@ use billfold_core::{
     commit::Entry,
     event::{
         Event,
-        v1::{CredentialWritten, MetadataChanged, Retired},
+        v1::{CredentialWritten, MetadataChanged, NamesResealed, PayloadResealed, Retired},
     },
     id::{MountId, RecordId, Seq, TokenId},
     keys::page::KeyRef,
@@ -30,22 +30,11 @@ impl Fold {
         let payload = entry.payload.clone().unwrap_or_default();
         match &entry.fact.event {
             Event::WalletCreated(_) => {
-                self.raw.insert(
-                    layout::payload(&RecordId::default(), 0),
-                    Some(payload.to_vec()),
-                );
+                self.keep(layout::payload(&RecordId::default(), 0), &payload);
             }
-            Event::MountEnabled(event) => {
-                self.raw
-                    .insert(layout::mount_names(&event.mount), Some(names.to_vec()));
-            }
-            Event::MountRenamed(event) => {
-                self.raw
-                    .insert(layout::mount_names(&event.mount), Some(names.to_vec()));
-            }
-            Event::MountDisabled(event) => {
-                self.raw.insert(layout::mount_names(&event.mount), None);
-            }
+            Event::MountEnabled(event) => self.keep(layout::mount_names(&event.mount), &names),
+            Event::MountRenamed(event) => self.keep(layout::mount_names(&event.mount), &names),
+            Event::MountDisabled(event) => self.clear(layout::mount_names(&event.mount)),
             Event::CredentialWritten(event) => self.written(event, names, payload, path, here)?,
             Event::VersionsDeleted(event) => {
                 let deletion = Some(here.time);
@@ -62,62 +51,36 @@ impl Fold {
             }
             Event::MetadataDeleted(event) => self.deleted(&event.record)?,
             Event::TokenCreated(event) => {
-                self.raw
-                    .insert(layout::token_names(&event.token), Some(names.to_vec()));
-                self.raw
-                    .insert(layout::token_mac(&event.token), Some(payload.to_vec()));
+                self.keep(layout::token_names(&event.token), &names);
+                self.keep(layout::token_mac(&event.token), &payload);
             }
             Event::TokensEnded(event) => {
                 for ended in &event.tokens {
-                    self.raw.insert(layout::token_names(&ended.token), None);
-                    self.raw.insert(layout::token_mac(&ended.token), None);
+                    self.clear(layout::token_names(&ended.token));
+                    self.clear(layout::token_mac(&ended.token));
                     self.clear_cubbyhole(&ended.token)?;
                 }
             }
             Event::CubbyholeWritten(event) => {
                 let (token, entry) = (&event.token, &event.entry);
                 if event.names.is_some() {
-                    let at = layout::cubbyhole_names(token, entry);
-                    self.raw.insert(at, Some(names.to_vec()));
+                    self.keep(layout::cubbyhole_names(token, entry), &names);
                 }
-                let at = layout::cubbyhole_payload(token, entry);
-                self.raw.insert(at, Some(payload.to_vec()));
+                self.keep(layout::cubbyhole_payload(token, entry), &payload);
             }
             Event::CubbyholeDeleted(event) => {
                 let (token, entry) = (&event.token, &event.entry);
-                self.raw.insert(layout::cubbyhole_names(token, entry), None);
-                self.raw
-                    .insert(layout::cubbyhole_payload(token, entry), None);
+                self.clear(layout::cubbyhole_names(token, entry));
+                self.clear(layout::cubbyhole_payload(token, entry));
             }
-            Event::PayloadResealed(event) => {
-                let mut extras = self.extras(&event.record)?;
-                if extras.payload_version == event.version {
-                    extras.payload = payload;
-                    self.extras.insert(event.record, extras);
-                } else {
-                    let at = layout::payload(&event.record, event.version);
-                    self.raw.insert(at, Some(payload.to_vec()));
-                }
-            }
-            Event::NamesResealed(event) => {
-                let mut extras = self.extras(&event.record)?;
-                let record = self.state.record(&event.record)?;
-                let mount = record.map(|record| record.mount).unwrap_or_default();
-                self.name(event.record, mount, names, path, &mut extras)?;
-                self.extras.insert(event.record, extras);
-            }
+            Event::PayloadResealed(event) => self.payload_resealed(event, payload)?,
+            Event::NamesResealed(event) => self.names_resealed(event, names, path)?,
             Event::ErasureOrdered(event) => {
                 let order = [&here.seq.0.to_be_bytes()[..], &names].concat();
-                self.raw
-                    .insert(layout::erasure_names(&event.erasure), Some(order));
+                self.keep(layout::erasure_names(&event.erasure), &order);
             }
-            Event::HoldPlaced(event) => {
-                self.raw
-                    .insert(layout::hold_names(&event.hold), Some(names.to_vec()));
-            }
-            Event::HoldLifted(event) => {
-                self.raw.insert(layout::hold_names(&event.hold), None);
-            }
+            Event::HoldPlaced(event) => self.keep(layout::hold_names(&event.hold), &names),
+            Event::HoldLifted(event) => self.clear(layout::hold_names(&event.hold)),
             Event::KeysDestroyed(event) => self.destroyed(here.seq, &event.keys)?,
             Event::TokenRoleWritten(_)
             | Event::TokenRoleDeleted(_)
@@ -157,7 +120,7 @@ impl Fold {
         if extras.payload_version != 0 {
             let before = std::mem::take(&mut extras.payload);
             let at = layout::payload(&event.record, extras.payload_version);
-            self.raw.insert(at, Some(before.to_vec()));
+            self.keep(at, &before);
             extras.payload_version = 0;
         }
         self.drop_payloads(&event.record, &mut extras, &event.trimmed);
@@ -185,6 +148,31 @@ impl Fold {
         if event.names.is_some() {
             self.name(event.record, event.mount, names, path, &mut extras)?;
         }
+        self.extras.insert(event.record, extras);
+        Ok(())
+    }
+
+    fn payload_resealed(&mut self, event: &PayloadResealed, payload: Bytes) -> Result<(), Error> {
+        let mut extras = self.extras(&event.record)?;
+        if extras.payload_version == event.version {
+            extras.payload = payload;
+            self.extras.insert(event.record, extras);
+        } else {
+            self.keep(layout::payload(&event.record, event.version), &payload);
+        }
+        Ok(())
+    }
+
+    fn names_resealed(
+        &mut self,
+        event: &NamesResealed,
+        names: Bytes,
+        path: Option<String>,
+    ) -> Result<(), Error> {
+        let mut extras = self.extras(&event.record)?;
+        let record = self.state.record(&event.record)?;
+        let mount = record.map(|record| record.mount).unwrap_or_default();
+        self.name(event.record, mount, names, path, &mut extras)?;
         self.extras.insert(event.record, extras);
         Ok(())
     }
@@ -265,9 +253,17 @@ impl Fold {
                 extras.payload_version = 0;
                 extras.payload = Bytes::new();
             } else {
-                self.raw.insert(layout::payload(id, retired.version), None);
+                self.clear(layout::payload(id, retired.version));
             }
         }
+    }
+
+    fn keep(&mut self, key: Vec<u8>, bytes: &[u8]) {
+        self.raw.insert(key, Some(bytes.to_vec()));
+    }
+
+    fn clear(&mut self, key: Vec<u8>) {
+        self.raw.insert(key, None);
     }
 
     pub(super) fn extras(&self, id: &RecordId) -> Result<Extras, Error> {
