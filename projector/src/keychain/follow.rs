@@ -35,6 +35,8 @@ const CHUNK: usize = 512;
 const AT_ONCE: usize = 3;
 /// How many events gather before they are written to the view: this bounds the memory of a rebuild.
 const GATHER: usize = 4096;
+/// How many events are written to the view at once without a thread of its own.
+const SMALL: usize = 64;
 /// How long to wait before the log or the key store is asked again.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -240,7 +242,11 @@ impl Follower {
         if self.fold.unwritten() > 0 {
             // Listings are of the view as it is before this.
             self.gathering.all().await?;
-            let touched = self.fold.write_aside().await?;
+            // To go to another thread and back takes longer than a small write.
+            let touched = match self.fold.unwritten_events() {
+                0..=SMALL => self.fold.write()?,
+                _ => self.fold.write_aside().await?,
+            };
             // Whoever waits for this place is to write under the keys that are current there.
             if self.caught_up {
                 self.adopt_keys().await?;
