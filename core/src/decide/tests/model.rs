@@ -167,6 +167,9 @@ impl Model {
             }
             Wish::Disable(mount) => {
                 self.mounts.remove(mount).ok_or(Refusal::NoMount)?;
+                if self.secrets.keys().any(|(of, _)| of == mount) {
+                    return Err(Refusal::NotEmpty);
+                }
             }
             Wish::Change(steps) if steps.is_empty() => return Err(Refusal::Empty),
             Wish::Change(steps) => {
