@@ -12,19 +12,29 @@ mod keys;
 mod log;
 mod place;
 mod receipt;
+mod report;
 mod stop;
 mod verify;
 mod witness;
 
 use std::io::{self, BufWriter, Write};
 
-use billfold_replay::{Error, Place, Source};
+use billfold_replay::{Error, Source};
 use clap::Subcommand;
 
 pub(crate) use place::PlaceArgs;
 use witness::WitnessCommand;
 
 use crate::exit;
+
+/// The commands that read no log of a place.
+pub(crate) const WITHOUT_A_LOG: [&str; 5] = [
+    "auditor-key",
+    "check-receipt",
+    "import",
+    "witness-key",
+    "cosign",
+];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -65,26 +75,29 @@ impl Command {
     /// # Errors
     /// When it cannot be done, or the output does not take it.
     pub(crate) async fn execute(self, place: PlaceArgs) -> Result<u8, Error> {
-        let place = Place::from(place);
         let mut out = BufWriter::new(io::stdout());
         let sound = |()| exit::SOUND;
         // What takes keys.
-        let source = || Source::open(&place);
+        let source = async || Source::open(&place.place()?).await;
         let code = match self {
             Self::Log(args) => args.run(&source().await?, &mut out).await.map(sound),
-            Self::Export(args) => args.run(&source().await?, &place).await.map(sound),
-            Self::Digest(args) => args.run(&source().await?, &mut out).await.map(sound),
-            Self::Verify(args) if args.by_public_keys.is_wanted() => {
-                args.by_public_keys(&place, &mut out).await
+            Self::Export(args) => {
+                let place = place.place()?;
+                let source = Source::open(&place).await?;
+                args.run(&source, &place).await.map(sound)
             }
-            Self::Verify(args) => args.run(&source().await?, &mut out).await,
+            Self::Digest(args) => args.run(&place.place()?, &mut out).await.map(sound),
+            Self::Verify(args) if args.by_public_keys.is_wanted() => {
+                args.by_public_keys(&place.place()?, &mut out).await
+            }
+            Self::Verify(args) => args.run(&place.place()?, &mut out).await,
             Self::Keys(args) => args.run(&source().await?, &mut out).await.map(sound),
             Self::AuditorKey(args) => args.run(&mut out).map(sound),
             Self::At(args) => args.run(&source().await?, &mut out).await.map(sound),
             Self::Diff(args) => args.run(&source().await?, &mut out).await.map(sound),
             Self::Prove(args) => args.run(&source().await?, &mut out).await.map(sound),
             Self::CheckReceipt(args) => args.run(&mut out).map(sound),
-            Self::Bundle(args) => args.run(&place, &mut out).await.map(sound),
+            Self::Bundle(args) => args.run(&place.place()?, &mut out).await.map(sound),
             Self::Import(args) => args.run(&mut out).await.map(sound),
             Self::Witness(command) => command.run(&place, &mut out).await,
         };

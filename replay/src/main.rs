@@ -10,9 +10,9 @@ use std::{
 };
 
 use billfold_replay::Error;
-use clap::{CommandFactory as _, Parser};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
-use self::command::{Command, PlaceArgs};
+use self::command::{Command, PlaceArgs, WITHOUT_A_LOG};
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 sound, 1 usage, 2 unreachable (the log, the key store, the keys or a target), 3 tampered
@@ -36,8 +36,16 @@ async fn main() -> ExitCode {
     ExitCode::from(run(std::env::args_os()).await)
 }
 
+/// All commands with their options; those that read no log do not speak of one.
+fn surface() -> clap::Command {
+    WITHOUT_A_LOG.into_iter().fold(Cli::command(), |all, name| {
+        all.mut_subcommand(name, |command| command.args(PlaceArgs::hidden()))
+    })
+}
+
 async fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let parsed = surface().try_get_matches_from(args);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(answer) => {
             // Help and version are what was asked for.
@@ -55,9 +63,6 @@ async fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
         Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => exit::SOUND,
         Err(error) => {
             let _ = writeln!(io::stderr(), "billfold-replay: {error}");
-            if matches!(error, Error::Usage(_)) {
-                let _ = writeln!(io::stderr(), "\n{}", Cli::command().render_usage());
-            }
             exit::code_of(&error)
         }
     }

@@ -1,5 +1,7 @@
 //! What is replayed: a log, the keys that open it, and perhaps a view to compare it with.
 
+mod place;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -25,6 +27,7 @@ use billfold_streams::{
 use billfold_upstreams::{DevFile, KeyFile};
 use tempfile::TempDir;
 
+pub use self::place::{Nats, Place};
 use crate::{
     Error,
     auditor::{self, Granted},
@@ -42,33 +45,6 @@ const VIEW: &str = "view";
 pub(crate) const EVERYTHING: Filter = Filter::All(Generation::FIRST);
 /// How long a log may give nothing although it has more.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Where a wallet is.
-#[derive(Debug, Clone, Default)]
-pub struct Place {
-    /// The data folder of a node: the embedded log unless `nats` is set, the view, and the key of
-    /// the key manager `dev-file`.
-    pub data_dir: Option<PathBuf>,
-    /// The NATS server or servers that hold the log.
-    pub nats: Option<Nats>,
-    /// The key of the key manager `key-file`.
-    pub key_file: Option<PathBuf>,
-    /// A bundle, in place of a log.
-    pub bundle: Option<PathBuf>,
-    /// An auditor's key: the log alone is read, with what was granted to it.
-    pub auditor_key: Option<PathBuf>,
-}
-
-/// How to reach a log on NATS.
-#[derive(Debug, Clone)]
-pub struct Nats {
-    /// The URL, or several with commas between them.
-    pub url: String,
-    /// A credentials file as `nsc` writes it.
-    pub credentials: Option<PathBuf>,
-    /// The certificates to trust instead of the system's.
-    pub ca_file: Option<PathBuf>,
-}
 
 /// An open log and the wallet's open keys.
 #[derive(Debug)]

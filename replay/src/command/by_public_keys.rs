@@ -8,13 +8,14 @@ use std::{
 };
 
 use billfold_core::proof::{Note, VerifierKey, key::Kind};
-use billfold_replay::{
-    Error, Place, bundle::Bundle, integrity, source::open_log, write_integrity, write_json,
-};
+use billfold_replay::{Error, Place, bundle::Bundle, integrity, source::open_log, write_integrity};
 use billfold_streams::EventLog;
 use clap::Args;
 
-use super::bar::Bar;
+use super::{
+    bar::Bar,
+    report::{write_json_of, write_source},
+};
 use crate::exit::{BROKEN, SOUND};
 
 /// How a log is checked by public keys alone.
@@ -103,8 +104,11 @@ impl ByPublicKeys {
         bar.finish();
         let report = report?;
         match json {
-            true => write_json(out, &report)?,
-            false => write_integrity(out, &report)?,
+            true => write_json_of(out, place, &report)?,
+            false => {
+                write_source(out, place, 13)?;
+                write_integrity(out, &report)?;
+            }
         }
         out.flush()?;
         Ok(if report.sound { SOUND } else { BROKEN })

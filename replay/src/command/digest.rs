@@ -1,9 +1,9 @@
 //! `billfold-replay digest`.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use billfold_core::id::Seq;
-use billfold_replay::{Error, Source, digest};
+use billfold_replay::{Error, Place, Source, digest};
 
 use super::bar::Bar;
 
@@ -17,14 +17,18 @@ pub(crate) struct Args {
 impl Args {
     pub(super) async fn run(
         self,
-        source: &Source,
+        place: &Place,
         out: &mut (impl Write + Send),
     ) -> Result<(), Error> {
+        let source = Source::open(place).await?;
         let mut bar = Bar::new();
         let at = self.at.map(Seq);
-        let folded = digest::digest(source, at, &mut |at, end| bar.at(at, end)).await;
+        let folded = digest::digest(&source, at, &mut |at, end| bar.at(at, end)).await;
         bar.finish();
         let folded = folded?;
-        Ok(writeln!(out, "{} {}", folded.sequence, folded.digest)?)
+        writeln!(out, "{} {}", folded.sequence, folded.digest)?;
+        // Whoever compares digests has the two columns; that it is of this log is told beside them.
+        out.flush()?;
+        Ok(writeln!(io::stderr(), "source: {place}")?)
     }
 }

@@ -11,13 +11,14 @@ use std::{
 use billfold_core::proof::{Checkpoint, KeyName, Note, VerifierKey};
 use billfold_projector::tree;
 use billfold_replay::{
-    Error, Place,
+    Error,
     source::open_log,
     witness::{self, Memory, Refusal, Remote, Reply, Served, Server, WitnessKey},
 };
 use clap::{Args, Subcommand};
 
 use super::{
+    PlaceArgs,
     bar::Bar,
     by_public_keys::{log_key, witness_key},
     stop::Stop,
@@ -118,7 +119,7 @@ impl WitnessCommand {
     /// Does what is asked, and says how it ends.
     pub(super) async fn run(
         &self,
-        place: &Place,
+        place: &PlaceArgs,
         out: &mut (dyn Write + Send),
     ) -> Result<u8, Error> {
         let code = match self {
@@ -148,7 +149,7 @@ fn broken(out: &mut dyn Write, what: &dyn std::fmt::Display) -> Result<u8, Error
 }
 
 impl WitnessArgs {
-    async fn run(&self, place: &Place, out: &mut (dyn Write + Send)) -> Result<u8, Error> {
+    async fn run(&self, place: &PlaceArgs, out: &mut (dyn Write + Send)) -> Result<u8, Error> {
         let keys = self.checkpoint_key.iter().map(|text| log_key(text));
         let keys = keys.collect::<Result<Vec<VerifierKey>, _>>()?;
         let own = WitnessKey::read(&self.witness_key)?;
@@ -169,7 +170,7 @@ impl WitnessArgs {
     /// Looks at the log, or asks the server, once.
     async fn look(
         &self,
-        place: &Place,
+        place: &PlaceArgs,
         key: &VerifierKey,
         own: &WitnessKey,
         mut memory: Memory,
@@ -179,7 +180,7 @@ impl WitnessArgs {
         let shown = match self.server.open()? {
             Some(server) => Ok(server.show(last.as_ref(), key).await?),
             None => {
-                let (log, _copy) = open_log(place).await?;
+                let (log, _copy) = open_log(&place.place()?).await?;
                 let mut bar = Bar::new();
                 let progress = &mut |at, end| bar.at(at, end);
                 let shown = witness::from_log(&log, key, last.as_ref(), progress).await;

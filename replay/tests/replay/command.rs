@@ -29,7 +29,7 @@ pub fn contents(dir: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
     found
 }
 
-fn command(args: &[&str]) -> Command {
+pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_billfold-replay"));
     for name in [
         "DATA_DIR",
@@ -37,6 +37,8 @@ fn command(args: &[&str]) -> Command {
         "NATS_CREDS_FILE",
         "NATS_CA_FILE",
         "KEY_FILE",
+        "BUNDLE",
+        "AUDITOR_KEY",
     ] {
         command.env_remove(format!("BILLFOLD_{name}"));
     }
@@ -44,7 +46,7 @@ fn command(args: &[&str]) -> Command {
     command
 }
 
-fn run(args: &[&str]) -> Output {
+pub fn run(args: &[&str]) -> Output {
     command(args).output().unwrap()
 }
 
@@ -53,15 +55,15 @@ fn on(wallet: &Wallet, args: &[&str]) -> Output {
     run(&[args, &["--data-dir", dir]].concat())
 }
 
-fn code(output: &Output) -> i32 {
+pub fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

@@ -18,6 +18,7 @@ mod keys;
 mod listing;
 mod node;
 mod orders;
+mod places;
 mod recorded;
 mod tampered;
 mod views;
