@@ -1,5 +1,6 @@
 //! What is replayed: a log, the keys that open it, and perhaps a view to compare it with.
 
+mod keys;
 mod place;
 
 use std::{
@@ -12,24 +13,21 @@ use std::{
 use billfold_core::{
     Millis,
     grant::AuditorSecret,
-    id::{ProcessId, Seq, WalletId},
-    keys::manager::KeyManager,
+    id::{Seq, WalletId},
     subject::Generation,
 };
 use billfold_streams::{
     EventLog, KeyStore,
     custody::Custody,
     embedded::{Embedded, OpenError},
-    entropy::Os,
     jetstream::{Config, Credentials, JetStream},
     log::Filter,
 };
-use billfold_upstreams::{DevFile, KeyFile};
 use tempfile::TempDir;
 
 pub use self::place::{Nats, Place};
 use crate::{
-    Error,
+    Check, Error, Finding,
     auditor::{self, Granted},
     bundle::Bundle,
 };
@@ -37,10 +35,10 @@ use crate::{
 /// The files of an embedded log in its folder.
 const LOG: &str = "log.redb";
 const FILES: [&str; 2] = [LOG, "keys.redb"];
-/// The key of the key manager `dev-file` in a data folder.
-const DEV_KEY: &str = "dev.key";
 /// The view in a data folder.
 const VIEW: &str = "view";
+/// The newest checkpoint that the node of a data folder knew of.
+const CHECKPOINT: &str = "checkpoint";
 /// All messages of the log.
 pub(crate) const EVERYTHING: Filter = Filter::All(Generation::FIRST);
 /// How long a log may give nothing although it has more.
@@ -52,6 +50,8 @@ pub struct Source {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) custody: Arc<Custody>,
     pub(crate) view: Option<PathBuf>,
+    /// The file with the checkpoint that the node of the view keeps beside it.
+    pub(crate) kept: Option<PathBuf>,
     pub(crate) patience: Duration,
     /// What an auditor's key opens, if that is what it is read with.
     pub(crate) granted: Option<Arc<Granted>>,
@@ -77,15 +77,15 @@ impl Source {
                     .to_owned(),
             ));
         }
-        let (log, keys, copy) = match (&place.nats, &place.data_dir) {
+        let (log, store, copy) = match (&place.nats, &place.data_dir) {
             (Some(nats), _) => on_nats(nats).await?,
             (None, Some(dir)) => on_files(dir.clone()).await?,
             (None, None) => return Err(nowhere()),
         };
-        let manager = manager(place)?;
-        let custody = Custody::open(keys, &*manager, ProcessId::default()).await?;
+        let custody = keys::open(place, &log, store).await?;
         Ok(Self {
             view: place.data_dir.as_ref().map(|dir| dir.join(VIEW)),
+            kept: place.data_dir.as_ref().map(|dir| dir.join(CHECKPOINT)),
             _copy: copy,
             ..Self::of(log, Arc::new(custody))
         })
@@ -138,6 +138,16 @@ impl Source {
         }
     }
 
+    /// Refuses a log that has nothing of the wallet whose keys are there.
+    pub(crate) async fn require_begun(&self, end: Seq) -> Result<(), Error> {
+        if end > Seq::ZERO || self.granted.is_some() || self.head().await? > Seq::ZERO {
+            return Ok(());
+        }
+        let wallet = self.wallet();
+        let what = format!("the key store has wallet {wallet}, the log has nothing of it");
+        Err(Finding::new(Check::Sequence, None, what).into())
+    }
+
     /// Refuses what takes the state up to here, where an auditor's key does not open it.
     pub(crate) fn require_open(&self, end: Seq) -> Result<(), Error> {
         match self.first_closed().filter(|closed| *closed <= end) {
@@ -165,6 +175,7 @@ impl Source {
             log,
             custody,
             view: None,
+            kept: None,
             granted: None,
             patience: PATIENCE,
             _copy: None,
@@ -266,6 +277,7 @@ async fn on_log_file(dir: PathBuf) -> Result<(Arc<dyn EventLog>, Option<TempDir>
 async fn on_files(dir: PathBuf) -> Result<Opened, Error> {
     let opening = tokio::task::spawn_blocking(move || match Embedded::open_reader(&dir) {
         Err(OpenError::Unclean) => open_copy(&dir),
+        Err(missing @ OpenError::Missing(_)) => Err(keys::without_store(&dir, missing.to_string())),
         other => Ok((other?, None)),
     });
     let joined = opening.await;
@@ -297,28 +309,4 @@ fn copy_of(dir: &Path, files: &[&str]) -> Result<(Embedded, TempDir), Error> {
 pub(crate) fn temporary_folder() -> Result<TempDir, Error> {
     let made = TempDir::with_prefix("billfold-replay-");
     made.map_err(|error| Error::Machine(format!("no temporary folder can be made: {error}")))
-}
-
-fn manager(place: &Place) -> Result<Box<dyn KeyManager>, Error> {
-    let unopened =
-        |error: billfold_core::keys::manager::Error| Error::Unreachable(error.to_string());
-    if let Some(file) = &place.key_file {
-        return Ok(Box::new(KeyFile::open(file).map_err(unopened)?));
-    }
-    let file = place.data_dir.as_ref().map(|dir| dir.join(DEV_KEY));
-    match file {
-        // The key manager would make a key that is not there.
-        Some(file) if file.is_file() => {
-            let opened = DevFile::open(&file, false, &mut Os::new());
-            Ok(Box::new(opened.map_err(unopened)?))
-        }
-        Some(file) => Err(Error::Unreachable(format!(
-            "the wallet's key is needed: give its key file (there is no {} either)",
-            file.display()
-        ))),
-        None => Err(Error::Unreachable(
-            "the wallet's key is needed: give its key file, or a data folder with a dev.key"
-                .to_owned(),
-        )),
-    }
 }

@@ -4,10 +4,15 @@ mod compare;
 mod keys;
 mod summary;
 
-use std::sync::Arc;
+use std::{fs, io, sync::Arc, time::Duration};
 
-use billfold_core::{id::Seq, state::Digest};
+use billfold_core::{
+    id::Seq,
+    proof::{Checkpoint, KeyName, Note},
+    state::Digest,
+};
 use serde::{Serialize, Serializer};
+use tokio::time::Instant;
 
 pub use compare::ViewState;
 pub use summary::{KeyCounts, Payloads, Summary, Versions};
@@ -17,6 +22,9 @@ use crate::{Check, Error, Finding, Source, Walk, integrity, source::EVERYTHING};
 
 /// How many findings are told one by one.
 const TOLD: usize = 200;
+/// How long what was kept of a log may be ahead of what is read of it, and when it is looked at again.
+const SEEN_WITHIN: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// What a verification came to. Its JSON has these names.
 #[derive(Debug, Clone, Serialize)]
@@ -85,6 +93,7 @@ pub async fn verify(
     let mut view = Comparison::of(source.view.as_deref(), &source.custody)?;
     let mut findings = Findings::default();
     let mut summary = Summary::default();
+    let kept = kept(source, &mut findings)?;
     let end = source.head().await?;
     let mut walk = match Walk::start(source, end).await {
         // A backend may see damage before it gives anything.
@@ -116,7 +125,7 @@ pub async fn verify(
         }
     };
     if complete {
-        attested(source, summary.checkpoints, &mut findings).await?;
+        attested(source, summary.checkpoints, kept, &mut findings).await?;
         view.finish(end, &mut findings);
         walk.write()?;
         summary.finish(&walk)?;
@@ -130,17 +139,63 @@ pub async fn verify(
     Ok(report(source, folded, summary, view, findings))
 }
 
-/// Holds the log to its own checkpoints. The chains were gone over already.
-async fn attested(source: &Source, checkpoints: u64, findings: &mut Findings) -> Result<(), Error> {
+/// The checkpoint that the node keeps beside its view, if it is of this log: what it attests was in the
+/// log before it was kept.
+fn kept(source: &Source, findings: &mut Findings) -> Result<Option<Note>, Error> {
+    let Some(file) = &source.kept else {
+        return Ok(None);
+    };
+    let bytes = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| {
+            Error::Machine(format!("{} cannot be read: {error}", file.display()))
+        })?,
+    };
+    let note = Note::parse(&bytes).ok();
+    let origin = KeyName::origin(source.wallet(), EVERYTHING.generation());
+    match note.and_then(|note| Some((Checkpoint::parse(note.text()).ok()?, note))) {
+        Some((checkpoint, note)) => Ok((checkpoint.origin == origin).then_some(note)),
+        None => {
+            let what = "what the node kept beside its view as a checkpoint is none";
+            findings.push(Finding::new(Check::Checkpoint, None, what));
+            Ok(None)
+        }
+    }
+}
+
+/// Waits until the log that is read has what was attested of it: beside its owner new commits come to
+/// be seen a moment later than they are kept.
+async fn seen(source: &Source, note: &Note) -> Result<(), Error> {
+    let Ok(checkpoint) = Checkpoint::parse(note.text()) else {
+        return Ok(());
+    };
+    let deadline = Instant::now() + SEEN_WITHIN;
+    while source.head().await?.0 < checkpoint.size && Instant::now() < deadline {
+        tokio::time::sleep(AGAIN).await;
+    }
+    Ok(())
+}
+
+/// Holds the log to its own checkpoints, and to the one that was kept. The chains were gone over already.
+async fn attested(
+    source: &Source,
+    checkpoints: u64,
+    kept: Option<Note>,
+    findings: &mut Findings,
+) -> Result<(), Error> {
     let signer = source
         .custody
         .checkpoint_signer(EVERYTHING.generation(), None);
-    let Some(signer) = signer.filter(|_| checkpoints > 0) else {
+    let Some(signer) = signer.filter(|_| checkpoints > 0 || kept.is_some()) else {
         return Ok(());
     };
+    if let Some(note) = &kept {
+        seen(source, note).await?;
+    }
     let told = &mut |_, _| ();
-    let report = integrity::verify(&source.log, &[signer.verifier()], &[], told).await?;
-    let about = |finding: &Finding| finding.check == Check::Checkpoint;
+    let report =
+        integrity::verify(&source.log, &[signer.verifier()], kept.as_slice(), told).await?;
+    let about = |finding: &Finding| matches!(finding.check, Check::Checkpoint | Check::Sequence);
     findings.extend(report.findings.into_iter().filter(about));
     Ok(())
 }

@@ -169,6 +169,7 @@ impl Walk {
     /// # Errors
     /// When the log cannot be reached, or there is no room for a temporary view.
     pub async fn start(source: &Source, end: Seq) -> Result<Self, Error> {
+        source.require_begun(end).await?;
         source.require_open(end)?;
         let dir = temporary_folder()?;
         let view = Arc::new(View::open(dir.path(), &source.custody, CACHE)?);

@@ -180,7 +180,7 @@ async fn what_cannot_be_had_ends_with_2() {
     fs::remove_file(&key_file).unwrap();
     let without = on(&wallet, &["verify"]);
     assert_eq!(code(&without), 2);
-    assert!(stderr(&without).contains("give its key file"));
+    assert!(stderr(&without).contains("key manager is dev-file: there is no "));
     assert!(!key_file.exists());
     fs::write(&key_file, kept.iter().map(|byte| !byte).collect::<Vec<_>>()).unwrap();
     let open = on(&wallet, &["verify"]);

@@ -14,6 +14,7 @@ mod digests;
 mod erasures;
 mod filters;
 mod fixture;
+mod kept;
 mod keys;
 mod listing;
 mod node;
