@@ -23,11 +23,10 @@ use billfold_streams::{
     EventLog,
     custody::Custody,
     entropy::Os,
-    log::{Filter, Message, Tail},
+    log::{Filter, Message},
 };
-use futures::StreamExt as _;
 
-use crate::{Check, Error, Finding, integrity, source::EVERYTHING};
+use crate::{Check, Error, Finding, integrity, source::EVERYTHING, tail::Bounded};
 
 /// Makes an auditor's key in a file that only its owner reads, and returns the public one.
 ///
@@ -128,17 +127,14 @@ pub(crate) async fn take_up(
 ) -> Result<(Arc<Custody>, Granted), Error> {
     let public = secret.public();
     let public = public.map_err(|error| Error::Unreachable(error.to_string()))?;
-    let attested = attested(log).await?;
+    let attested = attested(log, patience).await?;
     let end = log.head(EVERYTHING).await?;
     let mut frames = Frames::default();
-    let mut reading = Reading {
-        tail: log.read(EVERYTHING, Seq::ZERO).await?,
-        patience,
-    };
+    let mut tail = Bounded::read(log, EVERYTHING, Seq::ZERO, patience).await?;
     while frames.last < end {
-        let message = reading.next().await?;
+        let message = tail.next().await?;
         let commit = frames.follow(&message)?;
-        if message.seq > attested || !message.subject.is_decided() {
+        if !message.subject.is_decided() {
             continue;
         }
         let wallet = commit.header.wallet;
@@ -146,6 +142,7 @@ pub(crate) async fn take_up(
         for payload in payloads {
             match Address::open(secret, &public, wallet, payload) {
                 None => {}
+                Some(_) if message.seq > attested => frames.waits_at(message.seq),
                 Some(Ok((address, plain))) => {
                     let taken = frames.take(address, plain.expose());
                     taken.ok_or_else(|| wrong(message.seq, "a grant is not what it should be"))?;
@@ -161,14 +158,13 @@ pub(crate) async fn take_up(
 }
 
 /// How far the log's own checkpoints speak for it.
-async fn attested(log: &Arc<dyn EventLog>) -> Result<Seq, Error> {
+async fn attested(log: &Arc<dyn EventLog>, patience: Duration) -> Result<Seq, Error> {
     let checkpoints = Filter::Checkpoints(EVERYTHING.generation());
     if log.head(checkpoints).await? == Seq::ZERO {
         return Ok(Seq::ZERO);
     }
-    let first = log.read(checkpoints, Seq::ZERO).await?.next().await;
-    let gone = || Error::Unreachable("the log gives none of its checkpoints".to_owned());
-    let first = first.ok_or_else(gone)??;
+    let mut tail = Bounded::read(log, checkpoints, Seq::ZERO, patience).await?;
+    let first = tail.next().await?;
     let key = first_key(&first).ok_or_else(|| wrong(first.seq, "it names no checkpoint key"))?;
     let report = integrity::verify(log, &[key], &[], &mut |_, _| ()).await?;
     match report.findings.into_iter().next() {
@@ -187,20 +183,6 @@ fn first_key(first: &Message) -> Option<VerifierKey> {
     Some(KeyChange::verified(&note, &origin).ok()?.new)
 }
 
-struct Reading {
-    tail: Tail,
-    patience: Duration,
-}
-
-impl Reading {
-    async fn next(&mut self) -> Result<Message, Error> {
-        let short = |why: &str| Error::Unreachable(format!("the log {why} before its end"));
-        let next = tokio::time::timeout(self.patience, self.tail.next()).await;
-        let next = next.map_err(|_| short("gives nothing more"))?;
-        Ok(next.ok_or_else(|| short("closed"))??)
-    }
-}
-
 /// What the frames of the commits tell so far.
 #[derive(Default)]
 struct Frames {
@@ -211,6 +193,8 @@ struct Frames {
     spans: Vec<(Seq, Seq, Vec<FactKeyId>)>,
     epochs: BTreeMap<FactKeyId, Epoch>,
     granted: Granted,
+    /// The first that is sealed to the key and that no checkpoint attests yet.
+    waiting: Option<Seq>,
 }
 
 impl Frames {
@@ -246,6 +230,10 @@ impl Frames {
         Ok(commit)
     }
 
+    fn waits_at(&mut self, seq: Seq) {
+        self.waiting.get_or_insert(seq);
+    }
+
     /// Takes a part of a grant; none when it is not what it should be, or gives another key to an
     /// epoch than a part before it.
     fn take(&mut self, address: Address, plain: &[u8]) -> Option<()> {
@@ -275,10 +263,19 @@ impl Frames {
                 _ => self.granted.closed.push((*first, *last)),
             }
         }
+        let waiting = self.waiting;
         let nothing = || {
-            let told = "nothing in this log is granted to this auditor's key, as far as its \
-                        checkpoints attest it";
-            Error::Unreachable(told.to_owned())
+            Error::Unreachable(match waiting {
+                Some(seq) => format!(
+                    "what is sealed to this auditor's key at sequence {seq} is attested by no checkpoint \
+                     yet: it counts once one does, a minute later at most"
+                ),
+                None => "nothing in this log is granted to this auditor's key, as far as its checkpoints \
+                         attest it. A new grant has nothing in it before one of its epochs has ended, at \
+                         midnight UTC or by `billfold rotate`, and shows nothing of itself until then; \
+                         with --live it has the epoch that goes on"
+                    .to_owned(),
+            })
         };
         let wallet = self.wallet.ok_or_else(nothing)?;
         let mut epochs: Vec<_> = self.epochs.into_values().collect();

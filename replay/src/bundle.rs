@@ -19,7 +19,11 @@ use billfold_streams::{
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use self::file::{Head, Writer};
-use crate::{Check, Error, Finding, source::EVERYTHING};
+use crate::{
+    Check, Error, Finding,
+    source::EVERYTHING,
+    tail::{Bounded, PATIENCE},
+};
 
 pub use log::Bundle;
 
@@ -59,12 +63,10 @@ pub async fn write(
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder)?;
-    let mut tail = log.read(EVERYTHING, Seq::ZERO).await?;
+    let mut tail = Bounded::read(log, EVERYTHING, Seq::ZERO, PATIENCE).await?;
     let (mut writer, mut last): (Option<Writer<_>>, _) = (None, Seq::ZERO);
     while last < end {
-        let message = tail.next().await;
-        let gone = || Error::Unreachable("the log gives no more before its end".to_owned());
-        let message = message.ok_or_else(gone)??;
+        let message = tail.next().await?;
         let expected = last.next();
         if message.seq != expected {
             let what = format!("it is missing: sequence {} follows {last}", message.seq);

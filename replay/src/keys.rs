@@ -8,7 +8,9 @@ mod keks;
 
 use billfold_core::{Millis, id::Seq, keys::page::KeyRef};
 use billfold_projector::chain::Opened;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+use crate::report::as_text;
 
 pub use dek::{DekLife, DekStep, Happened, dek};
 pub use keks::{GenerationLife, KekLife, Keks, Span, keks};
@@ -19,7 +21,7 @@ pub struct When {
     /// The sequence of the commit.
     pub sequence: Seq,
     /// The time of the commit, in RFC 3339 with milliseconds.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "as_text")]
     pub time: Millis,
 }
 
@@ -41,10 +43,6 @@ pub fn parse(id: &str) -> Option<KeyRef> {
         page: page.parse().ok()?,
         slot: slot.parse().ok().filter(|_| is_number)?,
     })
-}
-
-fn text<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
 }
 
 #[cfg(test)]

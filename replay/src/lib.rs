@@ -24,6 +24,7 @@ pub mod receipt;
 mod report;
 mod row;
 pub mod source;
+mod tail;
 mod uses;
 pub mod verify;
 mod walk;

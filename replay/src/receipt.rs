@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashMap},
     convert::Infallible,
-    sync::Arc,
 };
 
 use billfold_core::{
@@ -21,17 +20,14 @@ use billfold_core::{
     subject::Generation,
 };
 use billfold_projector::chain::Opened;
-use billfold_streams::{
-    EventLog,
-    log::{Filter, Message},
-};
-use futures::StreamExt as _;
+use billfold_streams::log::{Filter, Message};
 use serde::Serialize;
 
 use crate::{
     Check, Error, Finding, Source, Walk,
     log::Line,
     source::EVERYTHING,
+    tail::Bounded,
     uses::{Owner, used},
 };
 
@@ -63,7 +59,7 @@ pub async fn prove(
 ) -> Result<Receipt, Error> {
     let note = match &wanted.checkpoint {
         Some(note) => Some(note.clone()),
-        None => newest_note(&source.log).await?,
+        None => newest_note(source).await?,
     };
     let note = note.ok_or_else(|| Error::Usage("the log has no checkpoint yet".to_owned()))?;
     let checkpoint = Checkpoint::parse(note.text());
@@ -119,16 +115,15 @@ async fn require_valid(source: &Source, seq: Seq) -> Result<(), Error> {
     }
 }
 
-async fn newest_note(log: &Arc<dyn EventLog>) -> Result<Option<Note>, Error> {
-    let filter = Filter::Checkpoints(GENERATION);
+async fn newest_note(source: &Source) -> Result<Option<Note>, Error> {
+    let (log, filter) = (&source.log, Filter::Checkpoints(GENERATION));
     let (mut newest, mut last, end) = (None, Seq::ZERO, log.head(filter).await?);
     if end == Seq::ZERO {
         return Ok(None);
     }
-    let mut tail = log.read(filter, Seq::ZERO).await?;
+    let mut tail = Bounded::read(log, filter, Seq::ZERO, source.patience).await?;
     while last < end {
-        let gone = || Error::Unreachable("the log gives no more of its checkpoints".to_owned());
-        let message = tail.next().await.ok_or_else(gone)??;
+        let message = tail.next().await?;
         last = message.seq;
         let sealed = Sealed::parse(&message.bytes);
         let sealed =
@@ -166,11 +161,9 @@ async fn grow(
         );
         return Err(Finding::new(Check::Sequence, end.next(), what).into());
     }
-    let mut tail = source.log.read(EVERYTHING, Seq::ZERO).await?;
+    let mut tail = Bounded::read(&source.log, EVERYTHING, Seq::ZERO, source.patience).await?;
     while frontier.size() < size {
-        let next = tokio::time::timeout(source.patience, tail.next()).await;
-        let gone = || Error::Unreachable("the log gives no more before its end".to_owned());
-        let next = next.map_err(|_| gone())?.ok_or_else(gone)??;
+        let next = tail.next().await?;
         let expected = Seq(frontier.size() + 1);
         if next.seq != expected {
             let what = format!("it is missing: sequence {} comes in its place", next.seq);

@@ -10,7 +10,7 @@ use std::{
     io::Write,
 };
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 pub use integrity::write_integrity;
 pub use keys::{write_dek, write_keks, write_keys_then};
@@ -23,6 +23,14 @@ use crate::{
     row::json,
     verify::{Report, Summary, ViewState},
 };
+
+/// Puts what has a text into JSON as that.
+pub(crate) fn as_text<T: Display, S: Serializer>(
+    value: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
 
 /// Writes one value as a line of JSON.
 ///

@@ -30,6 +30,7 @@ use crate::{
     Check, Error, Finding,
     auditor::{self, Granted},
     bundle::Bundle,
+    tail::PATIENCE,
 };
 
 /// The files of an embedded log in its folder.
@@ -41,8 +42,6 @@ const VIEW: &str = "view";
 const CHECKPOINT: &str = "checkpoint";
 /// All messages of the log.
 pub(crate) const EVERYTHING: Filter = Filter::All(Generation::FIRST);
-/// How long a log may give nothing although it has more.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An open log and the wallet's open keys.
 #[derive(Debug)]

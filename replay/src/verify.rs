@@ -11,14 +11,14 @@ use billfold_core::{
     proof::{Checkpoint, KeyName, Note},
     state::Digest,
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::time::Instant;
 
 pub use compare::ViewState;
 pub use summary::{KeyCounts, Payloads, Summary, Versions};
 
 use self::{compare::Comparison, keys::Keys};
-use crate::{Check, Error, Finding, Source, Walk, integrity, source::EVERYTHING};
+use crate::{Check, Error, Finding, Source, Walk, integrity, report::as_text, source::EVERYTHING};
 
 /// How many findings are told one by one.
 const TOLD: usize = 200;
@@ -36,7 +36,7 @@ pub struct Report {
     /// The last decided commit that was folded.
     pub sequence: Seq,
     /// The digest there.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "as_text")]
     pub digest: Digest,
     /// Whether the log was read to its end: not where a commit is missing or does not follow.
     pub complete: bool,
@@ -242,8 +242,4 @@ fn report(
         findings: findings.told,
         more_findings: findings.more,
     }
-}
-
-fn text<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(digest)
 }

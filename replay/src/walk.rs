@@ -29,6 +29,7 @@ use crate::{
     auditor::Granted,
     later::Later,
     source::{EVERYTHING, temporary_folder},
+    tail::within,
 };
 
 /// How many messages are opened at once, and how many times side by side.
@@ -65,14 +66,11 @@ impl Reader {
 
     /// The next commit, which the log said that it has.
     pub(crate) async fn next(&mut self) -> Result<Result<Opened, Broken>, Error> {
-        let short = |why: &str| Error::Unreachable(format!("the log {why} before its end"));
         loop {
             if let Some(item) = self.ready.pop_front() {
                 return Ok(item?);
             }
-            let chunk = tokio::time::timeout(self.patience, self.chunks.next()).await;
-            let chunk = chunk.map_err(|_| short("gives nothing more"))?;
-            let chunk = chunk.ok_or_else(|| short("closed"))?;
+            let chunk = within(self.patience, self.chunks.next()).await?;
             self.ready.extend(chunk);
         }
     }

@@ -16,7 +16,7 @@ use billfold_core::{
 use billfold_projector::chain::Opened;
 use serde::{Serialize, Serializer};
 
-use crate::uses::used;
+use crate::{report::as_text, uses::used};
 
 /// The outcome of what came behind the end of its epoch.
 pub(super) const VOID: &str = "void";
@@ -30,12 +30,12 @@ pub struct Line {
     /// Its place in the commit, counted from 0.
     pub index: usize,
     /// The time of its commit, in RFC 3339 with milliseconds.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "as_text")]
     pub time: Millis,
     /// `decided` or `observed`.
     pub subject: &'static str,
     /// The process that wrote the commit.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "as_text")]
     pub writer: ProcessId,
     /// What happened.
     pub event: &'static str,
@@ -397,10 +397,6 @@ impl Line {
 
 fn numbers(retired: &[Retired]) -> Vec<u32> {
     retired.iter().map(|retired| retired.version).collect()
-}
-
-fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
 }
 
 fn texts<T: Display, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {

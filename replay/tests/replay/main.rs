@@ -21,5 +21,6 @@ mod node;
 mod orders;
 mod places;
 mod recorded;
+mod silent;
 mod tampered;
 mod views;
