@@ -565,6 +565,10 @@ async fn the_commands_grant_list_and_revoke(backend: Backend) {
     assert_ne!(run(&["revoke-auditor", id]).await.code, 0);
     let table = cli.run(&["auditor-grants"]).await.success().unwrap();
     assert!(!table.stdout.contains(id), "{}", table.stdout);
+    let other = Auditor::new();
+    let without_end = ["grant-auditor", "--recipient", &other.public];
+    let told = cli.run(&without_end).await.success().unwrap();
+    assert!(told.stdout.contains("until revoked"), "{}", told.stdout);
     let slip = auditor.public.replace('7', "8");
     let refused = run(&["grant-auditor", "--recipient", &slip[..40]]).await;
     assert_ne!(refused.code, 0);

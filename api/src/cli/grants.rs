@@ -79,7 +79,7 @@ pub(super) async fn grant(grant: Grant) -> anyhow::Result<()> {
     Shown::json(answer.text()?)
         .row("grant", &one.id)
         .row("from", &one.from)
-        .row("to", one.to.as_deref().unwrap_or("revoked"))
+        .row("to", one.to.as_deref().unwrap_or("until revoked"))
         .row("live", one.live)
         .row("names", one.names)
         .row("epochs", epochs(&one))
