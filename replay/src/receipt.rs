@@ -1,34 +1,39 @@
 //! Receipts: one commit shown to somebody without keys, and what a receipt shows.
 
+mod check;
+mod elsewhere;
+
 use std::{
     collections::{BTreeSet, HashMap},
     convert::Infallible,
 };
 
 use billfold_core::{
-    commit::{CommitHash, Entry, Sealed},
+    commit::{Entry, Sealed},
     event::Event,
     id::Seq,
     keys::{Content, wallet::Epoch},
     proof::{
-        Checkpoint, Frontier, Hash, KeyName, Note, Receipt, Statement, VerifierKey,
+        Checkpoint, Frontier, Hash, KeyName, Note, Receipt, Statement,
         leaf::Leaves,
         path::{self, Hashes},
-        receipt::{Disclosed, ShownNames},
+        receipt::Disclosed,
     },
     seal::CiphertextKey,
     subject::Generation,
 };
-use billfold_projector::chain::Opened;
 use billfold_streams::log::{Filter, Message};
-use serde::Serialize;
 
 use crate::{
     Check, Error, Finding, Source, Walk,
-    log::Line,
     source::EVERYTHING,
     tail::Bounded,
     uses::{Owner, used},
+};
+
+pub use self::{
+    check::{Shown, check},
+    elsewhere::{Elsewhere, elsewhere},
 };
 
 /// The one that is replayed.
@@ -294,95 +299,4 @@ async fn names(
     };
     let dek = source.custody.dek(used.key).await?;
     Ok(dek.and_then(|dek| dek.disclose(sealed).ok()))
-}
-
-/// What a receipt shows, as it is told. Its JSON has these names.
-#[derive(Debug, Serialize)]
-pub struct Shown {
-    /// The origin of the checkpoint that vouches for it.
-    pub origin: String,
-    /// How many sequences that checkpoint attests.
-    pub attested: u64,
-    /// How many known witnesses cosigned it.
-    pub witnesses: usize,
-    /// How many events the commit holds.
-    pub events: usize,
-    /// Whether it is void: never what was decided. Of what was asked a receipt does not show it; that
-    /// takes the log.
-    pub void: Option<bool>,
-    /// Those that are shown, as `log` tells them; there is no verdict, which the log alone gives.
-    pub shown: Vec<Line>,
-}
-
-/// Checks a receipt by public keys alone, and tells what it shows. Each of `witnesses` has to have
-/// cosigned its checkpoint.
-///
-/// # Errors
-/// When anything of it is not so.
-pub fn check(bytes: &[u8], key: &VerifierKey, witnesses: &[VerifierKey]) -> Result<Shown, Error> {
-    use billfold_core::proof::receipt;
-    let refused = |error: &dyn std::fmt::Display| {
-        Error::from(Finding::new(Check::Receipt, None, error.to_string()))
-    };
-    let receipt = Receipt::parse(bytes).map_err(|error| match error {
-        receipt::Error::Format(_) => Error::Usage(error.to_string()),
-        other => refused(&other),
-    })?;
-    let shown = receipt.verified(key).map_err(|error| refused(&error))?;
-    let distinct: BTreeSet<String> = witnesses.iter().map(ToString::to_string).collect();
-    if distinct.len() < witnesses.len() {
-        return Err(Error::Usage("each witness is given once".to_owned()));
-    }
-    for witness in witnesses {
-        let cosigned = receipt.checkpoint.verify(witness);
-        cosigned.map_err(|error| {
-            refused(&format_args!(
-                "the checkpoint by {}: {error}",
-                witness.name()
-            ))
-        })?;
-    }
-    let commit = Opened {
-        seq: receipt.seq,
-        hash: CommitHash::of(&receipt.message),
-        header: shown.header,
-        entries: Vec::new(),
-        statements: Vec::new(),
-    };
-    let is_decided = receipt.subject.is_decided();
-    let lines = shown.entries.into_iter().map(|event| {
-        let mut line = Line::new(&commit, event.index, &event.entry);
-        if let Some(names) = event.names {
-            add(&mut line, names);
-        }
-        line
-    });
-    Ok(Shown {
-        origin: shown.checkpoint.origin.to_string(),
-        attested: shown.checkpoint.size,
-        witnesses: witnesses.len(),
-        events: shown.events,
-        void: is_decided.then_some(false),
-        shown: lines.collect(),
-    })
-}
-
-fn add(line: &mut Line, names: ShownNames) {
-    use crate::log::Name;
-    match names {
-        ShownNames::Record(names) => line.path = Some(Name::Open(names.path)),
-        ShownNames::Mount(names) => line.mount_path = Some(Name::Open(names.path)),
-        ShownNames::Cubbyhole(names) => line.path = Some(Name::Open(names.path)),
-        ShownNames::Request(names) => {
-            line.path = names.path.map(Name::Open);
-            line.client = Some(names.client);
-            line.execution = names.execution;
-        }
-        ShownNames::Erasure(names) => line.reason = Some(Name::Open(names.reason)),
-        ShownNames::Hold(names) => {
-            line.path = Some(Name::Open(names.path));
-            line.reason = Some(Name::Open(names.reason));
-        }
-        _ => {}
-    }
 }

@@ -1,8 +1,15 @@
 //! `billfold-replay prove` and `billfold-replay check-receipt`.
 
-use std::{fs, io::Write, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+};
 
-use billfold_core::id::Seq;
+use billfold_core::{
+    id::Seq,
+    proof::{Checkpoint, Receipt},
+};
 use billfold_replay::{Error, Source, receipt, write_json, write_shown};
 
 use super::{
@@ -60,7 +67,11 @@ impl Prove {
         let progress = &mut |at, end| bar.at(at, end);
         let proven = receipt::prove(source, Seq(self.seq), &wanted, progress).await;
         bar.finish();
-        let proof = proven?.to_proof();
+        let proven = proven?;
+        if wanted.names {
+            tell_elsewhere(source, &proven, &wanted).await?;
+        }
+        let proof = proven.to_proof();
         match self.out {
             None => Ok(write!(out, "{proof}")?),
             Some(path) => {
@@ -71,6 +82,36 @@ impl Prove {
             }
         }
     }
+}
+
+/// Says on standard error which receipts tell the paths that this one does not.
+async fn tell_elsewhere(
+    source: &Source,
+    proven: &Receipt,
+    wanted: &receipt::Wanted,
+) -> Result<(), Error> {
+    let attested = Checkpoint::parse(proven.checkpoint.text());
+    let end = attested.map_or(proven.seq, |attested| Seq(attested.size));
+    let mut err = io::stderr();
+    for about in receipt::elsewhere(source, proven.seq, wanted, end).await? {
+        let receipt::Elsewhere {
+            record,
+            path,
+            mount,
+        } = about;
+        let path = match path {
+            Some(seq) => format!("prove {seq} --names shows it below its mount"),
+            None => "no receipt shows it with the keys that are here".to_owned(),
+        };
+        let mount = mount.map_or_else(String::new, |seq| {
+            format!("; prove {seq} --names shows the mount's path")
+        });
+        writeln!(
+            err,
+            "record {record}: its path is not in this receipt; {path}{mount}"
+        )?;
+    }
+    Ok(())
 }
 
 impl CheckReceipt {

@@ -124,6 +124,12 @@ pub(crate) async fn a_receipt_shows_one_commit_to_whoever_has_the_public_key(bac
         let put: Value = serde_json::from_str(put.lines().next().unwrap()).unwrap();
         assert_eq!(put["record"], asked["record"]);
         let first = put["sequence"].to_string();
+        let told = wallet.replay(&["prove", &seq, "--names"]).await.unwrap();
+        let told = told.success().unwrap().stderr;
+        let (record, mount) = (asked["record"].as_str().unwrap(), "prove 1 --names");
+        assert!(told.contains(record) && told.contains(mount), "{told}");
+        let below = format!("prove {first} --names shows it below its mount");
+        assert!(told.contains(&below), "{told}");
         let args = ["prove", &first, "--names", "--out", text(&written)];
         wallet.replay(&args).await.unwrap().success().unwrap();
         let told = check(&written).await;
@@ -182,7 +188,9 @@ async fn refused(receipt: &Path, key: &str, dir: &Path) {
     assert_code(&by_witness, 3, "not signed by the key").await;
     let another = others::vkey(key.split('+').next().unwrap(), [7; 32]);
     let by_another = ["check-receipt", text(receipt), "--checkpoint-key", &another];
-    assert_code(&by_another, 3, "not signed by the key").await;
+    let id = |key: &str| key.splitn(3, '+').take(2).collect::<Vec<_>>().join("+");
+    let signed = format!("signed by {}, and not by the key that was given, ", id(key));
+    assert_code(&by_another, 3, &(signed + &id(&another))).await;
     // A log's key makes no witness, nor a witness's a log; and a witness counts once.
     let by_witness_alone = ["check-receipt", text(receipt), "--checkpoint-key", other];
     assert_code(&by_witness_alone, 1, "not of a witness").await;
