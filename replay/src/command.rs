@@ -38,7 +38,8 @@ pub(crate) const WITHOUT_A_LOG: [&str; 5] = [
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Lists each event of each commit, and what each request was answered
+    /// Lists each event of each commit, and what each request was answered. A commit of checkpoints has
+    /// no event, and no line: its sequence is passed over
     Log(log::Args),
     /// Hands events to another system: each at least once, in order, from where it ended the last time
     Export(export::Args),

@@ -57,7 +57,7 @@ pub enum Notice {
     Back,
 }
 
-/// Exports until the log's end, or for ever. What was handed over before an error stays handed over.
+/// Exports until the log's end, or for ever, and says how many events went out. What was handed over before an error stays handed over.
 ///
 /// # Errors
 /// When the log is broken or cannot be reached, when it is not the log that the position is of, or
@@ -67,8 +67,9 @@ pub async fn export(
     plan: &Plan,
     target: &mut Target,
     notify: &mut (dyn FnMut(Notice) + Send),
-) -> Result<(), Error> {
+) -> Result<usize, Error> {
     let mut exporter = Exporter::start(source, plan, target).await?;
+    let mut count = 0;
     loop {
         while let Some(told) = exporter.listing.next().await? {
             let hash = hex_of(&told.hash);
@@ -77,6 +78,7 @@ pub async fn export(
                 let row = Row::of(source.wallet(), line);
                 exporter.batch.push(Message::of(row, plan.format)?);
             }
+            count += told.lines.len();
             // How far a time reaches is told by what passed: with a later one, the others may pass.
             let is_timed = matches!(plan.query.to, Some(Moment::Time(_)));
             if !is_timed || !told.lines.is_empty() {
@@ -88,7 +90,7 @@ pub async fn export(
         }
         exporter.hand_over(notify).await?;
         if !plan.follow || !exporter.listing.wait().await? {
-            return Ok(());
+            return Ok(count);
         }
     }
 }

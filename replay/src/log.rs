@@ -237,6 +237,76 @@ pub async fn log(
     closed_facts(source, query, each).await
 }
 
+/// The options of a filter, if any, under which the log has no event at all, whatever else is asked for:
+/// of what nobody ever did anything with, nothing is told either.
+///
+/// # Errors
+/// As [`log`].
+pub async fn unknown(source: &Source, query: &Query) -> Result<Vec<&'static str>, Error> {
+    let Filter {
+        path,
+        principal,
+        token,
+        ..
+    } = query.filter.clone();
+    let none = Filter::default;
+    let alone = [
+        (
+            "--path",
+            path.map(|path| Filter {
+                path: Some(path),
+                ..none()
+            }),
+        ),
+        (
+            "--principal",
+            principal.map(|id| Filter {
+                principal: Some(id),
+                ..none()
+            }),
+        ),
+        (
+            "--token",
+            token.map(|id| Filter {
+                token: Some(id),
+                ..none()
+            }),
+        ),
+    ];
+    let mut unknown = Vec::new();
+    for (option, filter) in alone {
+        if let Some(filter) = filter
+            && !has_any(
+                source,
+                Query {
+                    filter,
+                    ..Query::default()
+                },
+            )
+            .await?
+        {
+            unknown.push(option);
+        }
+    }
+    Ok(unknown)
+}
+
+async fn has_any(source: &Source, query: Query) -> Result<bool, Error> {
+    let mut listing = Listing::start(source, query.clone()).await?;
+    while let Some(told) = listing.next().await? {
+        if !told.lines.is_empty() {
+            return Ok(true);
+        }
+    }
+    let mut found = false;
+    let mut each = |_: &Line| {
+        found = true;
+        Ok(())
+    };
+    closed_facts(source, &query, &mut each).await?;
+    Ok(found)
+}
+
 /// Tells the facts from the first sequence on that is closed to an auditor's key, as far as it opens
 /// them: without outcomes, which nobody can tell there.
 ///

@@ -219,6 +219,7 @@ impl Past {
         }
         Ok(Then {
             sequence: self.walk.head().seq,
+            asked: self.at,
             time: self.time,
             parts: told,
         })

@@ -18,6 +18,11 @@ pub(crate) struct At {
     moment: Moment,
     #[command(flatten)]
     what: What,
+    /// One JSON object: sequence (the last decided one), time, and each part, with the fields that the
+    /// API answers. Of key-status alone, the fields of GET /api/internal/wallet/key-status, without those
+    /// that the log does not know: pooled, estimate_seconds
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -30,6 +35,10 @@ pub(crate) struct Diff {
     to: Moment,
     #[command(flatten)]
     what: What,
+    /// One JSON object: from and to, each with sequence (the last decided one) and time, and each part
+    /// with what was added, removed and changed
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -38,11 +47,6 @@ struct What {
     /// of it when nothing is said
     #[arg(value_name = "PART")]
     parts: Vec<Part>,
-    /// One JSON object: sequence, time, and each part, with the fields that the API answers. Of
-    /// `at` and key-status alone, the fields of GET /api/internal/wallet/key-status, without those
-    /// that the log does not know: pooled, estimate_seconds
-    #[arg(long)]
-    json: bool,
 }
 
 impl What {
@@ -68,7 +72,7 @@ impl At {
             let then = past::key_status(source, self.moment, &mut |at, end| bar.at(at, end)).await;
             bar.finish();
             let then = then?;
-            return match self.what.json {
+            return match self.json {
                 true => write_json(out, &then),
                 false => write_keys_then(out, &then),
             };
@@ -76,7 +80,7 @@ impl At {
         let then = past::at(source, self.moment, &parts, &mut |at, end| bar.at(at, end)).await;
         bar.finish();
         let then = then?;
-        match self.what.json {
+        match self.json {
             true => write_json(out, &then),
             false => write_then(out, &then),
         }
@@ -94,7 +98,7 @@ impl Diff {
         let diff = past::diff(source, moments, &parts, &mut |at, end| bar.at(at, end)).await;
         bar.finish();
         let diff = diff?;
-        match self.what.json {
+        match self.json {
             true => write_json(out, &diff),
             false => write_diff(out, &diff),
         }

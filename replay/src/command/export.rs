@@ -14,7 +14,11 @@ use billfold_replay::{
 };
 use clap::ValueEnum;
 
-use super::{auditor::tell_closed, filter::FilterArgs, stop::Stop};
+use super::{
+    auditor::tell_closed,
+    filter::{FilterArgs, tell_unknown},
+    stop::Stop,
+};
 
 /// How long a target may take nothing when nothing else is said, and the log is not followed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,12 +98,15 @@ impl Args {
         let mut target = Target::open(&self.to, &plan, &reach)?;
         let (mut stop, mut notify) = (Stop::new()?, tell);
         let ended = tokio::select! {
-            ended = export(source, &plan, &mut target, &mut notify) => ended,
+            ended = export(source, &plan, &mut target, &mut notify) => ended.map(Some),
             // What was handed over and is not in the position comes again.
-            () = stop.asked() => Ok(()),
+            () = stop.asked() => Ok(None),
         };
         target.finish().await;
-        ended?;
+        // Behind a position there may just be nothing new.
+        if ended? == Some(0) && plan.position.is_none() {
+            tell_unknown(source, &plan.query).await?;
+        }
         tell_closed(
             source,
             "nothing is exported: an event goes out with its outcome",

@@ -1,7 +1,12 @@
 //! Which events a command is about.
 
+use std::io::{self, Write as _};
+
 use billfold_core::moment::Moment;
-use billfold_replay::log::{Digits, Filter, Kind, Outcome, PathFilter, Query};
+use billfold_replay::{
+    Error, Source,
+    log::{self, Digits, Filter, Kind, Outcome, PathFilter, Query},
+};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Which events (all of these must hold)")]
@@ -25,7 +30,7 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "KIND", value_delimiter = ',', help = kinds())]
     kind: Vec<Kind>,
     /// Requests that were answered so, several with commas between them: permitted (or allowed),
-    /// denied, absent, deleted, unknown
+    /// denied, absent, deleted, unknown; and void, what came behind the end of its epoch
     #[arg(long, value_name = "OUTCOME", value_delimiter = ',')]
     outcome: Vec<Outcome>,
     /// Open names: paths, and where requests came from
@@ -39,6 +44,24 @@ fn kinds() -> String {
         "Of these kinds, or requests for these operations, several with commas between them: {}",
         all.join(", ")
     )
+}
+
+/// Says on standard error why nothing was told, where the log has nothing under what was asked for.
+pub(super) async fn tell_unknown(source: &Source, query: &Query) -> Result<(), Error> {
+    for option in log::unknown(source, query).await? {
+        let what = match option {
+            "--path" => {
+                "it knows no such mount or secret by its names (a path begins with its mount: \
+                 secret/app)"
+            }
+            _ => "none of its events is by or about such an id",
+        };
+        writeln!(
+            io::stderr(),
+            "nothing in this log has that {option}: {what}"
+        )?;
+    }
+    Ok(())
 }
 
 impl FilterArgs {

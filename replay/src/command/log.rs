@@ -10,7 +10,11 @@ use billfold_replay::{
 };
 use clap::ValueEnum;
 
-use super::{auditor::tell_closed, filter::FilterArgs, stop::Stop};
+use super::{
+    auditor::tell_closed,
+    filter::{FilterArgs, tell_unknown},
+    stop::Stop,
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -59,10 +63,16 @@ impl Args {
         let query = self.filter.query(self.to);
         let mut listing = Listing::start(source, query.clone()).await?;
         if !self.follow {
-            tell_all(&mut listing, source, format, out).await?;
-            let mut each = |line: &Line| tell(source, format, line, out);
+            let mut count = tell_all(&mut listing, source, format, out).await?;
+            let mut each = |line: &Line| {
+                count += 1;
+                tell(source, format, line, out)
+            };
             closed_facts(source, &query, &mut each).await?;
             out.flush()?;
+            if count == 0 {
+                tell_unknown(source, &query).await?;
+            }
             return tell_closed(source, "neither outcomes nor what is void can be told");
         }
         source.require_all_keys_to_follow()?;
@@ -89,13 +99,15 @@ async fn tell_all(
     source: &Source,
     format: Format,
     out: &mut (impl Write + Send),
-) -> Result<(), Error> {
+) -> Result<usize, Error> {
+    let mut count = 0;
     while let Some(told) = listing.next().await? {
         for line in &told.lines {
             tell(source, format, line, out)?;
         }
+        count += told.lines.len();
     }
-    Ok(())
+    Ok(count)
 }
 
 fn tell(source: &Source, format: Format, line: &Line, out: &mut impl Write) -> Result<(), Error> {

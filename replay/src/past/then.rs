@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use billfold_core::{Millis, id::Seq};
+use billfold_core::{Millis, id::Seq, moment::Moment};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::Value;
 
@@ -123,6 +123,8 @@ impl Serialize for Row {
 pub struct Then {
     /// The last decided sequence that it comes of.
     pub sequence: Seq,
+    /// The moment that was asked about, if it is one.
+    pub asked: Option<Moment>,
     /// The moment's time: what ends by itself has ended before it or not.
     pub time: Millis,
     /// The parts that were asked for.
@@ -130,6 +132,17 @@ pub struct Then {
 }
 
 impl Then {
+    /// Its place, as it was asked for: what was only asked behind the last decision changes nothing.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.asked {
+            Some(Moment::Seq(asked)) if asked != self.sequence => {
+                format!("{asked} (the last decided is {})", self.sequence)
+            }
+            _ => self.sequence.to_string(),
+        }
+    }
+
     /// The rows of a part.
     #[must_use]
     pub fn part(&self, part: Part) -> Option<&[Row]> {

@@ -15,7 +15,7 @@ use crate::{
 /// # Errors
 /// When the output does not take it.
 pub fn write_then(out: &mut dyn Write, then: &Then) -> Result<(), Error> {
-    writeln!(out, "at sequence {} ({})", then.sequence, then.time)?;
+    writeln!(out, "at sequence {}, {}", then.place(), then.time)?;
     for (part, rows) in &then.parts {
         let count = match part {
             Part::KeyStatus => String::new(),
@@ -37,8 +37,11 @@ pub fn write_diff(out: &mut dyn Write, diff: &Diff) -> Result<(), Error> {
     let (from, to) = (&diff.from, &diff.to);
     writeln!(
         out,
-        "from sequence {} ({}) to sequence {} ({})",
-        from.sequence, from.time, to.sequence, to.time
+        "from sequence {}, {}, to sequence {}, {}",
+        from.place(),
+        from.time,
+        to.place(),
+        to.time
     )?;
     for (part, differences) in &diff.parts {
         let (added, removed) = (&differences.added, &differences.removed);

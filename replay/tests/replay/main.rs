@@ -23,4 +23,5 @@ mod places;
 mod recorded;
 mod silent;
 mod tampered;
+mod told;
 mod views;
