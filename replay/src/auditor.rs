@@ -33,7 +33,7 @@ use crate::{Check, Error, Finding, integrity, source::EVERYTHING, tail::Bounded}
 /// # Errors
 /// When there is such a file, or it cannot be written.
 pub fn make_key(file: &Path) -> Result<AuditorKey, Error> {
-    let failed = |error: std::io::Error| Error::Machine(format!("{}: {error}", file.display()));
+    let failed = |error: std::io::Error| Error::unmade("--out", file, &error);
     let secret = AuditorSecret::generate(&mut Os::new());
     let public = secret.public();
     let public = public.map_err(|error| Error::Machine(error.to_string()))?;
@@ -50,12 +50,10 @@ pub fn make_key(file: &Path) -> Result<AuditorKey, Error> {
 }
 
 pub(crate) fn read_key(file: &Path) -> Result<AuditorSecret, Error> {
-    let unread = |why: &dyn std::fmt::Display| {
-        Error::Unreachable(format!("the auditor's key {}: {why}", file.display()))
-    };
-    let text = fs::read_to_string(file).map_err(|error| unread(&error))?;
+    let option = "--auditor-key";
+    let text = fs::read_to_string(file).map_err(|error| Error::unread(option, file, &error))?;
     let text = zeroize::Zeroizing::new(text);
-    AuditorSecret::parse(&text).map_err(|error| unread(&error))
+    AuditorSecret::parse(&text).map_err(|error| Error::unfit(option, file, &error))
 }
 
 /// What was granted besides the keys of epochs, and what was not.

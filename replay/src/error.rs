@@ -1,6 +1,6 @@
 //! Why a replay did not come to its end, and what is wrong with what it read.
 
-use std::fmt;
+use std::{fmt, io, path::Path};
 
 use billfold_core::id::Seq;
 use billfold_projector::{chain, fold, view};
@@ -184,6 +184,31 @@ impl From<jetstream::ConnectError> for Error {
 }
 
 impl Error {
+    /// A file that an option names and that cannot be read.
+    #[must_use]
+    pub fn unread(option: &str, file: &Path, why: &io::Error) -> Self {
+        let file = file.display();
+        Self::Unreachable(format!("{option}: {file} cannot be read: {why}"))
+    }
+
+    /// A file that an option names, can be read, and is not what it should be.
+    #[must_use]
+    pub fn unfit(option: &str, file: &Path, why: &dyn fmt::Display) -> Self {
+        Self::Usage(format!("{option}: {}: {why}", file.display()))
+    }
+
+    /// A new file that an option names and that cannot be made: one that is there is left alone.
+    #[must_use]
+    pub fn unmade(option: &str, file: &Path, why: &io::Error) -> Self {
+        let file = file.display();
+        match why.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Self::Usage(format!("{option}: {file} is there already"))
+            }
+            _ => Self::Machine(format!("{option}: {file} cannot be written: {why}")),
+        }
+    }
+
     /// The same, with the place in the log where it was met.
     pub(crate) fn at(self, seq: Seq) -> Self {
         match self {

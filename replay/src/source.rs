@@ -4,7 +4,7 @@ mod keys;
 mod place;
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -35,7 +35,8 @@ use crate::{
 
 /// The files of an embedded log in its folder.
 const LOG: &str = "log.redb";
-const FILES: [&str; 2] = [LOG, "keys.redb"];
+const KEYS: &str = "keys.redb";
+const FILES: [&str; 2] = [LOG, KEYS];
 /// The view in a data folder.
 const VIEW: &str = "view";
 /// The newest checkpoint that the node of a data folder knew of.
@@ -267,7 +268,7 @@ async fn on_log_file(dir: PathBuf) -> Result<(Arc<dyn EventLog>, Option<TempDir>
                 Err(_) => Err(error),
             },
         },
-        other => Ok((other?, None)),
+        other => Ok((other.map_err(|error| unopened(&dir, error))?, None)),
     });
     let joined = opening.await;
     joined.map_err(|error| Error::Machine(error.to_string()))?
@@ -277,7 +278,7 @@ async fn on_files(dir: PathBuf) -> Result<Opened, Error> {
     let opening = tokio::task::spawn_blocking(move || match Embedded::open_reader(&dir) {
         Err(OpenError::Unclean) => open_copy(&dir),
         Err(missing @ OpenError::Missing(_)) => Err(keys::without_store(&dir, missing.to_string())),
-        other => Ok((other?, None)),
+        other => Ok((other.map_err(|error| unopened(&dir, error))?, None)),
     });
     let joined = opening.await;
     let (open, copy) = joined.map_err(|error| Error::Machine(error.to_string()))??;
@@ -302,7 +303,33 @@ fn copy_of(dir: &Path, files: &[&str]) -> Result<(Embedded, TempDir), Error> {
         let copied = fs::copy(dir.join(file), copy.path().join(file));
         copied.map_err(|error| Error::Machine(format!("{file} cannot be copied: {error}")))?;
     }
-    Ok((Embedded::open(copy.path())?, copy))
+    let opened = Embedded::open(copy.path());
+    let opened = opened.map_err(|error| unopened(copy.path(), error))?;
+    Ok((opened, copy))
+}
+
+/// Why the files of a folder do not open: one that is cut short is damaged as well, and which it is is
+/// told.
+fn unopened(dir: &Path, error: OpenError) -> Error {
+    let Some(what) = damage(&error) else {
+        return error.into();
+    };
+    let of_log = Embedded::open_log_reader(dir).err();
+    let file = match of_log.as_ref().and_then(damage) {
+        Some(_) => LOG,
+        None => KEYS,
+    };
+    Finding::new(Check::Sequence, None, format!("{file} is damaged: {what}")).into()
+}
+
+fn damage(error: &OpenError) -> Option<String> {
+    match error {
+        OpenError::Damaged(what) => Some(what.clone()),
+        OpenError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Some("it is cut short".to_owned())
+        }
+        _ => None,
+    }
 }
 
 pub(crate) fn temporary_folder() -> Result<TempDir, Error> {

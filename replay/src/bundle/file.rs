@@ -1,6 +1,9 @@
 //! The bytes of a bundle.
 
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    path::Path,
+};
 
 use billfold_core::{
     cbor,
@@ -111,18 +114,22 @@ fn damaged(last: Seq, what: &str) -> Error {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the head.
-    pub(super) fn begin(from: R) -> Result<(Self, Head), Error> {
+    /// Reads the head of a bundle in this file.
+    pub(super) fn begin(from: R, file: &Path) -> Result<(Self, Head), Error> {
         let mut reader = Self {
             from,
             hash: Sha256::new(),
             at: 0,
             last: Seq::ZERO,
         };
-        let mut magic = [0; MAGIC.len()];
-        let read = reader.from.read_exact(&mut magic);
-        if read.is_err() || magic != MAGIC {
-            return Err(Error::Usage("the file is no bundle".to_owned()));
+        let (mut magic, begins) = (Vec::new(), MAGIC.len() as u64);
+        let read = reader.from.by_ref().take(begins).read_to_end(&mut magic);
+        read.map_err(|error| Error::unread("the bundle", file, &error))?;
+        if !MAGIC.starts_with(&magic) {
+            return Err(Error::unfit("the bundle", file, &"the file is no bundle"));
+        }
+        if magic.len() < MAGIC.len() {
+            return Err(damaged(Seq::ZERO, "it has no head"));
         }
         reader.take(&magic);
         let bytes = reader.item()?;

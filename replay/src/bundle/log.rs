@@ -61,11 +61,9 @@ impl Bundle {
     }
 
     fn read_through(path: PathBuf) -> Result<Self, Error> {
-        let unread = |error: std::io::Error| {
-            Error::Unreachable(format!("{} cannot be read: {error}", path.display()))
-        };
-        let file = BufReader::new(File::open(&path).map_err(unread)?);
-        let (mut reader, head) = Reader::begin(file)?;
+        let opened = File::open(&path);
+        let file = opened.map_err(|error| Error::unread("the bundle", &path, &error))?;
+        let (mut reader, head) = Reader::begin(BufReader::new(file), &path)?;
         let (mut places, mut largest) = (Vec::new(), 0);
         loop {
             let at = reader.at();

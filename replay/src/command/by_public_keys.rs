@@ -36,35 +36,34 @@ impl ByPublicKeys {
     }
 }
 
-pub(super) fn unread(file: &Path, why: &dyn std::fmt::Display) -> Error {
-    Error::Usage(format!("{}: {why}", file.display()))
-}
-
 /// A key by its text, or in a file.
-fn key(text: &str) -> Result<VerifierKey, Error> {
+fn key(option: &str, text: &str) -> Result<VerifierKey, Error> {
     if let Ok(key) = text.parse() {
         return Ok(key);
     }
     let file = Path::new(text);
     match fs::read_to_string(file) {
-        Ok(text) => text.trim().parse().map_err(|error| unread(file, &error)),
+        Ok(text) => {
+            let parsed = text.trim().parse();
+            parsed.map_err(|error| Error::unfit(option, file, &error))
+        }
         Err(_) if text.contains('+') => text
             .parse()
-            .map_err(|error| Error::Usage(format!("the checkpoint key: {error}"))),
-        Err(error) => Err(unread(file, &error)),
+            .map_err(|error| Error::Usage(format!("{option}: {error}"))),
+        Err(error) => Err(Error::unread(option, file, &error)),
     }
 }
 
 /// A key that signs a log's checkpoints.
 pub(super) fn log_key(text: &str) -> Result<VerifierKey, Error> {
     let why = "a checkpoint key is that of a log, not of a witness";
-    of_kind(key(text)?, Kind::Note, why)
+    of_kind(key("--checkpoint-key", text)?, Kind::Note, why)
 }
 
-/// A key that cosigns.
-pub(super) fn witness_key(text: &str) -> Result<VerifierKey, Error> {
+/// A key that cosigns, as this option gives it.
+pub(super) fn witness_key(option: &str, text: &str) -> Result<VerifierKey, Error> {
     let why = "a witness's key is one that cosigns, as witness-key makes it";
-    of_kind(key(text)?, Kind::Cosignature, why)
+    of_kind(key(option, text)?, Kind::Cosignature, why)
 }
 
 fn of_kind(key: VerifierKey, kind: Kind, why: &str) -> Result<VerifierKey, Error> {
@@ -74,9 +73,11 @@ fn of_kind(key: VerifierKey, kind: Kind, why: &str) -> Result<VerifierKey, Error
     }
 }
 
+/// A checkpoint of `--checkpoint`.
 pub(super) fn note(file: &Path) -> Result<Note, Error> {
-    let bytes = fs::read(file).map_err(|error| unread(file, &error))?;
-    Note::parse(&bytes).map_err(|error| unread(file, &error))
+    let option = "--checkpoint";
+    let bytes = fs::read(file).map_err(|error| Error::unread(option, file, &error))?;
+    Note::parse(&bytes).map_err(|error| Error::unfit(option, file, &error))
 }
 
 impl ByPublicKeys {

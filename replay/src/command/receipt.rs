@@ -14,7 +14,7 @@ use billfold_replay::{Error, Source, receipt, write_json, write_shown};
 
 use super::{
     bar::Bar,
-    by_public_keys::{log_key, note, unread, witness_key},
+    by_public_keys::{log_key, note, witness_key},
 };
 
 #[derive(Debug, clap::Args)]
@@ -75,8 +75,8 @@ impl Prove {
         match self.out {
             None => Ok(write!(out, "{proof}")?),
             Some(path) => {
-                let mut file =
-                    fs::File::create_new(&path).map_err(|error| unread(&path, &error))?;
+                let made = fs::File::create_new(&path);
+                let mut file = made.map_err(|error| Error::unmade("--out", &path, &error))?;
                 write!(file, "{proof}")?;
                 Ok(file.sync_all()?)
             }
@@ -116,9 +116,13 @@ async fn tell_elsewhere(
 
 impl CheckReceipt {
     pub(super) fn run(self, out: &mut dyn Write) -> Result<(), Error> {
-        let bytes = fs::read(&self.receipt).map_err(|error| unread(&self.receipt, &error))?;
+        let read = fs::read(&self.receipt);
+        let bytes = read.map_err(|error| Error::unread("the receipt", &self.receipt, &error))?;
         let log = log_key(&self.checkpoint_key)?;
-        let witnesses = self.witness_key.iter().map(|text| witness_key(text));
+        let witnesses = self
+            .witness_key
+            .iter()
+            .map(|text| witness_key("--witness-key", text));
         let witnesses = witnesses.collect::<Result<Vec<_>, _>>()?;
         let shown = receipt::check(&bytes, &log, &witnesses)?;
         match self.json {

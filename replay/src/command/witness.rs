@@ -219,7 +219,7 @@ impl CosignArgs {
         let (pairs, _) = self.witness.as_chunks::<2>();
         let witnesses = pairs
             .iter()
-            .map(|[url, own]| Remote::new(url, witness_key(own)?));
+            .map(|[url, own]| Remote::new(url, witness_key("--witness", own)?));
         let witnesses = witnesses.collect::<Result<Vec<_>, Error>>()?;
         let names: BTreeSet<_> = witnesses
             .iter()

@@ -4,7 +4,11 @@ mod file;
 mod syslog;
 mod tls;
 
-use std::{io::Write as _, path::PathBuf, str::FromStr};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use billfold_core::Millis;
 use billfold_streams::jetstream::{Config, ConnectError, Credentials, Outlet};
@@ -201,7 +205,11 @@ impl Target {
             Address::File(path) => {
                 let file = Appended::open(path.clone(), header(format), format.end());
                 Kind::File(file.map_err(|error| {
-                    Error::Usage(format!("{} cannot be written: {error}", path.display()))
+                    let what = format!("--to: {} cannot be written: {error}", path.display());
+                    match error.kind() {
+                        io::ErrorKind::ResourceBusy => Error::Usage(what),
+                        _ => Error::Unreachable(what),
+                    }
                 })?)
             }
             Address::Syslog(server) => {

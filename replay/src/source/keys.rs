@@ -1,6 +1,6 @@
 //! Opens the wallet's keys, and says what is missing where they cannot be had.
 
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use billfold_core::{
     id::{ProcessId, Seq},
@@ -72,6 +72,7 @@ fn manager(place: &Place, known: &str) -> Result<Box<dyn KeyManager>, Error> {
         return needed("no file opens its keys");
     }
     if let Some(file) = &place.key_file {
+        fs::File::open(file).map_err(|error| Error::unread("--key-file", file, &error))?;
         return Ok(Box::new(KeyFile::open(file).map_err(unopened)?));
     }
     if known == "key-file" {

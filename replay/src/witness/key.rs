@@ -33,18 +33,18 @@ impl WitnessKey {
     /// # Errors
     /// When it cannot be read, others may read it, or it holds no key of a witness.
     pub fn read(file: &Path) -> Result<Self, Error> {
-        let unread = |why: &dyn std::fmt::Display| {
-            Error::Usage(format!("the witness key {}: {why}", file.display()))
-        };
-        let about = fs::metadata(file).map_err(|error| unread(&error))?;
+        let option = "--witness-key";
+        let unread = |error| Error::unread(option, file, &error);
+        let about = fs::metadata(file).map_err(unread)?;
         if about.mode() & 0o077 != 0 {
-            return Err(unread(&"others may read it: its mode must be 0600"));
+            let why = "others may read it: its mode must be 0600";
+            return Err(Error::unfit(option, file, &why));
         }
-        let text = fs::read_to_string(file).map_err(|error| unread(&error))?;
+        let text = fs::read_to_string(file).map_err(unread)?;
         let text = Zeroizing::new(text);
         parse(text.trim_end())
             .map(Self)
-            .ok_or_else(|| unread(&"it holds no key of a witness"))
+            .ok_or_else(|| Error::unfit(option, file, &"it holds no key of a witness"))
     }
 
     /// What its signatures are checked with.
@@ -99,8 +99,6 @@ pub fn generate(name: &str, file: &Path) -> Result<VerifierKey, Error> {
         out.write_all(line.as_bytes())?;
         out.sync_all()
     })();
-    written.map_err(|error: std::io::Error| {
-        Error::Usage(format!("the witness key {}: {error}", file.display()))
-    })?;
+    written.map_err(|error| Error::unmade("--out", file, &error))?;
     Ok(verifier)
 }

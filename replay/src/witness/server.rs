@@ -61,19 +61,17 @@ impl Server {
             let why = "the server's URL is https://…, or http://… on this machine";
             return Err(Error::Usage(why.to_owned()));
         }
-        let unread = |file: &Path, error: &dyn std::fmt::Display| {
-            Error::Usage(format!("{}: {error}", file.display()))
-        };
-        let text = Zeroizing::new(
-            fs::read_to_string(token_file).map_err(|error| unread(token_file, &error))?,
-        );
+        let text = fs::read_to_string(token_file);
+        let text = text.map_err(|error| Error::unread("--token-file", token_file, &error))?;
+        let text = Zeroizing::new(text);
         let mut builder = Client::builder()
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none());
         if let Some(file) = ca_file {
-            let pem = fs::read(file).map_err(|error| unread(file, &error))?;
-            let trusted =
-                Certificate::from_pem_bundle(&pem).map_err(|error| unread(file, &error))?;
+            let option = "--ca-file";
+            let pem = fs::read(file).map_err(|error| Error::unread(option, file, &error))?;
+            let trusted = Certificate::from_pem_bundle(&pem);
+            let trusted = trusted.map_err(|error| Error::unfit(option, file, &error))?;
             builder = builder.tls_certs_only(trusted);
         }
         Ok(Self {

@@ -12,6 +12,7 @@
 mod command;
 mod digests;
 mod erasures;
+mod files;
 mod filters;
 mod fixture;
 mod kept;

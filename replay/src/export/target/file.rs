@@ -81,7 +81,9 @@ fn open(path: &std::path::Path) -> io::Result<File> {
     if file.metadata()?.is_file() {
         // What another export is writing is no line that a crash left. The lock goes where the file is moved.
         file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => io::Error::other("another export writes to it"),
+            TryLockError::WouldBlock => {
+                io::Error::new(io::ErrorKind::ResourceBusy, "another export writes to it")
+            }
             TryLockError::Error(error) => error,
         })?;
         let length = file.metadata()?.len();

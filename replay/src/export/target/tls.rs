@@ -1,6 +1,6 @@
 //! TLS to a server whose certificate one of those signed that are trusted.
 
-use std::{io, path::Path, sync::Arc};
+use std::{fmt::Display, fs, io, path::Path, sync::Arc};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -17,11 +17,15 @@ pub(super) fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, Error> {
     let bad = |what: String| Error::Usage(format!("certificates to trust: {what}"));
     match ca_file {
         Some(file) => {
-            let found = CertificateDer::pem_file_iter(file);
-            for certificate in found.map_err(|error| bad(error.to_string()))? {
-                let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-                let added = roots.add(certificate);
-                added.map_err(|error| bad(error.to_string()))?;
+            let option = "--to-ca-file";
+            let pem = fs::read(file).map_err(|error| Error::unread(option, file, &error))?;
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
+                let unfit = |why: &dyn Display| Error::unfit(option, file, why);
+                let certificate = certificate.map_err(|error| unfit(&error))?;
+                roots.add(certificate).map_err(|error| unfit(&error))?;
+            }
+            if roots.is_empty() {
+                return Err(Error::unfit(option, file, &"it holds no certificate"));
             }
         }
         // Some of a system's may be of no use; one that is missing is seen at the handshake.
