@@ -386,7 +386,8 @@ async fn every_command_of_the_audit_page_runs(backend: Backend) {
             serving.push(served);
             continue;
         }
-        let ended = match here.contains("--data-dir") {
+        let says_where = here.contains("--data-dir") || here.contains("--bundle");
+        let ended = match says_where {
             // It says itself where the log is.
             true => {
                 let mut command = Command::new(tools::replay_bin());

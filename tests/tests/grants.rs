@@ -360,6 +360,10 @@ async fn a_standing_grant_has_each_further_epoch_until_it_is_revoked(backend: Ba
         Some(0),
         "none is closed"
     );
+    let told = standing.replay(&wallet, &["log"]).await;
+    assert_eq!(told.code, 2, "{}", told.stderr);
+    let why = "nothing in it before one of its epochs has ended";
+    assert!(told.stderr.contains(why), "{}", told.stderr);
     end_epoch(&wallet).await;
     until_granted(&wallet, stays, 1).await;
     until_granted(&wallet, goes, 1).await;

@@ -51,15 +51,13 @@ pub(super) async fn tell_unknown(source: &Source, query: &Query) -> Result<(), E
     for option in log::unknown(source, query).await? {
         let what = match option {
             "--path" => {
-                "it knows no such mount or secret by its names (a path begins with its mount: \
-                 secret/app)"
+                "about it: it knows no such mount or secret by its names (a path begins with its \
+                 mount: secret/app)"
             }
-            _ => "none of its events is by or about such an id",
+            "--principal" => "by such a principal",
+            _ => "by or about such a token",
         };
-        writeln!(
-            io::stderr(),
-            "nothing in this log has that {option}: {what}"
-        )?;
+        writeln!(io::stderr(), "{option}: no event of this log is {what}")?;
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ async fn a_name_that_the_log_does_not_know_is_no_evidence_that_nobody_asked() {
             [&csv[..], &filter, &none].concat(),
         ] {
             let told = on(&wallet, &args);
-            let what = format!("nothing in this log has that {option}");
+            let what = format!("{option}: no event of this log is ");
             let is_told = stderr(&told).contains(&what);
             assert_eq!(is_told, !is_known, "{args:?}: {}", stderr(&told));
             assert!(!stderr(&told).contains(value), "{}", stderr(&told));

@@ -144,7 +144,7 @@ async fn a_syslog_server_is_trusted_for_its_certificate() {
         }
         assert_eq!(found, expected);
         let missing = trusting(&dir.path().join("none.pem")).await;
-        assert_eq!(missing.code, 1, "{}", missing.stderr);
+        assert_eq!(missing.code, 2, "{}", missing.stderr);
     })
     .await;
 }

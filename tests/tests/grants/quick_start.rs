@@ -18,7 +18,9 @@ fn script(backend: Backend, known: &[(&str, String)]) -> String {
     };
     let lines = blocks.iter().flat_map(|block| block.lines());
     let lines = lines.filter(|line| !line.contains(passed_over));
-    let text = lines.collect::<Vec<_>>().join("\n");
+    // Who goes over the page again keeps the key.
+    let again = blocks.iter().take(1).flat_map(|block| block.lines());
+    let text = again.chain(lines).collect::<Vec<_>>().join("\n");
     known.iter().fold(text, |text, (told, here)| {
         assert!(text.contains(told) || told.contains("://"), "{told}");
         text.replace(told, here)
