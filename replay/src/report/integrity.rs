@@ -13,12 +13,14 @@ pub fn write_integrity(out: &mut dyn Write, report: &Report) -> Result<(), Error
     row("origin", report.origin.to_string())?;
     let sequences = match (report.size, report.complete) {
         (0, true) => "none".to_owned(),
-        (0, false) => "none could be read".to_owned(),
+        (0, false) => "none were gone over".to_owned(),
         (last, true) => format!("1 to {last}, none missing"),
         (last, false) => format!("1 to {last}, and no further"),
     };
     row("sequences", sequences)?;
-    row("root", report.root.to_string())?;
+    if report.size > 0 {
+        row("root", report.root.to_string())?;
+    }
     for key in &report.keys {
         row("key", key.clone())?;
     }

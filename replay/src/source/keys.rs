@@ -23,8 +23,8 @@ use crate::Error;
 /// The key of the key manager `dev-file` in a data folder.
 const DEV_KEY: &str = "dev.key";
 /// What there is to do without a key of the wallet.
-const WITHOUT_KEYS: &str = "without it there is verify --checkpoint-key, and with --auditor-key every \
-                            command but verify";
+const WITHOUT_KEYS: &str = "without a key of the wallet there is verify --checkpoint-key, and with \
+                            --auditor-key every command but verify";
 
 /// Opens the keys of this place, whose log is this one.
 ///
