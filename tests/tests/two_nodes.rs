@@ -20,6 +20,8 @@ mod listing;
 mod mounts;
 #[path = "library/node.rs"]
 mod node;
+#[path = "two_nodes/policies.rs"]
+mod policies;
 #[path = "two_nodes/race.rs"]
 mod race;
 

@@ -119,7 +119,7 @@ pub async fn create(
 
 /// Refuses to begin a wallet beside what is left of one: the log that is missing would be begun
 /// anew under the same keys, and two logs would be signed by one checkpoint key.
-async fn refuse_half(settings: &Settings, backend: &Backend) -> Result<(), Error> {
+pub(super) async fn refuse_half(settings: &Settings, backend: &Backend) -> Result<(), Error> {
     let has_keys = Known::read(&*backend.keys()).await?.is_some();
     let has_log = exists(backend).await?;
     // A creation that was interrupted leaves keys, and no checkpoint yet.

@@ -109,7 +109,13 @@ impl<'a> Life<'a> {
 
     async fn uninitialised(&mut self) -> Result<Option<Node>, Error> {
         self.door.enter(Phase::Uninitialised);
-        self.say("there is no wallet on this log yet: run `billfold init`".to_owned());
+        self.say(
+            match birth::refuse_half(self.settings, self.backend).await {
+                Err(half @ (Error::LostKeys | Error::LostLog)) => half.to_string(),
+                Err(error) => return Err(error),
+                Ok(()) => "there is no wallet on this log yet: run `billfold init`".to_owned(),
+            },
+        );
         match self.order(LOOK).await? {
             Some(Order::Begin(shares, answer)) => {
                 let begun = self.begin(shares).await;

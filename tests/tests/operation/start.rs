@@ -402,3 +402,42 @@ pub async fn health_tells_whether_there_is_a_wallet(backend: Backend) {
     process.signal("INT");
     assert_eq!(process.ended().await, 0);
 }
+
+/// What is left of a wallet is not taken for the beginning of another: two logs would be signed by one
+/// key, or keys would be made that belong to nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_wallet_is_not_begun_anew() {
+    for (lost, words) in [
+        ("log.redb", "put the log back"),
+        ("keys.redb", "put the key store back"),
+    ] {
+        let mut wallet = Wallet::serve_with(Backend::Embedded, |builder| {
+            builder.env("BILLFOLD_CHECKPOINT_COMMITS", "1")
+        })
+        .await;
+        let secret = json!({ "data": { "k": "v" } });
+        let written = wallet
+            .node
+            .root("POST", "/v1/secret/data/kept", secret)
+            .await;
+        assert_eq!(written.status, 200, "{}", written.text());
+        let at = |name: &str| wallet.node.data_dir().join(name);
+        let (away, checkpoint) = (at("away"), at("checkpoint"));
+        let lost = at(lost);
+        let until = std::time::Instant::now() + crate::process::PATIENCE;
+        while !checkpoint.exists() {
+            assert!(std::time::Instant::now() < until, "no checkpoint is kept");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        assert_eq!(wallet.node.stop().await.unwrap(), 0);
+        fs::rename(&lost, &away).unwrap();
+        let refused = wallet.node.builder().init().await.unwrap();
+        assert_refused(&refused, &[words, "nothing was changed"]);
+        // With its other half it is what it was.
+        fs::rename(&away, &lost).unwrap();
+        wallet.node.restart().await.unwrap();
+        let read = wallet.node.root("GET", "/v1/secret/data/kept", ()).await;
+        assert_eq!(read.json()["data"]["data"]["k"], "v", "{}", read.text());
+        wallet.assert_sound().await;
+    }
+}

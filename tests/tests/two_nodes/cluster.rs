@@ -151,6 +151,14 @@ impl Door {
         self.with("X-Billfold-Command-Id", id)
     }
 
+    /// The same door for whoever has this token.
+    pub fn as_token(&self, token: &str) -> Self {
+        Self {
+            client: self.client.clone(),
+            token: token.to_owned(),
+        }
+    }
+
     /// The same door with this header on each request.
     pub fn with(&self, name: &str, value: &str) -> Self {
         Self {
