@@ -10,8 +10,6 @@
     unreachable_pub
 )]
 
-#[path = "operation/changing.rs"]
-mod changing;
 #[path = "operation/doors.rs"]
 mod doors;
 #[path = "operation/evidence.rs"]
@@ -33,7 +31,6 @@ mod tls;
 
 use billfold_tests::on_both_backends;
 
-pub use changing::*;
 pub use doors::*;
 pub use evidence::*;
 pub use index::a_place_that_the_log_has_not_is_told;
@@ -57,6 +54,5 @@ on_both_backends! {
     a_command_id_is_done_once,
     a_command_that_is_sent_again_is_answered_as_before,
     both_doors_show_the_same_secret,
-    what_is_changed_all_the_time_can_be_read,
     a_transaction_is_done_whole_or_not_at_all,
 }

@@ -166,11 +166,11 @@ impl Wallet {
     /// # Errors
     /// When the mounts cannot be read, or the log cannot say where it ends.
     pub async fn mount_of(&self, path: &str) -> Result<Option<(Mount, String)>, Error> {
-        if let Some(found) = self.mounts.now(&self.keychain).await?.find(path) {
+        if let Some(found) = self.known_mounts().await?.find(path) {
             return Ok(Some(found));
         }
         self.come_to_the_end().await?;
-        Ok(self.mounts.now(&self.keychain).await?.find(path))
+        Ok(self.known_mounts().await?.find(path))
     }
 
     /// Adds a mount.
@@ -334,8 +334,19 @@ impl Wallet {
         })
     }
 
+    async fn known_mounts(&self) -> Result<Arc<Known>, Error> {
+        match self.mounts.now(&self.keychain).await {
+            // Names whose key is gone have others by now, which this node may not have seen yet.
+            Err(Error::Erased) => {
+                self.come_to_the_end().await?;
+                self.mounts.now(&self.keychain).await
+            }
+            known => known,
+        }
+    }
+
     pub(super) async fn all_mounts(&self) -> Result<Vec<Mount>, Error> {
-        let known = self.mounts.now(&self.keychain).await?;
+        let known = self.known_mounts().await?;
         Ok(known.by_path.values().cloned().collect())
     }
 }

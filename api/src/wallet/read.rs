@@ -30,7 +30,7 @@ use super::{At, Caller, Credential, Error, Mount, Secret, SecretMetadata, Wallet
 /// What kind a secret is called that was written without saying.
 const KV: &str = "kv";
 /// How often something is looked up anew because what was found is gone by then.
-const TURNS: u32 = 64;
+const TURNS: u32 = 16;
 
 /// A question, before it is put on record.
 pub(super) struct Question<'a> {
@@ -675,6 +675,8 @@ impl Wallet {
             if opened.is_some() {
                 break;
             }
+            // Keys are destroyed behind what gave them up, which this node may not have seen yet.
+            self.come_to_the_end().await?;
             let Some(stored) = self.keychain.view().stored_record(&id)? else {
                 break;
             };

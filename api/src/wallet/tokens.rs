@@ -15,6 +15,7 @@ use billfold_core::{
     state::{self, State},
 };
 use billfold_projector::view::Shared;
+use billfold_streams::{log::Filter, replica::Replica as _};
 use zeroize::Zeroizing;
 
 use self::known::is_left;
@@ -88,13 +89,21 @@ impl Wallet {
         self.keychain.view().head().time.max(System.now())
     }
 
-    /// Brings the view to where the log ends now: a command without effect is answered there.
+    /// Brings the view to where the log ends now. What is decided meanwhile is not waited for: a node
+    /// that is far from the log comes to an end of it, however much is written elsewhere.
     pub(crate) async fn come_to_the_end(&self) -> Result<(), Error> {
-        let nothing = Action::EndTokens {
-            tokens: Vec::new(),
-            leaves_orphans: false,
+        let ended = async {
+            let decided = Filter::Decided(self.notary.generation);
+            let end = self.notary.log.head(decided).await;
+            let end = end.map_err(|error| Error::Unavailable(error.to_string()))?;
+            let reached = self.keychain.caught_up(end).await;
+            reached.map_err(|stopped| Error::Unavailable(stopped.to_string()))
         };
-        self.order_itself(nothing).await.map(drop)
+        let ended = tokio::time::timeout(self.patience, ended).await;
+        ended.unwrap_or_else(|_| {
+            let told = "this node is behind the log";
+            Err(Error::Unavailable(told.to_owned()))
+        })
     }
 
     /// Makes a token.
