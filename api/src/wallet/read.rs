@@ -29,7 +29,7 @@ use super::{At, Caller, Credential, Error, Mount, Secret, SecretMetadata, Wallet
 
 /// What kind a secret is called that was written without saying.
 const KV: &str = "kv";
-/// How often something is looked up anew because what was found is gone by then.
+/// How often names are looked up anew because those that were found are gone by then.
 const TURNS: u32 = 16;
 
 /// A question, before it is put on record.
@@ -421,8 +421,8 @@ impl Wallet {
     /// Asks for a version and opens it.
     ///
     /// A key that is gone although the version was readable was destroyed after the question's place
-    /// in the log: the question is put once more, and what it finds there is the answer. Where secrets
-    /// are overwritten all the time, that may take some turns.
+    /// in the log: the question is put once more, and what it finds there is the answer. It is not
+    /// put again and again: each time stands on record.
     pub(super) async fn resolve(
         &self,
         caller: &Caller,
@@ -431,16 +431,15 @@ impl Wallet {
         operation: Operation,
         need: Need,
     ) -> Result<(Seq, OpenVersion), Error> {
-        let mut turns = 0;
+        let mut again = true;
         loop {
-            turns += 1;
             let judged = self
                 .ask_record(caller, place, version, operation, need.clone())
                 .await?;
             let opened = self
                 .open_version(place.id, judged.verdict, judged.material)
                 .await;
-            if matches!(opened, Err(Error::Erased)) && turns < TURNS {
+            if matches!(opened, Err(Error::Erased)) && std::mem::take(&mut again) {
                 continue;
             }
             return Ok((judged.seq, opened?));
